@@ -1,0 +1,208 @@
+//! One request and its answer as a state machine: events go in, with the time where it matters, and at the end one
+//! [`Ended`] comes out. It knows the order of things, not what they are called in a metric.
+//!
+//! Invariant: what comes out depends on the bytes and the order of events, never on how the bytes were cut.
+
+use crate::answer::{AnswerFacts, AnswerReader};
+use crate::labels::{ErrorCode, ModelLabel};
+use crate::record::Outcome;
+use crate::request::{ModelName, RequestReader};
+use crate::route::Api;
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct Exchange {
+    api: Api,
+    started_ns: u64,
+    target: Option<ModelName>,
+    request: RequestReader,
+    request_bytes: u64,
+    request_ended: bool,
+    status: Option<u16>,
+    answer: AnswerReader,
+    answer_bytes: u64,
+    answer_ended_ns: Option<u64>,
+    /// `model_name`, once it is settled.
+    pub label: Option<ModelLabel>,
+}
+
+/// How Envoy says that an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The status of the answer, if Envoy knows one that the filter has not seen.
+    pub status: Option<u16>,
+    /// The client went away.
+    pub client_left: bool,
+}
+
+/// What is known of an exchange that is over; its labels are not settled here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Request headers to the last byte or the abort, nanoseconds.
+    pub duration_ns: u64,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body.
+    pub answer_bytes: u64,
+    /// What the answer reported.
+    pub facts: AnswerFacts,
+}
+
+/// Who an exchange asks for, as far as it is known now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The request's body is still coming.
+    NotYet,
+    /// The request names a model.
+    Model(&'a [u8]),
+    /// It names none.
+    Nobody,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// A request's headers have come. `target` is what the configured header says.
+    pub fn new(api: Api, now_ns: u64, target: Option<ModelName>) -> Self {
+        Self {
+            api,
+            started_ns: now_ns,
+            target: target.filter(|name| !name.is_empty()),
+            request: RequestReader::new(api),
+            request_bytes: 0,
+            request_ended: false,
+            status: None,
+            answer: AnswerReader::Opaque,
+            answer_bytes: 0,
+            answer_ended_ns: None,
+            label: None,
+        }
+    }
+
+    /// So many more bytes of the request's body; says whether [`Self::read_request`] wants to see them.
+    pub fn request_body(&mut self, size: usize) -> bool {
+        self.request_bytes += size as u64;
+        self.request.wants_more()
+    }
+
+    /// Those bytes, in one or several pieces.
+    pub fn read_request(&mut self, bytes: &[u8]) {
+        self.request.feed(bytes);
+    }
+
+    /// The request is whole.
+    pub fn request_end(&mut self) {
+        if !self.request_ended {
+            self.request.finish();
+            self.request_ended = true;
+        }
+    }
+
+    /// The answer's headers have come.
+    pub fn response_headers(&mut self, status: u16, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) {
+        self.status = Some(status);
+        if is_success(status) {
+            self.answer = AnswerReader::new(self.api, content_type, content_encoding);
+        }
+    }
+
+    /// So many more bytes of the answer's body; says whether [`Self::read_response`] wants to see them.
+    pub fn response_body(&mut self, size: usize) -> bool {
+        self.answer_bytes += size as u64;
+        self.answer.wants_more()
+    }
+
+    /// Those bytes, in one or several pieces.
+    pub fn read_response(&mut self, bytes: &[u8]) {
+        self.answer.feed(bytes);
+    }
+
+    /// The answer is whole.
+    pub fn response_end(&mut self, now_ns: u64) {
+        if self.answer_ended_ns.is_none() {
+            self.answer.finish();
+            self.answer_ended_ns = Some(now_ns);
+        }
+    }
+
+    /// Whether the answer came to its end. If it did not, how the exchange ended must be asked for.
+    pub fn is_answered(&self) -> bool {
+        self.answer_ended_ns.is_some()
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The model that the request asks for.
+    pub fn asked(&self) -> Asked<'_> {
+        match (self.request_ended, self.request.model()) {
+            (false, _) => Asked::NotYet,
+            (true, Some(name)) => Asked::Model(name),
+            (true, None) => Asked::Nobody,
+        }
+    }
+
+    /// The model that the request asks for, even if its body never came to its end.
+    pub fn asked_so_far(&self) -> Option<&[u8]> {
+        self.request.model()
+    }
+
+    /// The model that the answer names.
+    pub fn answered_by(&self) -> Option<ModelName> {
+        self.answer.facts().model
+    }
+
+    /// What the configured header says of the model that serves this.
+    pub fn target(&self) -> Option<&[u8]> {
+        self.target.as_deref()
+    }
+
+    /// It is over.
+    pub fn end(&mut self, now_ns: u64, ending: Ending) -> Ended {
+        self.status = self.status.or(ending.status);
+        if self.answer_ended_ns.is_none() {
+            self.answer.finish();
+        }
+        let facts = self.answer.facts();
+        Ended {
+            outcome: self.outcome(&facts, ending),
+            duration_ns: self.answer_ended_ns.unwrap_or(now_ns).saturating_sub(self.started_ns),
+            request_bytes: self.request_bytes,
+            answer_bytes: self.answer_bytes,
+            facts,
+        }
+    }
+
+    /// The earliest thing that went wrong decides.
+    fn outcome(&self, facts: &AnswerFacts, ending: Ending) -> Outcome {
+        let stream = facts.stream.unwrap_or_default();
+        if let Some(code) = self.status.and_then(ErrorCode::from_status) {
+            Outcome::Failed(code)
+        } else if stream.error {
+            Outcome::Failed(ErrorCode::StreamError)
+        } else if stream.ended {
+            // Clients close the connection once they have the end marker; the answer is whole.
+            Outcome::Success
+        } else if !self.is_answered() && ending.client_left {
+            Outcome::ClientLeft
+        } else if !self.is_answered() {
+            Outcome::Failed(ErrorCode::UpstreamReset)
+        } else if facts.stream.is_some() && !stream.finished {
+            Outcome::Failed(ErrorCode::Truncated)
+        } else {
+            Outcome::Success
+        }
+    }
+}
+
+/// Whether an answer of this status is a good one.
+pub fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+#[cfg(test)]
+mod tests;

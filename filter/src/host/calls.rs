@@ -1,0 +1,86 @@
+//! Proxy-Wasm's calls as the rest of the filter wants them.
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{MapType, MetricType, Status};
+
+use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
+
+/// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
+/// key has no value yet, which is what `create` wants.
+const NO_VERSION: Version = Version::MAX;
+/// Envoy's response flags (`response.flags`) of a client that went away: its connection ended, or its stream was reset.
+const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
+
+/// The Envoy that runs this filter.
+#[derive(Debug)]
+pub(super) struct EnvoyHost;
+
+// === impl EnvoyHost ===
+
+impl SharedData for EnvoyHost {
+    fn get(&mut self, key: &str) -> Option<(Vec<u8>, Version)> {
+        match hostcalls::get_shared_data(key) {
+            // Envoy gives an empty value as none at all, but with its version.
+            Ok((value, Some(version))) => Some((value.unwrap_or_default(), version)),
+            Ok((_, None)) | Err(_) => None,
+        }
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) {
+        // Without a version it can't be refused.
+        _ = hostcalls::set_shared_data(key, Some(value), None);
+    }
+
+    fn create(&mut self, key: &str, value: &[u8]) -> bool {
+        self.replace(key, value, NO_VERSION)
+    }
+
+    fn replace(&mut self, key: &str, value: &[u8], version: Version) -> bool {
+        !matches!(
+            hostcalls::set_shared_data(key, Some(value), Some(version)),
+            Err(Status::CasMismatch)
+        )
+    }
+}
+
+impl StatSink for EnvoyHost {
+    fn define(&mut self, kind: StatKind, name: &str) -> Option<StatId> {
+        let kind = match kind {
+            StatKind::Counter => MetricType::Counter,
+            StatKind::Gauge => MetricType::Gauge,
+        };
+        hostcalls::define_metric(kind, name).ok()
+    }
+
+    fn add(&mut self, stat: StatId, delta: i64) {
+        // The handle came from `define`, so there is nothing to refuse.
+        _ = hostcalls::increment_metric(stat, delta);
+    }
+
+    fn set_gauge(&mut self, stat: StatId, value: u64) {
+        _ = hostcalls::record_metric(stat, value);
+    }
+}
+
+/// One header. Only in the callback of its headers.
+pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(map, name).ok().flatten()
+}
+
+/// The status that Envoy answered with, if any. At the end of the exchange.
+pub(super) fn response_code() -> Option<u16> {
+    integer_property(&["response", "code"])
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| *code != 0)
+}
+
+/// Whether the client went away. At the end of the exchange.
+pub(super) fn client_left() -> bool {
+    integer_property(&["response", "flags"]).is_some_and(|flags| flags & CLIENT_LEFT != 0)
+}
+
+/// Envoy writes an integer as eight bytes in the machine's own order, which is little-endian for Wasm.
+fn integer_property(path: &[&str]) -> Option<u64> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
+    bytes.as_slice().try_into().ok().map(u64::from_le_bytes)
+}

@@ -1,0 +1,153 @@
+//! The string that the scanner stands in: its first bytes with the escapes decoded, across chunks.
+
+use memchr::memchr2;
+
+use super::Fault;
+
+/// Stands for half of a surrogate pair without its other half, which UTF-8 can't hold.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    truncated: bool,
+    escape: Escape,
+    /// The first half of a surrogate pair, until its second half comes.
+    high: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Escape {
+    #[default]
+    None,
+    Backslash,
+    Unicode {
+        digits: u8,
+        code: u16,
+    },
+}
+
+// === impl Text ===
+
+impl Text {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.truncated = false;
+        self.escape = Escape::None;
+        self.high = None;
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether bytes were left out.
+    pub(super) fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Reads up to the closing quote, keeping `cap` bytes at most. Gives what is left of the chunk and whether the
+    /// quote was reached.
+    pub(super) fn read<'b>(&mut self, bytes: &'b [u8], cap: usize) -> Result<(&'b [u8], bool), Fault> {
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            match self.escape {
+                Escape::None => {
+                    let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    let (text, from_mark) = rest.split_at(plain);
+                    if !text.is_empty() {
+                        self.flush_high(cap);
+                        self.push(text, cap);
+                    }
+                    match from_mark.split_first() {
+                        Some((b'"', after)) => {
+                            self.flush_high(cap);
+                            return Ok((after, true));
+                        }
+                        Some((_, after)) => {
+                            self.escape = Escape::Backslash;
+                            rest = after;
+                        }
+                        None => rest = from_mark,
+                    }
+                }
+                Escape::Backslash => {
+                    self.backslash(byte, cap)?;
+                    rest = after;
+                }
+                Escape::Unicode { digits, code } => {
+                    let digit = char::from(byte).to_digit(16).ok_or(Fault::Unexpected)?;
+                    let code = code << 4 | digit as u16;
+                    self.escape = Escape::Unicode {
+                        digits: digits + 1,
+                        code,
+                    };
+                    if digits == 3 {
+                        self.escape = Escape::None;
+                        self.unit(code, cap);
+                    }
+                    rest = after;
+                }
+            }
+        }
+        Ok((rest, false))
+    }
+
+    fn backslash(&mut self, byte: u8, cap: usize) -> Result<(), Fault> {
+        let decoded = match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                self.escape = Escape::Unicode { digits: 0, code: 0 };
+                return Ok(());
+            }
+            _ => return Err(Fault::Unexpected),
+        };
+        self.escape = Escape::None;
+        self.flush_high(cap);
+        self.push(&[decoded], cap);
+        Ok(())
+    }
+
+    /// One UTF-16 code unit of a `\u` escape.
+    fn unit(&mut self, code: u16, cap: usize) {
+        let pair = self.high.take();
+        match (pair, code) {
+            (Some(high), 0xdc00..=0xdfff) => {
+                let decoded = char::decode_utf16([high, code]).next();
+                self.push_char(decoded.and_then(Result::ok).unwrap_or(REPLACEMENT), cap);
+            }
+            (pair, code) => {
+                if pair.is_some() {
+                    self.push_char(REPLACEMENT, cap);
+                }
+                if (0xd800..=0xdbff).contains(&code) {
+                    self.high = Some(code);
+                } else {
+                    self.push_char(char::from_u32(u32::from(code)).unwrap_or(REPLACEMENT), cap);
+                }
+            }
+        }
+    }
+
+    fn flush_high(&mut self, cap: usize) {
+        if self.high.take().is_some() {
+            self.push_char(REPLACEMENT, cap);
+        }
+    }
+
+    fn push_char(&mut self, decoded: char, cap: usize) {
+        self.push(decoded.encode_utf8(&mut [0; 4]).as_bytes(), cap);
+    }
+
+    /// Keeps what fits below `cap`; a number is kept through this, too.
+    pub(super) fn push(&mut self, bytes: &[u8], cap: usize) {
+        let room = cap.saturating_sub(self.bytes.len());
+        self.truncated |= bytes.len() > room;
+        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+}

@@ -1,0 +1,167 @@
+//! Which exchanges are measured: `POST` to an inference path. Everything else passes and leaves no series.
+
+use std::collections::BTreeMap;
+
+/// A family of requests and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `/v1/chat/completions`, and its batch form.
+    Chat,
+    /// `/v1/completions`.
+    Completions,
+    /// `/v1/embeddings`.
+    Embeddings,
+    /// `/v1/rerank`, `/v2/rerank`, `/rerank`.
+    Rerank,
+    /// `/v1/score`, `/score`.
+    Score,
+    /// `/pooling`.
+    Pooling,
+    /// `/classify`.
+    Classify,
+    /// `/v1/responses`.
+    Responses,
+    /// Anthropic's `/v1/messages`.
+    Messages,
+    /// `/v1/audio/transcriptions` and `/v1/audio/translations`: the request is multipart, not JSON.
+    Audio,
+}
+
+/// Path endings that count, as vLLM, SGLang and TensorRT-LLM serve them.
+const PATHS: [(&str, Api); 15] = [
+    ("/v1/chat/completions", Api::Chat),
+    ("/v1/chat/completions/batch", Api::Chat),
+    ("/v1/completions", Api::Completions),
+    ("/v1/embeddings", Api::Embeddings),
+    ("/v1/rerank", Api::Rerank),
+    ("/v2/rerank", Api::Rerank),
+    ("/rerank", Api::Rerank),
+    ("/v1/score", Api::Score),
+    ("/score", Api::Score),
+    ("/pooling", Api::Pooling),
+    ("/classify", Api::Classify),
+    ("/v1/responses", Api::Responses),
+    ("/v1/messages", Api::Messages),
+    ("/v1/audio/transcriptions", Api::Audio),
+    ("/v1/audio/translations", Api::Audio),
+];
+
+/// The path endings that count. The longest one that fits decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routes {
+    endings: BTreeMap<Vec<u8>, Option<Api>>,
+}
+
+// === impl Api ===
+
+impl Api {
+    const NAMES: [(&str, Self); 10] = [
+        ("chat", Self::Chat),
+        ("completions", Self::Completions),
+        ("embeddings", Self::Embeddings),
+        ("rerank", Self::Rerank),
+        ("score", Self::Score),
+        ("pooling", Self::Pooling),
+        ("classify", Self::Classify),
+        ("responses", Self::Responses),
+        ("messages", Self::Messages),
+        ("audio", Self::Audio),
+    ];
+
+    /// The API of this name, as the configuration writes it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, api)| *api)
+    }
+
+    /// Whether its answers hold generated tokens. Where they do not, a `completion_tokens: 0` counts nothing.
+    pub fn generates(self) -> bool {
+        match self {
+            Self::Chat | Self::Completions | Self::Responses | Self::Messages | Self::Audio => true,
+            Self::Embeddings | Self::Rerank | Self::Score | Self::Pooling | Self::Classify => false,
+        }
+    }
+}
+
+// === impl Routes ===
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self {
+            endings: PATHS
+                .iter()
+                .map(|(path, api)| (path.as_bytes().to_vec(), Some(*api)))
+                .collect(),
+        }
+    }
+}
+
+impl Routes {
+    /// Lets paths with this ending count as `api`, or, with `None`, not count.
+    pub fn set(&mut self, ending: &str, api: Option<Api>) {
+        self.endings.insert(ending.as_bytes().to_vec(), api);
+    }
+
+    /// The API of a request, or `None` if it is not measured. `path` may hold a query string.
+    pub fn api(&self, method: &[u8], path: &[u8]) -> Option<Api> {
+        if method != b"POST" {
+            return None;
+        }
+        let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
+        let path = path.get(..end)?;
+        // From the longest ending to the shortest; each begins at a slash.
+        let starts = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        starts
+            .into_iter()
+            .find_map(|(start, _)| self.endings.get(path.get(start..)?))
+            .copied()
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_post_to_the_end_of_an_inference_path_counts() {
+        let routes = Routes::default();
+        for (method, path, api) in [
+            ("POST", "/v1/chat/completions", Some(Api::Chat)),
+            (
+                "POST",
+                "/v1/chat/completions?api-version=1&x=/v1/embeddings",
+                Some(Api::Chat),
+            ),
+            ("POST", "/tenant/a/v1/completions", Some(Api::Completions)),
+            ("POST", "/v1/chat/completions/batch", Some(Api::Chat)),
+            ("POST", "/rerank", Some(Api::Rerank)),
+            ("POST", "/v2/rerank", Some(Api::Rerank)),
+            ("POST", "/v1/messages", Some(Api::Messages)),
+            ("POST", "/v1/messages/count_tokens", None),
+            ("POST", "/tokenize", None),
+            ("POST", "/v1/load_lora_adapter", None),
+            ("POST", "/v1/completions/", None),
+            ("POST", "/xv1/completions", None),
+            ("POST", "", None),
+            ("POST", "?/v1/completions", None),
+            ("GET", "/v1/chat/completions", None),
+            ("HEAD", "/v1/chat/completions", None),
+            ("post", "/v1/chat/completions", None),
+        ] {
+            assert_eq!(routes.api(method.as_bytes(), path.as_bytes()), api, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_longer_ending_wins_and_can_be_switched_off() {
+        let mut routes = Routes::default();
+        routes.set("/internal/v1/completions", None);
+        routes.set("/generate", Some(Api::Completions));
+        assert_eq!(routes.api(b"POST", b"/internal/v1/completions"), None);
+        assert_eq!(routes.api(b"POST", b"/v1/completions"), Some(Api::Completions));
+        assert_eq!(routes.api(b"POST", b"/llm/generate"), Some(Api::Completions));
+    }
+}

@@ -1,0 +1,127 @@
+//! What all exchanges of one worker share, and the one place where an exchange gets its labels: configuration,
+//! admission, the running gauge and the recorder, joined without knowing the host.
+
+use crate::admission::Admission;
+use crate::config::Config;
+use crate::exchange::{Asked, Ending, Exchange, is_success};
+use crate::labels::ModelLabel;
+use crate::record::{ModelPair, Record};
+use crate::recorder::Recorder;
+use crate::route::Api;
+use crate::running::Running;
+use crate::shared::{SharedData, StatSink};
+
+const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
+
+/// The state of a worker.
+#[derive(Debug)]
+pub struct Worker {
+    config: Config,
+    admission: Admission,
+    running: Running,
+    recorder: Recorder,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker that has seen nothing yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            admission: Admission::new(&config.models, config.max_models),
+            config,
+            running: Running::default(),
+            recorder: Recorder::default(),
+        }
+    }
+
+    /// Takes a new configuration. Exchanges under way and series go on.
+    pub fn configure(&mut self, config: Config) {
+        self.admission = Admission::new(&config.models, config.max_models);
+        self.config = config;
+    }
+
+    /// The API of a request that is measured.
+    pub fn route(&self, method: &[u8], path: &[u8]) -> Option<Api> {
+        self.config.routes.api(method, path)
+    }
+
+    /// The request header that names the serving model, if one is configured.
+    pub fn target_model_header(&self) -> Option<&str> {
+        self.config.target_model_header.as_deref()
+    }
+
+    /// Settles the exchange's `model_name` as soon as that can be done; the request counts as running from then on.
+    ///
+    /// A name that is admitted is settled at the end of the request, any other by the answer: a good one admits it.
+    pub fn settle(&mut self, exchange: &mut Exchange, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        if exchange.label.is_some() {
+            return;
+        }
+        let label = match (exchange.asked(), exchange.status()) {
+            (Asked::NotYet, _) | (Asked::Nobody, None) => None,
+            (Asked::Model(name), None) => self.admission.find(name, host),
+            (Asked::Model(name), Some(status)) => Some(self.label(name, status, host)),
+            (Asked::Nobody, Some(status)) => exchange.answered_by().map(|name| self.label(&name, status, host)),
+        };
+        if let Some(label) = label {
+            self.running.begin(&label, now_ns, host);
+            exchange.label = Some(label);
+        }
+    }
+
+    /// Ends an exchange and records it.
+    pub fn end(
+        &mut self,
+        exchange: &mut Exchange,
+        now_ns: u64,
+        ending: Ending,
+        host: &mut (impl SharedData + StatSink),
+    ) -> Record {
+        let ended = exchange.end(now_ns, ending);
+        let status = exchange.status().unwrap_or(0);
+        let model = match exchange.label.take() {
+            Some(label) => {
+                self.running.end(&label, now_ns, host);
+                label
+            }
+            None => match exchange.asked_so_far().or(ended.facts.model.as_deref()) {
+                Some(name) => self.label(name, status, host),
+                None => ModelLabel::unknown(),
+            },
+        };
+        let target = match exchange.target().or(ended.facts.model.as_deref()) {
+            Some(name) => self.label(name, status, host),
+            None => model.clone(),
+        };
+        let record = Record {
+            labels: ModelPair { model, target },
+            outcome: ended.outcome,
+            duration_us: (ended.duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
+            request_bytes: ended.request_bytes,
+            response_bytes: ended.answer_bytes,
+            input_tokens: ended.facts.input_tokens,
+            output_tokens: ended.facts.output_tokens,
+        };
+        self.recorder.record(&record, host);
+        record
+    }
+
+    /// Once a heartbeat.
+    pub fn beat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.running.beat(now_ns, host);
+    }
+
+    /// The label of a name in an exchange with this status.
+    fn label(&mut self, name: &[u8], status: u16, host: &mut impl SharedData) -> ModelLabel {
+        let admitted = if is_success(status) {
+            self.admission.admit(name, host)
+        } else {
+            self.admission.find(name, host)
+        };
+        admitted.unwrap_or_else(ModelLabel::other)
+    }
+}
+
+#[cfg(test)]
+mod tests;
