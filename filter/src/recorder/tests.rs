@@ -1,1 +1,132 @@
+use super::*;
+use crate::fakes::FakeHost;
+use crate::labels::ModelLabel;
+use crate::record::Outcome;
 
+fn record(duration_us: u64) -> Record {
+    Record {
+        labels: ModelPair {
+            model: ModelLabel::new(b"m"),
+            target: ModelLabel::new(b"t"),
+        },
+        outcome: Outcome::Success,
+        duration_us,
+        request_bytes: 64,
+        response_bytes: 65,
+        input_tokens: Some(5),
+        output_tokens: None,
+    }
+}
+
+fn stat(host: &FakeHost, series: &str) -> i64 {
+    host.value(&format!("model_name=.=m;.;target_model_name=.=t;.;{series}"))
+}
+
+#[test]
+fn a_bucket_counts_what_is_equal_to_its_bound_or_below() {
+    let mut host = FakeHost::default();
+    Recorder::default().record(&record(1), &mut host);
+    for (series, value) in [
+        ("le=.=64;.;inference_model_request_sizes_bucket", 1),
+        ("le=.=128;.;inference_model_request_sizes_bucket", 1),
+        ("le=.=1.073741824e+09;.;inference_model_request_sizes_bucket", 1),
+        ("le=.=64;.;inference_model_response_sizes_bucket", 0),
+        ("le=.=128;.;inference_model_response_sizes_bucket", 1),
+        ("le=.=+Inf;.;inference_model_response_sizes_bucket", 1),
+        ("inference_model_response_sizes_sum", 65),
+        ("inference_model_response_sizes_count", 1),
+    ] {
+        assert_eq!(stat(&host, series), value, "{series}");
+    }
+}
+
+#[test]
+fn an_observation_above_all_bounds_is_in_the_last_bucket_only() {
+    let mut host = FakeHost::default();
+    Recorder::default().record(&record(3_600_000_001), &mut host);
+    let buckets: Vec<_> = host
+        .stats()
+        .into_iter()
+        .filter(|(name, _)| name.contains("request_duration_seconds_bucket"))
+        .collect();
+    assert_eq!(buckets.len(), 36);
+    assert_eq!(buckets.iter().map(|(_, value)| value).sum::<i64>(), 1);
+}
+
+#[test]
+fn all_buckets_are_there_from_the_first_observation_and_nothing_else() {
+    let mut host = FakeHost::default();
+    Recorder::default().record(&record(1), &mut host);
+    let count = |part: &str| host.stats().keys().filter(|name| name.contains(part)).count();
+    assert_eq!(count("inference_model_input_tokens_bucket"), 20);
+    assert_eq!(count("inference_model_output_tokens"), 0);
+    assert_eq!(count("error"), 0);
+}
+
+#[test]
+fn parts_of_a_second_are_carried_over_and_never_lost() {
+    let mut host = FakeHost::default();
+    let mut recorder = Recorder::default();
+    let durations = [400_000, 700_000, 2_999_999, 1, 0, 5_000_000, 899_999];
+    let mut total = 0;
+    for duration in durations {
+        recorder.record(&record(duration), &mut host);
+        total += duration as i64;
+        assert_eq!(
+            stat(&host, "inference_model_request_duration_microseconds_total"),
+            total
+        );
+        assert_eq!(
+            stat(&host, "inference_model_request_duration_seconds_sum"),
+            total / 1_000_000
+        );
+    }
+    assert_eq!(
+        stat(&host, "inference_model_request_duration_seconds_count"),
+        durations.len() as i64
+    );
+}
+
+#[test]
+fn two_workers_add_to_the_same_series() {
+    let mut host = FakeHost::default();
+    for _ in 0..2 {
+        Recorder::default().record(&record(1), &mut host);
+    }
+    assert_eq!(stat(&host, "inference_model_request_total"), 2);
+    assert_eq!(stat(&host, "inference_model_input_tokens_sum"), 10);
+}
+
+#[test]
+fn each_error_code_has_a_series_of_its_own() {
+    let mut host = FakeHost::default();
+    let mut recorder = Recorder::default();
+    for code in [ErrorCode::BadRequest, ErrorCode::Truncated, ErrorCode::BadRequest] {
+        recorder.record(
+            &Record {
+                outcome: Outcome::Failed(code),
+                ..record(1)
+            },
+            &mut host,
+        );
+    }
+    assert_eq!(
+        stat(&host, "error_code=.=BadRequest;.;inference_model_request_error_total"),
+        2
+    );
+    assert_eq!(
+        stat(&host, "error_code=.=Truncated;.;inference_model_request_error_total"),
+        1
+    );
+}
+
+#[test]
+fn the_build_is_a_gauge_of_one() {
+    let mut host = FakeHost::default();
+    record_build("abc", "v1", &mut host);
+    record_build("abc", "v1", &mut host);
+    assert_eq!(
+        host.value("commit=.=abc;.;build_ref=.=v1;.;inference_extension_info"),
+        1
+    );
+}

@@ -1,1 +1,143 @@
+use proptest::prelude::*;
 
+use super::*;
+
+/// Whole events: name and data.
+fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
+    let mut splitter = Splitter::default();
+    let mut events = Vec::new();
+    let mut data = Vec::new();
+    let mut on = |piece: Piece<'_>| match piece {
+        Piece::Data(bytes) => data.extend_from_slice(bytes),
+        Piece::End { name } => events.push((
+            String::from_utf8_lossy(name).into_owned(),
+            String::from_utf8_lossy(&std::mem::take(&mut data)).into_owned(),
+        )),
+    };
+    for chunk in chunks {
+        splitter.feed(chunk, &mut on);
+    }
+    splitter.finish(&mut on);
+    assert!(data.is_empty(), "data without an event: {data:?}");
+    events
+}
+
+fn data_of(text: &str) -> Vec<String> {
+    let whole = split([text.as_bytes()]);
+    for at in 0..=text.len() {
+        let (before, after) = text.as_bytes().split_at(at);
+        assert_eq!(split([before, after]), whole, "cut at {at}");
+    }
+    assert_eq!(split(text.as_bytes().chunks(1)), whole);
+    whole.into_iter().map(|(_, data)| data).collect()
+}
+
+#[test]
+fn every_line_end_ends_a_line() {
+    for eol in ["\n", "\r\n", "\r"] {
+        assert_eq!(
+            data_of(&"data: a\n\ndata: b\ndata: c\n\n".replace('\n', eol)),
+            ["a", "b\nc"],
+            "{eol:?}"
+        );
+    }
+    assert_eq!(data_of("data: a\r\n\rdata: b\n\r\ndata: c\r\r"), ["a", "b", "c"]);
+}
+
+#[test]
+fn one_space_after_the_colon_does_not_count() {
+    assert_eq!(
+        data_of("data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n"),
+        ["a", "a", " a", "\ta"]
+    );
+}
+
+#[test]
+fn an_empty_data_line_is_a_line() {
+    assert_eq!(data_of("data\n\ndata:\n\ndata: \ndata:\n\n"), ["", "", "\n"]);
+}
+
+#[test]
+fn only_data_makes_an_event() {
+    assert_eq!(
+        data_of(": ping\n\nid: 7\nretry: 5\n\nevent: x\n\n\n\ndata: a\n: in between\nid: 8\n\n"),
+        ["a"]
+    );
+    assert_eq!(
+        data_of("datax: a\n\nxdata: a\n\n data: a\n\ndata : a\n\nDATA: a\n\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_last_event_needs_no_blank_line() {
+    for end in ["", "\n", "\r", "\r\n", "\n\n"] {
+        assert_eq!(data_of(&format!("data: a\n\ndata: b{end}")), ["a", "b"], "{end:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_at_the_start_only() {
+    assert_eq!(data_of("\u{feff}data: a\n\n\u{feff}data: b\n\n"), ["a"]);
+    let half = [&b"\xef\xbb"[..], b"data: a\n\ndata: b\n\n"].concat();
+    assert_eq!(split([half.as_slice()]), [(String::new(), "b".to_owned())]);
+}
+
+#[test]
+fn an_event_has_the_last_name_given_and_the_next_one_none() {
+    let text = "event: a\nevent: b\ndata: 1\n\ndata: 2\n\nevent:c\n\ndata: 3\n\n";
+    let named = |name: &str, data: &str| (name.to_owned(), data.to_owned());
+    assert_eq!(
+        split([text.as_bytes()]),
+        [named("b", "1"), named("", "2"), named("", "3")]
+    );
+}
+
+#[test]
+fn long_names_and_fields_are_not_kept() {
+    let mut splitter = Splitter::default();
+    for _ in 0..1000 {
+        splitter.feed(&[b'x'; 1000], &mut |_| {});
+    }
+    splitter.feed(b"\nevent:", &mut |_| {});
+    for _ in 0..1000 {
+        splitter.feed(&[b'x'; 1000], &mut |_| {});
+    }
+    assert!(splitter.field.capacity() + splitter.name.capacity() < 4 * MAX_NAME);
+}
+
+proptest! {
+    /// Against the standard's own words: split at line ends, then at the first colon.
+    #[test]
+    fn it_splits_as_the_standard_says(
+        parts in proptest::collection::vec(
+            prop_oneof![
+                Just("data"), Just("event"), Just(":"), Just(" "), Just("\n"), Just("\r"), Just("\r\n"), Just("\n\n"),
+                Just("x"), Just("id"), Just("\u{fc}"), Just("{}"),
+            ], 0..40),
+        size in 1usize..5,
+    ) {
+        let text = parts.concat();
+        let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+        let mut events = Vec::new();
+        let (mut name, mut data) = (String::new(), Vec::new());
+        for line in lines.split('\n').chain([""]) {
+            if line.is_empty() {
+                if !data.is_empty() {
+                    events.push((name.clone(), data.join("\n")));
+                }
+                name.clear();
+                data.clear();
+                continue;
+            }
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            match field {
+                "data" => data.push(value.strip_prefix(' ').unwrap_or(value)),
+                "event" => name = value.strip_prefix(' ').unwrap_or(value).chars().take(MAX_NAME).collect(),
+                _ => {}
+            }
+        }
+        prop_assert_eq!(split([text.as_bytes()]), events.clone());
+        prop_assert_eq!(split(text.as_bytes().chunks(size)), events);
+    }
+}

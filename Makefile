@@ -1,0 +1,36 @@
+# The user's interface: each target names a script, and the logic is there. See scripts/.
+
+# Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
+.NOTPARALLEL:
+.PHONY: help setup wasm demo demo-once test lint fmt clean clean-tools
+.DEFAULT_GOAL := help
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny
+	@scripts/setup.sh
+
+wasm: setup ## Build the filter: dist/infertally.wasm
+	@scripts/build-wasm.sh
+
+demo: wasm ## Run the filter in a real Envoy with simulated model servers, until Ctrl-C
+	@scripts/demo.sh
+
+demo-once: wasm ## The same, once: fails unless every metric is there and exact
+	@scripts/demo.sh --once
+
+test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
+	@scripts/test.sh
+
+lint: setup ## Formatting, clippy for host and wasm32, licences and sources of dependencies
+	@scripts/lint.sh
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+clean: ## Remove what was built; .tools stays
+	@rm -rf target dist
+
+clean-tools: ## Remove .tools: the next setup fetches everything again
+	@rm -rf .tools

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# demo.sh [--once]: the filter in a real Envoy, with simulated model servers and traffic.
+set -euo pipefail
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+envoy=$(scripts/envoy-path.sh)
+[[ -f dist/infertally.wasm ]] || die "no dist/infertally.wasm yet: run 'make wasm'"
+
+# Built first, so that a long build shows its progress and the demo's own output starts clean.
+say "demo: building it"
+cargo build --release --package infertally-e2e --bin demo
+exec cargo run --release --quiet --package infertally-e2e --bin demo -- "$@" --wasm dist/infertally.wasm --envoy "$envoy"

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Everything that needs no cluster, in stages. A stage that fails does not hide what later ones find; only without tools
+# or without the filter there is nothing left to test.
+# shellcheck disable=SC2317,SC2329 # the stages are called by name
+set -euo pipefail
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+summary=()
+failed=0
+
+# stage NAME COMMAND...
+stage() {
+    local name=$1 start=$SECONDS result=ok
+    shift
+    printf '\n=== %s\n' "$name"
+    "$@" || result=FAILED
+    summary+=("$(printf '%-8s %-7s %4d s' "$name" "$result" "$((SECONDS - start))")")
+    say "--- $name: $result, $((SECONDS - start)) s"
+    [[ $result == ok ]] || failed=$((failed + 1))
+    [[ $result == ok ]]
+}
+
+finish() {
+    printf '\n=== summary\n'
+    printf '%s\n' "${summary[@]}"
+    if ((failed > 0)); then
+        die "make test: $failed of ${#summary[@]} stages failed, $SECONDS s"
+    fi
+    say "make test: all ${#summary[@]} stages passed, $SECONDS s"
+    exit
+}
+
+lock_file_is_current() {
+    cargo fetch --quiet --locked && return
+    warn "if Cargo.lock is out of date, run 'cargo check' and commit it"
+    return 1
+}
+
+unit_and_envoy_tests() {
+    local envoy
+    envoy=$(scripts/envoy-path.sh) || return
+    ENVOY=$envoy INFERTALLY_WASM=$ROOT/dist/infertally.wasm cargo test --workspace --no-fail-fast
+}
+
+stage setup scripts/setup.sh || finish
+# At a desk cargo brings Cargo.lock up to date; in CI that would hide a lock file that was not committed.
+[[ -z ${CI:-} ]] || stage lock lock_file_is_current || finish
+stage wasm scripts/build-wasm.sh || finish
+stage scripts scripts/test-scripts.sh || true
+stage lint scripts/lint.sh || true
+stage tests unit_and_envoy_tests || true
+finish
