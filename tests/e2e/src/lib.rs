@@ -1,0 +1,40 @@
+//! What the tests against a real Envoy and the demo stand on: a real Envoy with the shipped `envoy.yaml`, a client that
+//! shows every byte, captures of a real model server, and an independent reading of them that says what the metrics
+//! must be. Nothing here uses the filter's code.
+
+pub mod capture;
+pub mod client;
+pub mod demo;
+pub mod envoy;
+pub mod expected;
+pub mod reading;
+pub mod stats;
+
+/// A failure in words; a test or the demo ends with it.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Time that anything on loopback may take before it counts as lost; long, for machines that are busy with more.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A path in the repository.
+pub fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
+}
+
+/// Tries until it is so, for [`PATIENCE`] at most; then gives what the last try said.
+///
+/// # Errors
+/// The last try's error.
+pub async fn eventually<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match attempt().await {
+            Err(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            done => return done,
+        }
+    }
+}
