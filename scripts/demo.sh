@@ -8,5 +8,5 @@ envoy=$(scripts/envoy-path.sh)
 
 # Built first, so that a long build shows its progress and the demo's own output starts clean.
 say "demo: building it"
-cargo build --release --package infertally-e2e --bin demo
-exec cargo run --release --quiet --package infertally-e2e --bin demo -- "$@" --wasm dist/infertally.wasm --envoy "$envoy"
+cargo build --package infertally-e2e --bin demo
+exec cargo run --quiet --package infertally-e2e --bin demo -- "$@" --wasm dist/infertally.wasm --envoy "$envoy"

@@ -7,8 +7,8 @@ use super::*;
 enum Id {
     Top,
     A,
-    AB,
-    ABC,
+    Ab,
+    AbC,
     List,
     Element,
     ElementX,
@@ -21,11 +21,11 @@ static PATHS: [Path<Id>; 7] = [
         segs: &[Seg::Key("a")],
     },
     Path {
-        id: Id::AB,
+        id: Id::Ab,
         segs: &[Seg::Key("a"), Seg::Key("b")],
     },
     Path {
-        id: Id::ABC,
+        id: Id::AbC,
         segs: &[Seg::Key("a"), Seg::Key("b"), Seg::Key("c")],
     },
     Path {
@@ -82,8 +82,8 @@ fn expected(document: &Json) -> Vec<(Id, Json)> {
     let a = document.get("a");
     let b = a.and_then(|a| a.get("b"));
     found.extend(a.map(|a| (Id::A, a.clone())));
-    found.extend(b.map(|b| (Id::AB, b.clone())));
-    found.extend(b.and_then(|b| b.get("c")).map(|c| (Id::ABC, c.clone())));
+    found.extend(b.map(|b| (Id::Ab, b.clone())));
+    found.extend(b.and_then(|b| b.get("c")).map(|c| (Id::AbC, c.clone())));
     let list = document.get("l");
     found.extend(list.map(|list| (Id::List, list.clone())));
     for element in list.and_then(Json::as_array).into_iter().flatten() {
@@ -99,9 +99,9 @@ fn last_of_equal_keys(events: Vec<(Id, Seen)>) -> Vec<(Id, Seen)> {
     for (id, value) in events {
         if value != Seen::End {
             let stale: &[Id] = match id {
-                Id::A => &[Id::A, Id::AB, Id::ABC],
-                Id::AB => &[Id::AB, Id::ABC],
-                Id::ABC => &[Id::ABC],
+                Id::A => &[Id::A, Id::Ab, Id::AbC],
+                Id::Ab => &[Id::Ab, Id::AbC],
+                Id::AbC => &[Id::AbC],
                 Id::List => &[Id::List, Id::Element, Id::ElementX],
                 Id::Top | Id::Element | Id::ElementX => &[],
             };

@@ -63,6 +63,13 @@ impl Answer {
         })
     }
 
+    /// Whether the bytes themselves tell where the body ends.
+    pub fn is_framed(&self) -> bool {
+        self.header("content-length")
+            .or(self.header("transfer-encoding"))
+            .is_some()
+    }
+
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

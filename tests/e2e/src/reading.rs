@@ -62,14 +62,23 @@ pub fn read(request_body: &[u8], answer: &Answer, end: End) -> Reading {
         documents
             .iter()
             .rev()
-            .find_map(|document| tokens(&document["usage"][key]))
+            .find_map(|document| tokens(document.get("usage")?.get(key)?))
     };
     let ended = events.iter().any(|data| data == "[DONE]");
     let finished = documents.iter().any(|document| {
-        let choices = document["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
-        choices.iter().any(|choice| choice["finish_reason"].is_string())
+        let choices = document
+            .get("choices")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        choices
+            .iter()
+            .any(|choice| choice.get("finish_reason").is_some_and(Value::is_string))
     });
-    let stream_error = streamed && documents.iter().any(|document| !document["error"].is_null());
+    let stream_error = streamed
+        && documents
+            .iter()
+            .any(|document| document.get("error").is_some_and(|error| !error.is_null()));
     let error = match (error_of_status(answer.status), end) {
         (Some(code), _) => Some(code),
         _ if stream_error => Some("StreamError"),
@@ -81,8 +90,8 @@ pub fn read(request_body: &[u8], answer: &Answer, end: End) -> Reading {
     Reading {
         asked: serde_json::from_slice::<Value>(request_body)
             .ok()
-            .and_then(|body| name(&body["model"])),
-        answered: documents.iter().find_map(|document| name(&document["model"])),
+            .and_then(|body| name(body.get("model")?)),
+        answered: documents.iter().find_map(|document| name(document.get("model")?)),
         good,
         input: last("prompt_tokens"),
         output: last("completion_tokens"),
@@ -101,7 +110,10 @@ fn events(body: &[u8]) -> Vec<String> {
     blocks.pop();
     let data = |block: &&str| {
         let lines = block.lines().filter_map(|line| line.strip_prefix("data:"));
-        lines.map(|value| value.strip_prefix(' ').unwrap_or(value)).collect::<Vec<_>>().join("\n")
+        lines
+            .map(|value| value.strip_prefix(' ').unwrap_or(value))
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     blocks.iter().map(data).filter(|data| !data.is_empty()).collect()
 }

@@ -1,0 +1,139 @@
+//! The demo's traffic: what clients of model servers really send, and what really goes wrong.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::client;
+use crate::reading::{End, Reading, read};
+
+pub(super) const BASE: &str = "tiny";
+pub(super) const ADAPTER: &str = "lora-a";
+
+/// Requests of one kind.
+pub(super) struct Sent {
+    pub(super) title: &'static str,
+    pub(super) count: usize,
+    pub(super) requests: Vec<Request>,
+}
+
+pub(super) struct Request {
+    path: &'static str,
+    behaviour: &'static str,
+    body: Vec<u8>,
+    end: End,
+}
+
+// === impl Request ===
+
+impl Request {
+    /// Sends it and reads what came back.
+    pub(super) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
+        let request = client::request("POST", self.path, &[("x-sim", self.behaviour)], &self.body);
+        let answer = match self.end {
+            // The server sends three events and then nothing, so it is known what the client has seen.
+            End::ClientLeft => client::leave_after_events(listener, &request, 3).await?,
+            End::Whole | End::ServerCut => client::exchange(listener, &request, usize::MAX).await?.answer,
+        };
+        Ok(read(&self.body, &answer, self.end))
+    }
+}
+
+fn chat(model: &str, tokens: usize) -> Value {
+    json!({"model": model, "max_tokens": tokens, "messages": [{"role": "user", "content": "What is your favourite movie?"}]})
+}
+
+fn stream(model: &str, tokens: usize) -> Value {
+    with(
+        chat(model, tokens),
+        json!({"stream": true, "stream_options": {"include_usage": true}}),
+    )
+}
+
+fn with(mut body: Value, more: Value) -> Value {
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    body
+}
+
+fn kind(title: &'static str, count: usize, behaviour: &'static str, end: End, body: impl Fn(usize) -> Vec<u8>) -> Sent {
+    let request = |n| Request {
+        path: "/v1/chat/completions",
+        behaviour,
+        body: body(n),
+        end,
+    };
+    Sent {
+        title,
+        count,
+        requests: (0..count).map(request).collect(),
+    }
+}
+
+/// All of it, in order.
+pub(super) fn traffic() -> Vec<Sent> {
+    let json = |body: Value| body.to_string().into_bytes();
+    let whole = End::Whole;
+    vec![
+        kind("JSON answer", 10, "delay=3ms", whole, |n| json(chat(BASE, 8 + n))),
+        kind("stream, usage asked for", 10, "gap=1ms", whole, |n| {
+            json(stream(BASE, 20 + n))
+        }),
+        kind(
+            "stream, usage asked for, one byte at a time",
+            2,
+            "chunk=1",
+            whole,
+            |n| json(stream(BASE, 5 + n)),
+        ),
+        kind(
+            "stream, no usage asked for: its tokens stay unknown",
+            3,
+            "",
+            whole,
+            |n| json(with(chat(BASE, 5 + n), json!({"stream": true}))),
+        ),
+        kind("stream of a LoRA adapter", 5, "gap=1ms", whole, |n| {
+            json(stream(ADAPTER, 10 + n))
+        }),
+        kind(
+            "no model in the request: the server's own is counted",
+            2,
+            "",
+            whole,
+            |_| json(json!({"messages": [{"role": "user", "content": "Hello"}]})),
+        ),
+        kind("a model that nobody has: 404", 2, "", whole, |_| {
+            json(chat("no-such-model", 8))
+        }),
+        kind("a body that is no JSON: 400", 1, "", whole, |_| {
+            b"{\"model\": \"tiny\", ".to_vec()
+        }),
+        kind("the server is overloaded: 503", 2, "status=503", whole, |_| {
+            json(chat(BASE, 8))
+        }),
+        kind(
+            "the server reports an error in the middle of a stream",
+            1,
+            "error=event:4",
+            whole,
+            |_| json(stream(BASE, 20)),
+        ),
+        kind(
+            "the server dies in the middle of a stream",
+            1,
+            "cut=event:4",
+            End::ServerCut,
+            |_| json(stream(BASE, 20)),
+        ),
+        kind(
+            "the client leaves in the middle of a stream: no error",
+            2,
+            "hang=event:3",
+            End::ClientLeft,
+            |_| json(stream(BASE, 20)),
+        ),
+    ]
+}

@@ -1,0 +1,99 @@
+//! What the documents say against what is there: paths, and the table of metrics.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+
+use infertally_e2e::repository;
+use infertally_filter::metrics::{Kind, METRICS};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap()
+}
+
+/// Every word in backquotes that looks like a path of the repository.
+fn paths(text: &str) -> Vec<&str> {
+    let words = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| !word.contains([' ', '=', '{']));
+    let known = |word: &&str| {
+        word.ends_with('/')
+            || [".rs", ".md", ".yaml", ".toml", ".sh"]
+                .iter()
+                .any(|end| word.ends_with(end))
+    };
+    words.filter(known).filter(|word| !word.starts_with('/')).collect()
+}
+
+#[test]
+fn every_path_in_the_documents_is_there() {
+    for document in ["AGENTS.md", "README.md", "CHANGELOG.md"] {
+        let text = read(document);
+        let paths = paths(&text);
+        for path in &paths {
+            // What `make` leaves behind need not be there yet.
+            let made = path.starts_with("dist/") || *path == ".tools/";
+            assert!(made || repository(path).exists(), "{document} names {path}");
+        }
+        assert!(!paths.is_empty(), "{document}");
+        for target in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2).1.split(')').next().unwrap())
+        {
+            assert!(
+                target.starts_with("https://") || repository(target).exists(),
+                "{document} links to {target}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readmes_table_of_metrics_is_the_filters() {
+    let readme = read("README.md");
+    let rows: Vec<_> = readme
+        .lines()
+        .filter(|line| line.starts_with("| `inference_") || line.starts_with("| `normalized_"))
+        .collect();
+    let wanted: Vec<_> = METRICS
+        .iter()
+        .map(|metric| {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram { .. } => "histogram",
+            };
+            let labels: Vec<_> = metric.labels.iter().map(|label| label.as_str()).collect();
+            format!(
+                "| `{}` | {kind} | {} | {} |",
+                metric.name,
+                labels.join(", "),
+                metric.help
+            )
+        })
+        .collect();
+    assert_eq!(rows, wanted);
+}
+
+#[test]
+fn every_target_that_the_documents_name_is_in_the_makefile() {
+    let makefile = read("Makefile");
+    for document in ["README.md", "AGENTS.md", "CHANGELOG.md"] {
+        let text = read(document);
+        let targets = text.match_indices("make ").map(|(at, _)| {
+            let after = text.split_at(at + "make ".len()).1;
+            after
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .next()
+                .unwrap()
+        });
+        // "make" stands in sentences, too; a target stands in code.
+        for target in targets
+            .filter(|target| text.contains(&format!("`make {target}`")) || text.contains(&format!("\nmake {target} ")))
+        {
+            assert!(
+                makefile.contains(&format!("\n{target}:")),
+                "{document} names make {target}"
+            );
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns the shape of vLLM's error answers.
+
+use std::fmt;
+
+use hyper::StatusCode;
+use serde_json::Value;
+
+/// An error answer in OpenAI's shape: `{"error":{"message","type","param","code"}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    pub(crate) kind: &'static str,
+    pub(crate) param: Option<String>,
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            kind,
+            param: None,
+        }
+    }
+
+    pub(crate) fn about(self, param: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            ..self
+        }
+    }
+
+    /// A request that the server read and refused.
+    pub(crate) fn bad_request(param: &str, message: impl fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message.to_string()).about(param)
+    }
+
+    /// One mistake that pydantic found; `place` is the path to it, `body.max_tokens`.
+    pub(crate) fn validation(place: &str, kind: &str, message: &str, input: &str) -> Self {
+        let message = format!(
+            "1 validation error:\n  {{'type': '{kind}', 'loc': '{place}', 'msg': '{message}', 'input': {input}}}"
+        );
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", message).about(place)
+    }
+
+    /// A field that pydantic wants and the body lacks.
+    pub(crate) fn missing(field: &str, body: &Value) -> Self {
+        Self::validation(
+            &format!("body.{field}"),
+            "missing",
+            "Field required",
+            &python_repr(body),
+        )
+    }
+
+    /// The error that a request asked for by `x-sim: status=…`.
+    pub(crate) fn asked_for(status: StatusCode) -> Self {
+        let kind = match status.as_u16() {
+            400 => "BadRequestError",
+            401 => "AuthenticationError",
+            403 => "PermissionDeniedError",
+            404 => "NotFoundError",
+            429 => "RateLimitError",
+            503 => "ServiceUnavailableError",
+            _ => "InternalServerError",
+        };
+        Self::new(
+            status,
+            kind,
+            format!("status {} was asked for by x-sim", status.as_u16()),
+        )
+    }
+
+    pub(crate) fn body(&self) -> String {
+        let Self {
+            status,
+            message,
+            kind,
+            param,
+        } = self;
+        let param = param.as_deref().map_or(Value::Null, Value::from);
+        let message = Value::from(message.as_str());
+        let code = status.as_u16();
+        format!(r#"{{"error":{{"message":{message},"type":"{kind}","param":{param},"code":{code}}}}}"#)
+    }
+}
+
+/// How vLLM shows a refused input: Python's notation, with containers told only by their size.
+pub(crate) fn python_repr(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")),
+        Value::Array(items) => format!("'<list of {} items>'", items.len()),
+        Value::Object(fields) => format!("'<dict of {} items>'", fields.len()),
+    }
+}

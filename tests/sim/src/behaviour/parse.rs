@@ -1,0 +1,219 @@
+//! Owns the reading of the header `x-sim` into a [`Behaviour`].
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+
+use super::{Behaviour, Chunking, Encoding, Ending, Eol, Mistake, Mistakes, UsageShape};
+
+/// The header that says what a request wants of the simulator.
+pub(crate) const HEADER: &str = "x-sim";
+
+impl Behaviour {
+    /// Reads the headers of a request. Several `x-sim` headers count as one list, as HTTP allows a proxy to split and
+    /// join them. `None` if there is none.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Mistakes> {
+        let values = headers.get_all(HEADER).iter().map(|value| value.to_str());
+        let Ok(values) = values.collect::<Result<Vec<_>, _>>() else {
+            return Err(Mistake::NotAscii.into());
+        };
+        if values.is_empty() {
+            return Ok(None);
+        }
+        values.join(";").parse().map(Some)
+    }
+}
+
+impl FromStr for Behaviour {
+    type Err = Mistakes;
+
+    fn from_str(list: &str) -> Result<Self, Mistakes> {
+        let mut reading = Reading::default();
+        for part in list.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            if let Err(mistake) = reading.part(part) {
+                reading.mistakes.push(mistake);
+            }
+        }
+        let Reading {
+            behaviour,
+            mut mistakes,
+            seen,
+            ending: _,
+        } = reading;
+        if behaviour.no_body && behaviour.status.is_none() && !seen.iter().any(|key| key == "status") {
+            mistakes.push(Mistake::BodyWithoutStatus);
+        }
+        if mistakes.is_empty() {
+            Ok(behaviour)
+        } else {
+            Err(Mistakes(mistakes))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    behaviour: Behaviour,
+    seen: Vec<String>,
+    ending: Option<&'static str>,
+    mistakes: Vec<Mistake>,
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn part(&mut self, part: &str) -> Result<(), Mistake> {
+        let (key, value) = part.split_once('=').ok_or_else(|| Mistake::NotAPair(part.to_owned()))?;
+        let (key, value) = (key.trim(), value.trim());
+        if self.seen.iter().any(|seen| seen == key) {
+            return Err(Mistake::Twice(key.to_owned()));
+        }
+        self.seen.push(key.to_owned());
+        let to = &mut self.behaviour;
+        match key {
+            "status" => to.status = Some(take("status", value, "a status from 200 to 599", status)?),
+            "body" => to.no_body = take("body", value, "none", |v| (v == "none").then_some(true))?,
+            "delay" => to.delay = take("delay", value, DURATION, duration)?,
+            "gap" => to.gap = take("gap", value, DURATION, duration)?,
+            "chunk" => to.chunking = take("chunk", value, "a number of bytes above 0 or all", chunking)?,
+            "cut" => self.end("cut", value, "headers, body:N or event:N", |v| match v {
+                "headers" => Some(Ending::CutHeaders),
+                _ => counted(v, "body:")
+                    .map(Ending::CutBody)
+                    .or_else(|| counted(v, "event:").map(Ending::CutEvent)),
+            })?,
+            "hang" => self.end("hang", value, "headers or event:N", |v| match v {
+                "headers" => Some(Ending::HangHeaders),
+                _ => counted(v, "event:").map(Ending::HangEvent),
+            })?,
+            "error" => self.end("error", value, "event:N", |v| {
+                counted(v, "event:").map(Ending::ErrorEvent)
+            })?,
+            "end" => self.end("end", value, "event:N", |v| counted(v, "event:").map(Ending::EndEvent))?,
+            "done" => to.done = take("done", value, YES_NO, yes_no)?,
+            "eol" => to.eol = take("eol", value, "crlf, cr or lf", eol)?,
+            "space" => to.space = take("space", value, YES_NO, yes_no)?,
+            "comments" => to.comments = take("comments", value, YES_NO, yes_no)?,
+            "usage" => to.usage = take("usage", value, "early, repeat, none or null", usage)?,
+            "encoding" => to.encoding = Some(take("encoding", value, "gzip or deflate", encoding)?),
+            "model" => to.model = Some(take("model", value, "a name", name)?),
+            "prompt" => to.prompt = Some(take("prompt", value, NUMBER, |v| v.parse().ok())?),
+            "completion" => to.completion = Some(take("completion", value, NUMBER, |v| v.parse().ok())?),
+            "tokens-per-event" => {
+                to.tokens_per_event = take("tokens-per-event", value, "a number above 0", |v| v.parse().ok())?;
+            }
+            "words" => to.words = Some(take("words", value, NUMBER, |v| v.parse().ok())?),
+            "bom" => to.bom = take("bom", value, YES_NO, yes_no)?,
+            "last-blank" => to.last_blank = take("last-blank", value, YES_NO, yes_no)?,
+            _ => return Err(Mistake::UnknownKey(key.to_owned())),
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        key: &'static str,
+        value: &str,
+        wanted: &'static str,
+        read: impl FnOnce(&str) -> Option<Ending>,
+    ) -> Result<(), Mistake> {
+        let ending = take(key, value, wanted, read)?;
+        if let Some(before) = self.ending.replace(key) {
+            return Err(Mistake::TwoEndings(before, key));
+        }
+        self.behaviour.ending = ending;
+        Ok(())
+    }
+}
+
+const DURATION: &str = "a time like 250us, 100ms or 2s";
+const NUMBER: &str = "a whole number";
+const YES_NO: &str = "yes or no";
+
+fn take<T>(
+    key: &'static str,
+    value: &str,
+    wanted: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, Mistake> {
+    read(value).ok_or_else(|| Mistake::Value {
+        key,
+        value: value.to_owned(),
+        wanted,
+    })
+}
+
+/// 1xx is no final answer, so it is refused.
+fn status(value: &str) -> Option<StatusCode> {
+    let code: u16 = value.parse().ok()?;
+    (200..=599)
+        .contains(&code)
+        .then(|| StatusCode::from_u16(code).ok())
+        .flatten()
+}
+
+fn duration(value: &str) -> Option<Duration> {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().ok()?;
+    match value.strip_prefix(digits)? {
+        "us" => Some(Duration::from_micros(number)),
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
+}
+
+fn chunking(value: &str) -> Option<Chunking> {
+    match value {
+        "all" => Some(Chunking::Whole),
+        _ => value.parse().ok().map(Chunking::Bytes),
+    }
+}
+
+fn counted<T: FromStr>(value: &str, prefix: &str) -> Option<T> {
+    value.strip_prefix(prefix)?.parse().ok()
+}
+
+fn yes_no(value: &str) -> Option<bool> {
+    match value {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+fn eol(value: &str) -> Option<Eol> {
+    match value {
+        "lf" => Some(Eol::Lf),
+        "crlf" => Some(Eol::CrLf),
+        "cr" => Some(Eol::Cr),
+        _ => None,
+    }
+}
+
+fn usage(value: &str) -> Option<UsageShape> {
+    match value {
+        "early" => Some(UsageShape::Early),
+        "repeat" => Some(UsageShape::Repeat),
+        "none" => Some(UsageShape::Absent),
+        "null" => Some(UsageShape::Null),
+        _ => None,
+    }
+}
+
+fn encoding(value: &str) -> Option<Encoding> {
+    match value {
+        "gzip" => Some(Encoding::Gzip),
+        "deflate" => Some(Encoding::Deflate),
+        _ => None,
+    }
+}
+
+fn name(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Owns the reading of requests from a connection: the head is kept, the body only counted, both bounded.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::capture::{find, header, size_line};
+
+/// The largest head that is read; proxies allow about as much.
+const MAX_HEAD: usize = 64 << 10;
+/// The largest body that is read.
+const MAX_BODY: usize = 64 << 20;
+/// A chunk's size line with extensions.
+const MAX_SIZE_LINE: usize = 4 << 10;
+
+/// One request, without its body.
+#[derive(Debug)]
+pub(super) struct Request {
+    head: String,
+}
+
+/// Why a request gets no capture.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("request head is over {MAX_HEAD} bytes")]
+    LongHead,
+    #[error("request body is over {MAX_BODY} bytes")]
+    LongBody,
+    #[error("request is no HTTP/1.1")]
+    Malformed,
+    #[error("header x-sim-replay is missing")]
+    NoName,
+    #[error("header x-sim-chunk `{0}` is not whole, captured or a number above 0")]
+    Chunk(String),
+    #[error("capture `{0}` is not there")]
+    NoCapture(String),
+}
+
+/// Reads request after request and keeps what was read too far.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    held: Vec<u8>,
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// Whether the client wants the connection closed after the answer.
+    pub(super) fn closes(&self) -> bool {
+        let is = |wanted| {
+            self.header("connection")
+                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+        };
+        let first = self.head.split("\r\n").next().unwrap_or_default();
+        is("close") || (first.ends_with("HTTP/1.0") && !is("keep-alive"))
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    pub(super) fn status(&self) -> &'static str {
+        match self {
+            Self::LongHead => "431 Request Header Fields Too Large",
+            Self::LongBody => "413 Content Too Large",
+            Self::Malformed | Self::NoName | Self::Chunk(_) => "400 Bad Request",
+            Self::NoCapture(_) => "404 Not Found",
+        }
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The next request once its body has been read; `None` when the client closed between requests.
+    pub(super) async fn next(&mut self, stream: &mut TcpStream) -> io::Result<Result<Option<Request>, Refused>> {
+        let head_end = loop {
+            if let Some(place) = find(&self.held, b"\r\n\r\n") {
+                break place.saturating_add(4);
+            }
+            if self.held.len() > MAX_HEAD {
+                return Ok(Err(Refused::LongHead));
+            }
+            if !self.more(stream).await? {
+                return if self.held.is_empty() {
+                    Ok(Ok(None))
+                } else {
+                    Ok(Err(Refused::Malformed))
+                };
+            }
+        };
+        if head_end > MAX_HEAD {
+            return Ok(Err(Refused::LongHead));
+        }
+        let head: Vec<u8> = self.held.drain(..head_end).collect();
+        let Ok(head) = String::from_utf8(head) else {
+            return Ok(Err(Refused::Malformed));
+        };
+        let request = Request { head };
+        let is = |name, wanted: &str| {
+            request
+                .header(name)
+                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+        };
+        if is("expect", "100-continue") && self.held.is_empty() {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        let read = if is("transfer-encoding", "chunked") {
+            self.skip_chunks(stream).await?
+        } else {
+            match request.header("content-length").map(str::parse::<usize>) {
+                None => Ok(()),
+                Some(Err(_)) => Err(Refused::Malformed),
+                Some(Ok(length)) if length > MAX_BODY => Err(Refused::LongBody),
+                Some(Ok(length)) => self.skip(stream, length).await?,
+            }
+        };
+        Ok(read.map(|()| Some(request)))
+    }
+
+    async fn skip_chunks(&mut self, stream: &mut TcpStream) -> io::Result<Result<(), Refused>> {
+        let mut left = MAX_BODY;
+        loop {
+            let Some(line) = self.line(stream).await? else {
+                return Ok(Err(Refused::Malformed));
+            };
+            let Some((size, _)) = size_line(&line) else {
+                return Ok(Err(Refused::Malformed));
+            };
+            if size == 0 {
+                break;
+            }
+            let Some(rest) = left.checked_sub(size) else {
+                return Ok(Err(Refused::LongBody));
+            };
+            left = rest;
+            if let Err(refused) = self.skip(stream, size.saturating_add(2)).await? {
+                return Ok(Err(refused));
+            }
+        }
+        // Trailers, up to the empty line.
+        loop {
+            match self.line(stream).await? {
+                None => return Ok(Err(Refused::Malformed)),
+                Some(line) if line == b"\r\n" => return Ok(Ok(())),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// One line with its end; `None` if it is too long or the client went away.
+    async fn line(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(place) = find(&self.held, b"\r\n") {
+                return Ok(Some(self.held.drain(..place.saturating_add(2)).collect()));
+            }
+            if self.held.len() > MAX_SIZE_LINE || !self.more(stream).await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn skip(&mut self, stream: &mut TcpStream, mut bytes: usize) -> io::Result<Result<(), Refused>> {
+        loop {
+            let here = bytes.min(self.held.len());
+            self.held.drain(..here);
+            bytes = bytes.saturating_sub(here);
+            if bytes == 0 {
+                return Ok(Ok(()));
+            }
+            if !self.more(stream).await? {
+                return Ok(Err(Refused::Malformed));
+            }
+        }
+    }
+
+    /// Reads what is there; `false` at the client's end.
+    async fn more(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        let mut buffer = [0; 16 << 10];
+        let read = stream.read(&mut buffer).await?;
+        self.held.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        Ok(read > 0)
+    }
+}

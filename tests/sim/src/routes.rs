@@ -1,0 +1,298 @@
+//! Owns the routes: which path and method get which answer, and the faults that come before the headers.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER, VARY};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::sleep;
+
+use crate::answer::Finish;
+use crate::api_error::ApiError;
+use crate::behaviour::{Behaviour, Ending, Mistakes};
+use crate::body::PlannedBody;
+use crate::clock;
+use crate::inference::{self, Served};
+use crate::lora::Shelf;
+use crate::metrics::{Meters, Work};
+use crate::request::{Ask, Kind};
+use crate::server::SimConfig;
+
+/// The largest request body that is read: room for long prompts and images, not for a client in a loop.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Adapters that one batch may mix: told in the LoRA gauge, and not enforced.
+const MAX_LORA: usize = 4;
+
+const JSON: &str = "application/json";
+const METRICS: &str = "text/plain; version=1.0.0; charset=utf-8";
+
+/// One server's state and its answers.
+#[derive(Debug)]
+pub(crate) struct App {
+    shelf: Mutex<Shelf>,
+    meters: Arc<Meters>,
+    max_model_len: u64,
+    answered: AtomicU64,
+    always: Mutex<HashMap<String, Behaviour>>,
+}
+
+#[derive(Clone, Copy)]
+enum Route {
+    Infer(Kind),
+    Models,
+    Health,
+    Metrics,
+    LoadAdapter,
+    UnloadAdapter,
+}
+
+/// Why there is no proper answer.
+enum Refusal {
+    Api(ApiError),
+    /// The connection is to be closed without one.
+    Cut,
+}
+
+// === impl App ===
+
+impl App {
+    pub(crate) fn new(config: &SimConfig) -> Self {
+        let SimConfig {
+            listen: _,
+            base_model,
+            adapters,
+            max_model_len,
+            max_running,
+        } = config;
+        Self {
+            shelf: Mutex::new(Shelf::new(base_model, *max_model_len, adapters)),
+            meters: Arc::new(Meters::new(base_model, MAX_LORA, *max_running)),
+            max_model_len: *max_model_len,
+            answered: AtomicU64::new(0),
+            always: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn always(&self, path: &str, behaviour: Behaviour) {
+        lock(&self.always).insert(path.to_owned(), behaviour);
+    }
+
+    /// Answers a request; an error closes the connection.
+    pub(crate) async fn serve(&self, request: Request<Incoming>) -> io::Result<Response<PlannedBody>> {
+        let mut response = match self.answer(request).await {
+            Ok(response) => response,
+            Err(Refusal::Api(error)) => typed(error.status, JSON, error.body()),
+            Err(Refusal::Cut) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by x-sim")),
+        };
+        response
+            .headers_mut()
+            .insert(SERVER, HeaderValue::from_static("uvicorn"));
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Origin"));
+        Ok(response)
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<PlannedBody>, Refusal> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let behaviour = match Behaviour::from_headers(&head.headers)? {
+            Some(asked) => asked,
+            None => lock(&self.always).get(path).cloned().unwrap_or_default(),
+        };
+        // Read to its end, so that closing the connection later does not reset it under the client's hands.
+        let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return Err(unread(&*error)),
+        };
+        let route = Route::of(path);
+        if let (Some(Route::Infer(kind)), &Method::POST, None) = (route, &head.method, behaviour.status) {
+            return self.infer(kind, &head.headers, &body, &behaviour).await;
+        }
+        before_headers(&behaviour).await?;
+        if let Some(status) = behaviour.status {
+            let body = if behaviour.no_body {
+                String::new()
+            } else {
+                ApiError::asked_for(status).body()
+            };
+            return Ok(typed(status, JSON, body));
+        }
+        let Some(route) = route else {
+            return Ok(typed(StatusCode::NOT_FOUND, JSON, r#"{"detail":"Not Found"}"#));
+        };
+        if head.method != route.method() {
+            let mut response = typed(
+                StatusCode::METHOD_NOT_ALLOWED,
+                JSON,
+                r#"{"detail":"Method Not Allowed"}"#,
+            );
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static(route.allow()));
+            return Ok(response);
+        }
+        match route {
+            Route::Health => Ok(untyped(String::new())),
+            Route::Metrics => Ok(typed(StatusCode::OK, METRICS, self.meters.render())),
+            Route::Models => Ok(typed(
+                StatusCode::OK,
+                JSON,
+                lock(&self.shelf).list(clock::since_epoch().as_secs()),
+            )),
+            Route::LoadAdapter => Ok(untyped(lock(&self.shelf).load(&body)?)),
+            Route::UnloadAdapter => Ok(untyped(lock(&self.shelf).unload(&body)?)),
+            // Only a POST is an inference request, and that was answered above.
+            Route::Infer(_) => Err(Refusal::Cut),
+        }
+    }
+
+    async fn infer(
+        &self,
+        kind: Kind,
+        headers: &HeaderMap,
+        body: &[u8],
+        behaviour: &Behaviour,
+    ) -> Result<Response<PlannedBody>, Refusal> {
+        let asked = json_only(headers).and_then(|()| Ask::read(kind, body, self.max_model_len));
+        let asked = asked.and_then(|ask| lock(&self.shelf).find(ask.model.as_deref()).map(|found| (ask, found)));
+        let (ask, (model, is_adapter)) = match asked {
+            Ok(asked) => asked,
+            Err(error) => {
+                before_headers(behaviour).await?;
+                return Err(error.into());
+            }
+        };
+        let adapter = is_adapter.then(|| model.clone());
+        let finish = if ask.limited { Finish::Length } else { Finish::Stop };
+        let served = Served {
+            model,
+            id: self.id(kind, headers),
+            created: clock::since_epoch().as_secs(),
+        };
+        let accepted = inference::accept(ask, served, behaviour)?;
+        let decision = &accepted.decision;
+        let work = Work::new(adapter, decision.prompt_tokens, decision.completion_tokens(), finish);
+        let place = self.meters.admit(work).await;
+        before_headers(behaviour).await?;
+        Ok(accepted.respond(behaviour)?.map(|body| body.carrying(place)))
+    }
+
+    /// The answer's id: the request's own where it has one, as vLLM does, else a new one.
+    fn id(&self, kind: Kind, headers: &HeaderMap) -> String {
+        let prefix = match kind {
+            Kind::Chat => "chatcmpl",
+            Kind::Completions => "cmpl",
+        };
+        let plain = |id: &&str| id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        match headers
+            .get("x-request-id")
+            .and_then(|id| id.to_str().ok())
+            .filter(plain)
+        {
+            Some(id) => format!("{prefix}-{id}"),
+            // Multiplied by an odd number, the count stays unique and looks like the random ids of a real server.
+            None => {
+                let count = self.answered.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                format!("{prefix}-{:016x}", count.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            }
+        }
+    }
+}
+
+/// Waits, closes or hangs where the request asked for it.
+async fn before_headers(behaviour: &Behaviour) -> Result<(), Refusal> {
+    if !behaviour.delay.is_zero() {
+        sleep(behaviour.delay).await;
+    }
+    match behaviour.ending {
+        Ending::CutHeaders => Err(Refusal::Cut),
+        // hyper drops this when the client goes away.
+        Ending::HangHeaders => std::future::pending().await,
+        _ => Ok(()),
+    }
+}
+
+fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case(JSON) {
+        return Ok(());
+    }
+    let message = "1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed";
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message))
+}
+
+fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
+    if error.is::<http_body_util::LengthLimitError>() {
+        let message = format!("the request body is over {MAX_REQUEST_BYTES} bytes");
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BadRequestError", message).into();
+    }
+    Refusal::Cut
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<PlannedBody> {
+    let mut response = Response::new(PlannedBody::whole(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// vLLM gives its short texts no content type.
+fn untyped(body: String) -> Response<PlannedBody> {
+    Response::new(PlannedBody::whole(body))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl Route ===
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/v1/chat/completions" => Some(Self::Infer(Kind::Chat)),
+            "/v1/completions" => Some(Self::Infer(Kind::Completions)),
+            "/v1/models" => Some(Self::Models),
+            "/health" => Some(Self::Health),
+            "/metrics" => Some(Self::Metrics),
+            "/v1/load_lora_adapter" => Some(Self::LoadAdapter),
+            "/v1/unload_lora_adapter" => Some(Self::UnloadAdapter),
+            _ => None,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Models | Self::Health | Self::Metrics => Method::GET,
+            Self::Infer(_) | Self::LoadAdapter | Self::UnloadAdapter => Method::POST,
+        }
+    }
+
+    fn allow(self) -> &'static str {
+        if self.method() == Method::GET { "GET" } else { "POST" }
+    }
+}
+
+// === impl Refusal ===
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<Mistakes> for Refusal {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Api(ApiError::bad_request("x-sim", mistakes))
+    }
+}
