@@ -37,15 +37,24 @@ impl Admission {
     pub fn find(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         let label = ModelLabel::new(name);
         self.known(&label).or_else(|| {
-            while self.next_slot < self.max_models {
-                let (name, _) = shared.get(&slot_key(self.next_slot))?;
-                self.learn(&name);
-                if let Some(known) = self.known(&label) {
-                    return Some(known);
-                }
-            }
-            None
+            self.catch_up(shared);
+            self.known(&label)
         })
+    }
+
+    /// How many names the process has admitted, beside those that are configured.
+    pub fn count(&mut self, shared: &mut impl SharedData) -> usize {
+        self.catch_up(shared);
+        self.next_slot
+    }
+
+    fn catch_up(&mut self, shared: &mut impl SharedData) {
+        while self.next_slot < self.max_models {
+            let Some((name, _)) = shared.get(&slot_key(self.next_slot)) else {
+                return;
+            };
+            self.learn(&name);
+        }
     }
 
     /// The label of a name that a good answer speaks for: admitted now unless the cap is reached.

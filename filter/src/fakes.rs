@@ -89,4 +89,8 @@ impl StatSink for FakeHost {
         assert_eq!(*kind, StatKind::Gauge, "{name}");
         *known = value as i64;
     }
+
+    fn gauge(&mut self, stat: StatId) -> u64 {
+        self.stats[stat as usize].2 as u64
+    }
 }

@@ -12,6 +12,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
+use crate::access_log;
 use crate::config::Config;
 use crate::exchange::{Ending, Exchange};
 use crate::recorder::record_build;
@@ -23,6 +24,7 @@ use clock::monotonic_ns;
 /// Bytes copied out of Envoy's buffer at a time. Linear memory never shrinks, so a filter in front of this one that
 /// buffers whole bodies must not make us copy one.
 const READ_BYTES: usize = 64 * 1024;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Set by the build; see the Makefile.
 const COMMIT: &str = match option_env!("INFERTALLY_COMMIT") {
     Some(commit) => commit,
@@ -56,18 +58,22 @@ impl Context for Root {}
 impl RootContext for Root {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
         let (config, mistakes) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
-        for mistake in mistakes {
+        for mistake in &mistakes {
             log::warn!("infertally: {mistake}; going on without it");
         }
-        self.worker.borrow_mut().configure(config);
-        record_build(COMMIT, BUILD_REF, &mut EnvoyHost);
+        self.worker
+            .borrow_mut()
+            .configure(config, mistakes.len(), &mut EnvoyHost);
+        record_build(VERSION, COMMIT, BUILD_REF, &mut EnvoyHost);
         self.set_tick_period(Duration::from_nanos(BEAT_NS));
         // Never false: Envoy would refuse the whole listener.
         true
     }
 
     fn on_tick(&mut self) {
-        self.worker.borrow_mut().beat(monotonic_ns(), &mut EnvoyHost);
+        self.worker
+            .borrow_mut()
+            .beat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -176,9 +182,13 @@ impl HttpContext for Stream {
                 client_left: calls::client_left(),
             }
         };
-        self.worker
-            .borrow_mut()
-            .end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
+        let mut worker = self.worker.borrow_mut();
+        let record = worker.end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
+        if worker.logs_access() {
+            for (name, value) in access_log::fields(&record) {
+                calls::set_filter_state(name, &value);
+            }
+        }
     }
 }
 

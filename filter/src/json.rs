@@ -129,8 +129,8 @@ struct Level {
 // === impl Scanner ===
 
 impl<F: Copy + 'static> Scanner<F> {
-    /// A scanner for the values at these paths: at most 32, all different, none longer than six segments.
-    pub fn new(paths: &'static [Path<F>]) -> Self {
+    /// A scanner for the values at these groups of paths: at most 32 in all, all different, none longer than six segments.
+    pub fn new(paths: &'static [&'static [Path<F>]]) -> Self {
         let paths = PathSet::new(paths);
         Self {
             matched: paths.all(),
@@ -161,7 +161,7 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// Reads the next bytes and hands over each value at a path, in the order of the document.
-    pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(F, Value<'_>)) {
+    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(F, Value<'_>)) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             let read = match self.state {
@@ -179,7 +179,7 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// One byte outside strings and numbers.
-    fn step(&mut self, byte: u8, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn step(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
         match (self.state, byte) {
             (State::Literal { rest, value }, _) => return self.literal(rest, value, byte, on),
             (State::Start(seen), _) if BOM.get(seen) == Some(&byte) => self.state = State::Start(seen + 1),
@@ -202,7 +202,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(())
     }
 
-    fn begin_value(&mut self, byte: u8, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn begin_value(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
         match byte {
             b'{' => return self.open(true, on),
             b'[' => return self.open(false, on),
@@ -261,7 +261,7 @@ impl<F: Copy + 'static> Scanner<F> {
         rest: &'static [u8],
         value: Value<'static>,
         byte: u8,
-        on: &mut impl FnMut(F, Value<'_>),
+        on: &mut dyn FnMut(F, Value<'_>),
     ) -> Result<(), Fault> {
         match rest.split_first() {
             Some((&expected, [])) if expected == byte => {
@@ -274,7 +274,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(())
     }
 
-    fn open(&mut self, object: bool, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn open(&mut self, object: bool, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
         let bit = 1 << (self.depth % 64);
         let word = self.objects.get_mut(self.depth / 64).ok_or(Fault::TooDeep)?;
         *word = if object { *word | bit } else { *word & !bit };
@@ -297,7 +297,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(())
     }
 
-    fn close(&mut self, on: &mut impl FnMut(F, Value<'_>)) {
+    fn close(&mut self, on: &mut dyn FnMut(F, Value<'_>)) {
         let ended = self.levels.get(self.depth).and_then(|level| self.paths.id(level.exact));
         if let Some(id) = ended {
             on(id, Value::End);
@@ -322,7 +322,7 @@ impl<F: Copy + 'static> Scanner<F> {
         &mut self,
         role: Role,
         bytes: &'b [u8],
-        on: &mut impl FnMut(F, Value<'_>),
+        on: &mut dyn FnMut(F, Value<'_>),
     ) -> Result<&'b [u8], Fault> {
         let (rest, ended) = self.text.read(bytes, MAX_TEXT)?;
         if ended {
@@ -347,7 +347,7 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn number<'b>(&mut self, bytes: &'b [u8], on: &mut impl FnMut(F, Value<'_>)) -> Result<&'b [u8], Fault> {
+    fn number<'b>(&mut self, bytes: &'b [u8], on: &mut dyn FnMut(F, Value<'_>)) -> Result<&'b [u8], Fault> {
         let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
         let end = bytes.iter().position(|byte| !is_number(byte)).unwrap_or(bytes.len());
         let (digits, rest) = bytes.split_at(end);
@@ -371,7 +371,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(rest)
     }
 
-    fn emit(&self, value: Value<'_>, on: &mut impl FnMut(F, Value<'_>)) {
+    fn emit(&self, value: Value<'_>, on: &mut dyn FnMut(F, Value<'_>)) {
         if let Some(id) = self.paths.id(self.exact()) {
             on(id, value);
         }

@@ -14,6 +14,7 @@
 //! Everything but `host` is plain Rust without I/O, runs natively, and takes the time as an argument. Imports go from
 //! right to left in the picture: a reader knows no metric, a metric knows no header.
 
+pub mod access_log;
 pub mod admission;
 pub mod answer;
 pub mod config;

@@ -60,6 +60,10 @@ impl StatSink for EnvoyHost {
     fn set_gauge(&mut self, stat: StatId, value: u64) {
         _ = hostcalls::record_metric(stat, value);
     }
+
+    fn gauge(&mut self, stat: StatId) -> u64 {
+        hostcalls::get_metric(stat).unwrap_or_default()
+    }
 }
 
 /// One header. Only in the callback of its headers.
@@ -77,6 +81,19 @@ pub(super) fn response_code() -> Option<u16> {
 /// Whether the client went away. At the end of the exchange.
 pub(super) fn client_left() -> bool {
     integer_property(&["response", "flags"]).is_some_and(|flags| flags & CLIENT_LEFT != 0)
+}
+
+/// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy
+/// calls this filter before its access loggers.
+pub(super) fn set_filter_state(name: &str, value: &str) {
+    // The name is nobody else's and was not declared read-only, so there is nothing to refuse.
+    _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
+/// The memory that this VM has taken. It never gives any back.
+pub(super) fn memory_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 64 * 1024;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE_BYTES
 }
 
 /// Envoy writes an integer as eight bytes in the machine's own order, which is little-endian for Wasm.

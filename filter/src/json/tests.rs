@@ -14,7 +14,7 @@ enum Id {
     ElementX,
 }
 
-static PATHS: [Path<Id>; 7] = [
+const PATHS: &[Path<Id>] = &[
     Path { id: Id::Top, segs: &[] },
     Path {
         id: Id::A,
@@ -64,7 +64,7 @@ fn seen(value: Value<'_>) -> Seen {
 }
 
 fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(Id, Seen)>, Progress) {
-    let mut scanner = Scanner::new(&PATHS);
+    let mut scanner = Scanner::new(&[PATHS]);
     let mut events = Vec::new();
     for chunk in chunks {
         scanner.feed(chunk, &mut |id, value| events.push((id, seen(value))));
@@ -322,7 +322,7 @@ fn nesting_has_a_bound() {
 
 #[test]
 fn a_restarted_scanner_is_a_new_one() {
-    let mut scanner = Scanner::new(&PATHS);
+    let mut scanner = Scanner::new(&[PATHS]);
     for broken in ["{\"a\":{\"b\":[", "{\"a\":\"\\ud83d", "]", "{\"l\":[{\"x\":1"] {
         scanner.feed(broken.as_bytes(), &mut |_, _| {});
         scanner.restart();
