@@ -95,6 +95,10 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
         let header = |name: &str| calls::header(MapType::HttpRequestHeaders, name);
+        #[cfg(feature = "trap")]
+        if header("x-infertally-trap").is_some() {
+            core::arch::wasm32::unreachable();
+        }
         let method = header(":method").unwrap_or_default();
         if method == b"POST" {
             let worker = self.worker.borrow();

@@ -82,8 +82,8 @@ pub enum UsageSource {
 /// A model's name as a label value. Cheap to clone.
 ///
 /// Written so that no value can be mistaken for another or for a part of the stat's name: `%`, `;`, `=`, `"`, `\`,
-/// control characters and bytes that are no UTF-8 become `%XX`. A client's own `other` or `unknown` is written
-/// `%6Fther`, `%75nknown`.
+/// control characters, a dot at the end, and bytes that are no UTF-8 become `%XX`. A client's own `other` or `unknown` is
+/// written `%6Fther`, `%75nknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelLabel(Rc<str>);
 
@@ -215,6 +215,11 @@ impl ModelLabel {
                 escape(&mut value, *byte);
             }
         }
+        // Envoy takes dots off the end of a tag's value.
+        if value.ends_with('.') {
+            value.pop();
+            escape(&mut value, b'.');
+        }
         if value == Self::OTHER || value == Self::UNKNOWN {
             let first = value.remove(0);
             let rest = std::mem::take(&mut value);
@@ -284,6 +289,7 @@ mod tests {
         assert_eq!(label("a%3B"), "a%253B");
         assert_eq!(label("\"\\\n\r\t\0\x7f"), "%22%5C%0A%0D%09%00%7F");
         assert_eq!(label(b"a\xff\xc3("), "a%FF%C3(");
+        assert_eq!(label("a..b.."), "a..b.%2E");
     }
 
     #[test]

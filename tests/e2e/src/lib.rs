@@ -7,6 +7,7 @@ pub mod client;
 pub mod demo;
 pub mod envoy;
 pub mod expected;
+pub mod flood;
 pub mod reading;
 pub mod stats;
 
