@@ -9,6 +9,12 @@ use crate::record::Outcome;
 use crate::request::{ModelName, RequestFacts, RequestReader};
 use crate::route::Api;
 
+/// Memory that an exchange holds at most, whatever its bytes: a few hundred bytes of state for each of two scanners, and,
+/// for an event that is made to cost, the finish reasons of a thousand choices. An ordinary one holds a quarter of this.
+pub const MAX_STATE_BYTES: usize = 12 * 1024;
+/// The same while it undoes a content coding: beside that, the inflater's window and tables.
+pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 48 * 1024;
+
 /// An exchange under way.
 #[derive(Debug)]
 pub struct Exchange {

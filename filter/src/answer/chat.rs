@@ -22,14 +22,15 @@ struct Event {
     model: Option<ModelName>,
     usage: Usage,
     choice: Choice,
-    reasons: Vec<(u64, FinishReason)>,
+    reasons: Vec<(u16, FinishReason)>,
     token_ids: Option<u64>,
     error: bool,
 }
 
 #[derive(Debug, Default)]
 struct Choice {
-    index: u64,
+    /// Those above are no choice of any server; they share one number.
+    index: u16,
     reason: Option<FinishReason>,
 }
 
@@ -93,7 +94,9 @@ impl Dialect for Chat {
             (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
             (Field::Model, _) => *model = None,
             (Field::Choice, _) => *choice = Choice::default(),
-            (Field::Index, value) => choice.index = count(value).unwrap_or_default(),
+            (Field::Index, value) => {
+                choice.index = count(value).map_or(0, |index| u16::try_from(index).unwrap_or(u16::MAX))
+            }
             (Field::FinishReason, Value::Str(word)) => choice.reason = Some(FinishReason::from_wire(word)),
             (Field::FinishReason, _) => choice.reason = None,
             (Field::TokenIds, Value::Array) => *token_ids = token_ids.or(Some(0)),

@@ -102,10 +102,11 @@ impl FinishReasons {
 
 impl Finished {
     /// Whether this is the first reason that the choice of this index gives.
-    pub(super) fn is_first(&mut self, index: u64) -> bool {
-        let Some(index) = usize::try_from(index).ok().filter(|index| *index < MAX_CHOICES) else {
+    pub(super) fn is_first(&mut self, index: u16) -> bool {
+        let index = usize::from(index);
+        if index >= MAX_CHOICES {
             return true;
-        };
+        }
         if self.seen.len() <= index / 64 {
             self.seen.resize(index / 64 + 1, 0);
         }
@@ -137,7 +138,7 @@ mod tests {
             [0, 1, 0, 63, 64, 64, 1023, 1023].map(|index| finished.is_first(index)),
             [true, true, false, true, true, false, true, false]
         );
-        assert_eq!([1024, 1024, u64::MAX].map(|index| finished.is_first(index)), [true; 3]);
+        assert_eq!([1024, 1024, u16::MAX].map(|index| finished.is_first(index)), [true; 3]);
         assert!(finished.seen.len() <= MAX_CHOICES / 64);
     }
 }
