@@ -17,10 +17,8 @@ use infertally_sim::{Sim, SimConfig};
 /// The filter built so that a header kills its VM; see `filter/Cargo.toml`.
 fn with_trap() -> Binaries {
     let wasm = std::env::var_os("INFERTALLY_TRAP_WASM").map(PathBuf::from);
-    Binaries {
-        wasm: wasm.expect("INFERTALLY_TRAP_WASM is not set: run these tests by `make test`"),
-        ..Binaries::from_env().unwrap()
-    }
+    let wasm = wasm.unwrap_or_else(|| panic!("INFERTALLY_TRAP_WASM is not set: run these tests by `make test`"));
+    Binaries { wasm, ..Binaries::from_env().unwrap() }
 }
 
 fn running(stats: &Stats) -> u64 {
