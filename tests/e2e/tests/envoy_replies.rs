@@ -36,10 +36,10 @@ fn everything_goes_wrong(config: EnvoyConfig, sim: SocketAddr) -> Result<EnvoyCo
             "match: {prefix: /refusing}, route: {cluster: refusing}",
             "match: {prefix: /full}, route: {cluster: full}",
             "match: {prefix: /unnamed}, route: {cluster_header: x-cluster}",
-            "match: {prefix: /slow}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0.2s}",
-            "match: {prefix: /per-try}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, retry_policy: {num_retries: 2, retry_on: 5xx, per_try_timeout: 0.1s, retry_back_off: {base_interval: 0.001s}}}",
-            "match: {prefix: /idle}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, idle_timeout: 0.2s}",
-            "match: {prefix: /long}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, max_stream_duration: {max_stream_duration: 0.2s}}",
+            "match: {prefix: /slow/}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0.2s}",
+            "match: {prefix: /per-try/}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, retry_policy: {num_retries: 2, retry_on: 5xx, per_try_timeout: 0.1s, retry_back_off: {base_interval: 0.001s}}}",
+            "match: {prefix: /idle/}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, idle_timeout: 0.2s}",
+            "match: {prefix: /long/}, route: {cluster: model_server, prefix_rewrite: /, timeout: 0s, max_stream_duration: {max_stream_duration: 0.2s}}",
             "match: {prefix: /direct/403}, direct_response: {status: 403, body: {inline_string: go away}}",
             "match: {prefix: /direct/200}, direct_response: {status: 200, body: {inline_string: fine}}",
             "match: {prefix: /moved}, redirect: {path_redirect: /v1/completions}",
@@ -55,15 +55,17 @@ async fn what_envoy_answers_itself_has_the_code_of_its_status() {
         .await
         .unwrap();
     for (prefix, status, code) in [
-        ("/nobody", 503, Some("ServiceUnavailable")),
+        // After the whole request,
         ("/refusing", 503, Some("ServiceUnavailable")),
-        ("/full", 503, Some("ServiceUnavailable")),
-        ("/unnamed", 503, Some("ServiceUnavailable")),
-        ("/nowhere", 404, Some("NotFound")),
         ("/slow", 504, Some("Timeout")),
         ("/per-try", 504, Some("Timeout")),
         ("/idle", 504, Some("Timeout")),
         ("/long", 504, Some("Timeout")),
+        // and at its headers.
+        ("/nobody", 503, Some("ServiceUnavailable")),
+        ("/full", 503, Some("ServiceUnavailable")),
+        ("/unnamed", 503, Some("ServiceUnavailable")),
+        ("/nowhere", 404, Some("NotFound")),
         ("/direct/403", 403, Some("Forbidden")),
         ("/direct/200", 200, None),
         ("/moved", 301, None),
@@ -74,6 +76,8 @@ async fn what_envoy_answers_itself_has_the_code_of_its_status() {
             assert_eq!(answer.status, status, "{path}");
             let exchange = Exchange {
                 error: code,
+                // Envoy shows no filter the body of a request that it has answered.
+                request_bytes: (status == 504 || prefix == "/refusing").then_some(body.len() as u64),
                 ..Exchange::answered(body, &answer)
             };
             counted
@@ -108,18 +112,44 @@ async fn what_a_filter_behind_ours_refuses_has_the_code_of_its_status() {
     let rate = r#", stat_prefix: rate, token_bucket: {max_tokens: 2, fill_interval: 3600s}, filter_enabled: {default_value: {numerator: 100}}, filter_enforced: {default_value: {numerator: 100}}"#;
     let denied = ", rules: {action: DENY, policies: {all: {permissions: [{header: {name: x-denied, present_match: true}}], principals: [{any: true}]}}}";
     for (filter, headers, first, status, code) in [
-        (filter("local_ratelimit", "LocalRateLimit", rate), vec![], 200, 429, "ResourceExhausted"),
-        (filter("rbac", "RBAC", denied), vec![("x-denied", "yes")], 403, 403, "Forbidden"),
-        (filter("buffer", "Buffer", ", max_request_bytes: 32"), vec![], 413, 413, "BadRequest"),
         (
-            filter("fault", "HTTPFault", ", abort: {http_status: 418, percentage: {numerator: 100}}"),
+            filter("local_ratelimit", "LocalRateLimit", rate),
+            vec![],
+            200,
+            429,
+            "ResourceExhausted",
+        ),
+        (
+            filter("rbac", "RBAC", denied),
+            vec![("x-denied", "yes")],
+            403,
+            403,
+            "Forbidden",
+        ),
+        (
+            filter("buffer", "Buffer", ", max_request_bytes: 32"),
+            vec![],
+            413,
+            413,
+            "BadRequest",
+        ),
+        (
+            filter(
+                "fault",
+                "HTTPFault",
+                ", abort: {http_status: 418, percentage: {numerator: 100}}",
+            ),
             vec![],
             418,
             418,
             "BadRequest",
         ),
         (
-            filter("lua", "Lua", r#", default_source_code: {inline_string: "function envoy_on_request(handle) handle:body() handle:respond({[':status'] = '507'}, 'full') end"}"#),
+            filter(
+                "lua",
+                "Lua",
+                r#", default_source_code: {inline_string: "function envoy_on_request(handle) handle:body() handle:respond({[':status'] = '507'}, 'full') end"}"#,
+            ),
             vec![],
             507,
             507,
@@ -131,11 +161,19 @@ async fn what_a_filter_behind_ours_refuses_has_the_code_of_its_status() {
             .unwrap();
         for status in [first, first, status] {
             let request = client::request("POST", COMPLETIONS, &headers, PROMPT);
-            let answer = client::exchange(counted.listener(), &request, usize::MAX).await.unwrap().answer;
+            let answer = client::exchange(counted.listener(), &request, usize::MAX)
+                .await
+                .unwrap()
+                .answer;
             assert_eq!(answer.status, status, "{filter}");
             let exchange = match status {
                 200 => Exchange::told(PROMPT, &answer),
                 _ => Exchange::answered(PROMPT, &answer).failed(code),
+            };
+            let exchange = Exchange {
+                // Refused at its headers: Envoy shows no filter the body.
+                request_bytes: exchange.request_bytes.filter(|_| !matches!(status, 403 | 418 | 429)),
+                ..exchange
             };
             counted
                 .count(exchange)
@@ -151,7 +189,8 @@ async fn a_body_that_envoy_cant_hold_is_refused_and_counted() {
     // Both ask for whole bodies and get too much: of the request, of the answer. The one behind ours lets it pass the
     // filter in pieces; of the one in front ours sees what the client sent, all of it or none.
     let lua = |function: &str| {
-        let code = format!(", default_source_code: {{inline_string: \"function {function}(handle) handle:body() end\"}}");
+        let code =
+            format!(", default_source_code: {{inline_string: \"function {function}(handle) handle:body() end\"}}");
         filter("lua", "Lua", &code)
     };
     let small = |config: EnvoyConfig| {
@@ -160,7 +199,10 @@ async fn a_body_that_envoy_cant_hold_is_refused_and_counted() {
             "  - name: inference\n    per_connection_buffer_limit_bytes: 4096\n",
         )
     };
-    let large = format!(r#"{{"model":"tiny","prompt":"{}","max_tokens":4}}"#, "word ".repeat(20_000));
+    let large = format!(
+        r#"{{"model":"tiny","prompt":"{}","max_tokens":4}}"#,
+        "word ".repeat(20_000)
+    );
 
     let on_request = lua("envoy_on_request");
     let mut counted = Counted::start(sim.addr(), |config| edits::filter_after(small(config)?, &on_request))
@@ -181,8 +223,12 @@ async fn a_body_that_envoy_cant_hold_is_refused_and_counted() {
         .unwrap();
     let answer = counted.send(COMPLETIONS, "words=100000", PROMPT).await.unwrap();
     assert_eq!(answer.status, 500);
-    let exchange = Exchange::answered(PROMPT, &answer).failed("ModelServerError");
-    counted.count(exchange).await.unwrap();
+    let exchange = Exchange {
+        // Envoy says this past all filters.
+        answer_bytes: Some(0),
+        ..Exchange::answered(PROMPT, &answer)
+    };
+    counted.count(exchange.failed("ModelServerError")).await.unwrap();
 }
 
 #[tokio::test]
@@ -198,7 +244,10 @@ async fn an_answer_that_a_filter_in_front_cant_hold_has_the_code_of_what_the_cli
     })
     .await
     .unwrap();
-    let answer = counted.send(COMPLETIONS, "words=100000", PROMPT).await.unwrap();
+    let answer = counted
+        .send(COMPLETIONS, "words=100000;usage=none", PROMPT)
+        .await
+        .unwrap();
     assert_eq!(answer.status, 500);
     let exchange = Exchange {
         // What passed the filter, not what Envoy said instead of it.
@@ -231,7 +280,10 @@ async fn a_filter_in_front_that_holds_the_request_changes_no_number() {
     let mut counted = Counted::start(sim.addr(), |config| edits::filter_before(config, &buffer))
         .await
         .unwrap();
-    let large = format!(r#"{{"model":"tiny","prompt":"{}","max_tokens":4}}"#, "word ".repeat(100_000));
+    let large = format!(
+        r#"{{"model":"tiny","prompt":"{}","max_tokens":4}}"#,
+        "word ".repeat(100_000)
+    );
     for body in [PROMPT, STREAM, large.as_bytes()] {
         let answer = counted.send(COMPLETIONS, "", body).await.unwrap();
         counted.count(Exchange::told(body, &answer)).await.unwrap();
