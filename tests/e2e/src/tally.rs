@@ -77,17 +77,24 @@ impl Exchange {
         }
     }
 
+    /// A request whose client went away when so much of it, and of its answer, had come.
+    pub fn left(request_bytes: usize, answer_bytes: usize) -> Self {
+        Self {
+            error: None,
+            left: true,
+            request_bytes: Some(request_bytes as u64),
+            answer_bytes: Some(answer_bytes as u64),
+            input: None,
+            output: None,
+        }
+    }
+
     /// It failed.
     pub fn failed(self, code: &'static str) -> Self {
         Self {
             error: Some(code),
             ..self
         }
-    }
-
-    /// The client went away first.
-    pub fn left(self) -> Self {
-        Self { left: true, ..self }
     }
 
     /// With these tokens.

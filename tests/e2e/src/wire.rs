@@ -18,6 +18,22 @@ pub struct Wire {
     seen: Vec<u8>,
 }
 
+/// How a connection's end is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Orderly.
+    Close,
+    /// By a reset: what was not sent yet is lost.
+    Reset,
+}
+
+// === impl Leaving ===
+
+impl Leaving {
+    /// Both ways.
+    pub const BOTH: [Self; 2] = [Self::Close, Self::Reset];
+}
+
 // === impl Wire ===
 
 impl Wire {
@@ -61,7 +77,7 @@ impl Wire {
     /// If the connection ends before, or they do not come in time; says what came.
     pub async fn see(&mut self, part: impl AsRef<[u8]>) -> Result<()> {
         let part = part.as_ref();
-        while !self.seen.windows(part.len()).any(|window| window == part) {
+        while !part.is_empty() && !self.seen.windows(part.len()).any(|window| window == part) {
             if self.read().await? == 0 {
                 return Err(format!("the connection ended after {:?}", self.text()).into());
             }
@@ -114,10 +130,12 @@ impl Wire {
         }
     }
 
-    /// Ends the connection with a reset: what was not sent yet is lost.
-    pub fn reset(self) {
-        // A socket that refuses this is gone already.
-        _ = self.stream.set_zero_linger();
+    /// Ends the connection.
+    pub fn leave(self, how: Leaving) {
+        if how == Leaving::Reset {
+            // A socket that refuses this is gone already.
+            _ = self.stream.set_zero_linger();
+        }
     }
 
     fn text(&self) -> String {

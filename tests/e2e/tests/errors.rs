@@ -1,6 +1,11 @@
 //! Every error code of the contract, made by the model server: bad statuses, broken connections, error events inside a
 //! good answer, streams without an end. One code a failed exchange, never two, and none where nothing failed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper of a test fails it"
+)]
 
 use infertally_e2e::counted::{COMPLETIONS, Counted, PROMPT, STREAM};
 use infertally_e2e::envoy::loopback;
