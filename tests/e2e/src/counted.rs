@@ -71,7 +71,21 @@ impl Counted {
     /// # Errors
     /// Says what differs.
     pub async fn count(&mut self, exchange: Exchange) -> Result<()> {
-        self.tally.add_and_hold(&self.envoy, exchange).await
+        self.add(exchange);
+        self.hold().await
+    }
+
+    /// There was, or will be, this exchange, too.
+    pub fn add(&mut self, exchange: Exchange) {
+        self.tally.add(exchange);
+    }
+
+    /// Envoy must tell of all exchanges so far, with nothing running any more.
+    ///
+    /// # Errors
+    /// Says what differs.
+    pub async fn hold(&self) -> Result<()> {
+        self.tally.hold(&self.envoy).await
     }
 
     /// Waits until so many requests are under way.

@@ -134,15 +134,6 @@ impl Tally {
         }
     }
 
-    /// One more exchange, and a look whether Envoy says so: every number equal, and still so at a second look.
-    ///
-    /// # Errors
-    /// Says what differs.
-    pub async fn add_and_hold(&mut self, envoy: &Envoy, exchange: Exchange) -> Result<()> {
-        self.add(exchange);
-        self.hold(envoy).await
-    }
-
     /// Looks whether Envoy says the same: every number equal, and still so at a second look.
     ///
     /// # Errors
