@@ -46,7 +46,11 @@ const UNAVAILABLE: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy";
 
 #[tokio::test]
 async fn a_request_that_is_tried_again_counts_once_with_its_last_outcome() {
-    for (with, tries) in [(UNAVAILABLE, 4), ("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", 3), ("", 2)] {
+    for (with, tries) in [
+        (UNAVAILABLE, 4),
+        ("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n", 3),
+        ("", 2),
+    ] {
         let upstream = failing(tries - 1, with).await;
         let mut counted = retrying(&upstream).await;
         let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
@@ -85,7 +89,10 @@ async fn a_try_that_takes_too_long_is_no_timeout_where_the_next_one_answers() {
     let mut counted = retrying(&upstream).await;
     let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
     assert_eq!((answer.status, upstream.requests().len()), (200, 2));
-    counted.count(Exchange::answered(PROMPT, &answer).tokens(3, 4)).await.unwrap();
+    counted
+        .count(Exchange::answered(PROMPT, &answer).tokens(3, 4))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -100,11 +107,19 @@ async fn a_client_that_leaves_between_two_tries_is_no_error() {
     .await
     .unwrap();
     let mut wire = Wire::connect(counted.listener()).await.unwrap();
-    wire.send(infertally_e2e::client::request("POST", COMPLETIONS, &[], PROMPT)).await.unwrap();
-    // The wait before the second try is random between nothing and its interval, so there may have been one.
-    eventually(|| async { if upstream.requests().is_empty() { Err("no try yet".into()) } else { Ok(()) } })
+    wire.send(infertally_e2e::client::request("POST", COMPLETIONS, &[], PROMPT))
         .await
         .unwrap();
+    // The wait before the second try is random between nothing and its interval, so there may have been one.
+    eventually(|| async {
+        if upstream.requests().is_empty() {
+            Err("no try yet".into())
+        } else {
+            Ok(())
+        }
+    })
+    .await
+    .unwrap();
     counted.running(1).await.unwrap();
     drop(wire);
     counted.count(Exchange::left(PROMPT.len(), 0)).await.unwrap();
@@ -112,10 +127,17 @@ async fn a_client_that_leaves_between_two_tries_is_no_error() {
 
 #[tokio::test]
 async fn a_request_that_envoy_redirects_inside_counts_once() {
-    for (status, location) in [(302, "/v1/chat/completions"), (307, "/v1/completions/elsewhere"), (302, "/v1/completions")] {
+    for (status, location) in [
+        (302, "/v1/chat/completions"),
+        (307, "/v1/completions/elsewhere"),
+        (302, "/v1/completions"),
+    ] {
         let upstream = Upstream::answering(move |mut wire: Wire, _, before| async move {
-            let moved = format!("HTTP/1.1 {status} Moved\r\nlocation: http://test{location}\r\ncontent-length: 0\r\n\r\n");
-            wire.send(if before == 0 { moved } else { good() }).await.map(|()| Some(wire))
+            let moved =
+                format!("HTTP/1.1 {status} Moved\r\nlocation: http://test{location}\r\ncontent-length: 0\r\n\r\n");
+            wire.send(if before == 0 { moved } else { good() })
+                .await
+                .map(|()| Some(wire))
         })
         .await
         .unwrap();
@@ -128,7 +150,11 @@ async fn a_request_that_envoy_redirects_inside_counts_once() {
         .await
         .unwrap();
         let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
-        assert_eq!((answer.status, upstream.requests().len()), (200, 2), "{status} {location}");
+        assert_eq!(
+            (answer.status, upstream.requests().len()),
+            (200, 2),
+            "{status} {location}"
+        );
         let exchange = Exchange::answered(PROMPT, &answer).tokens(3, 4);
         counted
             .count(exchange)
