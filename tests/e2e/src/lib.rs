@@ -4,12 +4,19 @@
 
 pub mod capture;
 pub mod client;
+pub mod counted;
 pub mod demo;
+pub mod edits;
 pub mod envoy;
 pub mod expected;
 pub mod flood;
+pub mod http2;
+pub mod message;
 pub mod reading;
 pub mod stats;
+pub mod tally;
+pub mod upstream;
+pub mod wire;
 
 /// A failure in words; a test or the demo ends with it.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

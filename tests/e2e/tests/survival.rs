@@ -18,7 +18,10 @@ use infertally_sim::{Sim, SimConfig};
 fn with_trap() -> Binaries {
     let wasm = std::env::var_os("INFERTALLY_TRAP_WASM").map(PathBuf::from);
     let wasm = wasm.unwrap_or_else(|| panic!("INFERTALLY_TRAP_WASM is not set: run these tests by `make test`"));
-    Binaries { wasm, ..Binaries::from_env().unwrap() }
+    Binaries {
+        wasm,
+        ..Binaries::from_env().unwrap()
+    }
 }
 
 fn running(stats: &Stats) -> u64 {

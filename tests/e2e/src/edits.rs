@@ -1,0 +1,121 @@
+//! Changes to the shipped `envoy.yaml` that several tests need. Each finds its place by the shipped text, and fails when
+//! that is not there.
+
+use crate::Result;
+use crate::envoy::EnvoyConfig;
+
+const ROUTE: &str = "              - match: {prefix: /}\n";
+const FILTER: &str = "          - name: infertally\n";
+const ROUTER: &str = "          - name: envoy.filters.http.router\n";
+const CLUSTERS: &str = "  clusters:\n";
+const MODEL_SERVER: &str = "  - name: model_server\n    connect_timeout";
+const CONNECTION_MANAGER: &str = "          stat_prefix: inference\n";
+
+/// HTTP/2 to a cluster's servers, as an entry of the cluster.
+pub const HTTP2: &str = r#"typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {}}}}"#;
+
+/// Puts routes, one a line, before the shipped one.
+///
+/// # Errors
+/// If the shipped route is not there.
+pub fn routes(config: EnvoyConfig, routes: &[&str]) -> Result<EnvoyConfig> {
+    let lines: String = routes
+        .iter()
+        .map(|route| format!("              - {{{route}}}\n"))
+        .collect();
+    config.replace(ROUTE, &format!("{lines}{ROUTE}"))
+}
+
+/// Changes the shipped route's action: `more` are entries of it.
+///
+/// # Errors
+/// If the shipped route is not there.
+pub fn route_action(config: EnvoyConfig, more: &str) -> Result<EnvoyConfig> {
+    config.replace(
+        "{cluster: model_server, ",
+        &format!("{{cluster: model_server, {more}, "),
+    )
+}
+
+/// Adds clusters, one a line.
+///
+/// # Errors
+/// If the shipped clusters are not there.
+pub fn clusters(config: EnvoyConfig, clusters: &[&str]) -> Result<EnvoyConfig> {
+    let lines: String = clusters
+        .iter()
+        .map(|cluster| format!("  - {{connect_timeout: 5s, {cluster}}}\n"))
+        .collect();
+    config.replace(CLUSTERS, &format!("{CLUSTERS}{lines}"))
+}
+
+/// The entries of a cluster of this name with one server at this port.
+pub fn cluster(name: &str, port: u16) -> String {
+    format!(
+        "name: {name}, load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{{endpoint: {{address: \
+         {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}"
+    )
+}
+
+/// Adds an entry to the model server's cluster.
+///
+/// # Errors
+/// If the cluster is not there.
+pub fn model_server(config: EnvoyConfig, entry: &str) -> Result<EnvoyConfig> {
+    let (name, rest) = MODEL_SERVER.split_once('\n').unwrap_or_default();
+    config.replace(MODEL_SERVER, &format!("{name}\n    {entry}\n{rest}"))
+}
+
+/// Adds an entry to the connection manager of the inference listener.
+///
+/// # Errors
+/// If it is not there.
+pub fn connection_manager(config: EnvoyConfig, entry: &str) -> Result<EnvoyConfig> {
+    config.replace(CONNECTION_MANAGER, &format!("{CONNECTION_MANAGER}          {entry}\n"))
+}
+
+/// Puts a filter, an entry of the list, before ours.
+///
+/// # Errors
+/// If ours is not there.
+pub fn filter_before(config: EnvoyConfig, filter: &str) -> Result<EnvoyConfig> {
+    config.replace(FILTER, &format!("          - {{{filter}}}\n{FILTER}"))
+}
+
+/// Puts a filter between ours and the router.
+///
+/// # Errors
+/// If either is not there.
+pub fn filter_after(config: EnvoyConfig, filter: &str) -> Result<EnvoyConfig> {
+    let (start, end) = ours(&config)?;
+    let old = config.text().get(start..end).unwrap_or_default().to_owned();
+    config.replace(&old, &format!("{old}          - {{{filter}}}\n"))
+}
+
+/// Takes our filter out.
+///
+/// # Errors
+/// If it is not there.
+pub fn without_the_filter(config: EnvoyConfig) -> Result<EnvoyConfig> {
+    let (start, end) = ours(&config)?;
+    let old = config.text().get(start..end).unwrap_or_default().to_owned();
+    config.replace(&old, "")
+}
+
+/// A filter of this name with its configuration, as an entry of the list.
+pub fn filter(name: &str, kind: &str, config: &str) -> String {
+    format!(
+        r#"name: envoy.filters.http.{name}, typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.{name}.v3.{kind}{config}}}"#
+    )
+}
+
+/// From where to where our filter stands.
+fn ours(config: &EnvoyConfig) -> Result<(usize, usize)> {
+    let start = config
+        .text()
+        .find(FILTER)
+        .ok_or("envoy.yaml does not hold the filter")?;
+    let after = config.text().get(start..).unwrap_or_default();
+    let length = after.find(ROUTER).ok_or("envoy.yaml does not hold the router")?;
+    Ok((start, start + length))
+}
