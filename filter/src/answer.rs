@@ -110,7 +110,7 @@ impl AnswerReader {
     pub fn wants_more(&self) -> bool {
         match &self.0 {
             Coded::Plain(body) => body.wants_more(),
-            Coded::Inflated(inflater) => inflater.body().is_some_and(Body::wants_more),
+            Coded::Inflated(inflater) => inflater.wants_more(),
             Coded::Encoded => false,
         }
     }
@@ -131,11 +131,6 @@ impl AnswerReader {
             Coded::Inflated(inflater) => inflater.finish(),
             Coded::Encoded => {}
         }
-    }
-
-    /// The model that answers, once that is known.
-    pub fn model(&self) -> Option<ModelName> {
-        self.facts().model
     }
 
     /// What was read so far.

@@ -119,7 +119,7 @@ impl Exchange {
     /// So many more bytes of the answer's body; says whether [`Self::read_response`] wants to see them.
     pub fn response_body(&mut self, size: usize) -> bool {
         self.answer_bytes += size as u64;
-        self.answer.wants_more()
+        !self.is_answered() && self.answer.wants_more()
     }
 
     /// Those bytes, in one or several pieces.
@@ -159,9 +159,13 @@ impl Exchange {
         self.request.facts()
     }
 
-    /// The model that the answer names.
+    /// The model that the answer names. A JSON answer names it at its end: what looks like a whole document may be followed
+    /// by bytes that show that it was none.
     pub fn answered_by(&self) -> Option<ModelName> {
-        self.answer.model()
+        let facts = self.answer.facts();
+        facts
+            .model
+            .filter(|_| self.is_answered() || matches!(facts.reading, Reading::Stream(_)))
     }
 
     /// What the configured header says of the model that serves this.

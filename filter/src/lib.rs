@@ -19,8 +19,8 @@ pub mod admission;
 pub mod answer;
 pub mod config;
 pub mod exchange;
-#[cfg(test)]
-mod fakes;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
 #[cfg(target_arch = "wasm32")]
 mod host;
 pub mod json;

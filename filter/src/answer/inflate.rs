@@ -1,21 +1,23 @@
 //! Undoes the content codings gzip and deflate on the way to the reader; the client's bytes stay as they are.
 //!
-//! Memory: a window of 32 KiB, tables of 11 KiB and a buffer of [`PIECE`]. Time: a body that inflates to more than
-//! [`MAX_INFLATED`] is given up, so a bomb costs a bounded amount. Checksums are not looked at: a client does that, and
-//! no count would be better for it.
+//! Memory: a window of 32 KiB and tables of 11 KiB. Time: a body that inflates to more than [`MAX_INFLATED`] is given up,
+//! so a bomb costs a bounded amount. Checksums are not looked at: a client does that, and no count would be better for it.
 
 mod gzip;
 
-use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::{
+    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_IGNORE_ADLER32, TINFL_FLAG_PARSE_ZLIB_HEADER,
+};
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 use super::body::Body;
 use gzip::Framing;
 
 /// Bytes that a body may inflate to. The largest honest answers, embeddings of a large batch, are some tens of MB.
 pub const MAX_INFLATED: u64 = 256 * 1024 * 1024;
-/// Bytes that are inflated at a time.
-const PIECE: usize = 8 * 1024;
+/// How far back compressed data may refer: the window in which it is inflated, round and round.
+const WINDOW: usize = 32 * 1024;
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,10 @@ pub(super) enum Coding {
 /// A body and the coding around it.
 pub(super) struct Inflater {
     container: Container,
-    state: Box<InflateState>,
+    decompressor: Box<DecompressorOxide>,
+    window: Box<[u8]>,
+    /// Where in the window the next byte goes.
+    at: usize,
     body: Body,
     inflated: u64,
     /// The body was given up: it is not what its header says, or inflates to too much.
@@ -44,7 +49,9 @@ enum Container {
     Undecided,
     Gzip(Framing),
     /// The compressor's own stream, or zlib's, whose frame the library reads.
-    Bare,
+    Deflate {
+        zlib: bool,
+    },
     /// The data is over; whatever follows says nothing.
     Ended,
 }
@@ -76,31 +83,35 @@ impl Inflater {
     fn new(container: Container, body: Body) -> Self {
         Self {
             container,
-            state: InflateState::new_boxed(DataFormat::Raw),
+            decompressor: Box::default(),
+            window: vec![0; WINDOW].into_boxed_slice(),
+            at: 0,
             body,
             inflated: 0,
             failed: false,
         }
     }
 
+    /// Whether more bytes can still say anything.
+    pub(super) fn wants_more(&self) -> bool {
+        !self.failed && self.body.wants_more()
+    }
+
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while let Some((&byte, after)) = rest.split_first().filter(|_| !self.failed) {
+        while let Some((&byte, after)) = rest.split_first().filter(|_| self.wants_more()) {
             match &mut self.container {
-                Container::Undecided => {
-                    // A zlib stream begins with its method, 8, in the lower half of its first byte. In a bare stream that
-                    // would be a stored block with a padding that is not zero, and nobody writes such.
-                    if byte & 0x0f == 8 {
-                        self.state.reset(DataFormat::ZLibIgnoreChecksum);
-                    }
-                    self.container = Container::Bare;
-                }
+                // A zlib stream begins with its method, 8, in the lower half of its first byte. In a bare stream that would
+                // be a stored block with a padding that is not zero, and nobody writes such.
+                Container::Undecided => self.container = Container::Deflate { zlib: byte & 0x0f == 8 },
                 Container::Gzip(framing) if !framing.is_in_data() => match framing.feed(byte) {
                     Ok(()) => rest = after,
                     Err(gzip::NotGzip) if self.inflated > 0 => self.container = Container::Ended,
                     Err(gzip::NotGzip) => self.failed = true,
                 },
-                Container::Gzip(_) | Container::Bare => rest = self.inflate(rest),
+                Container::Gzip(_) => rest = self.inflate(rest, 0),
+                Container::Deflate { zlib: false } => rest = self.inflate(rest, 0),
+                Container::Deflate { zlib: true } => rest = self.inflate(rest, TINFL_FLAG_PARSE_ZLIB_HEADER),
                 Container::Ended => return,
             }
         }
@@ -115,37 +126,37 @@ impl Inflater {
         (!self.failed).then_some(&self.body)
     }
 
-    /// Inflates all that these bytes give and hands it on; gives what follows the compressed data.
-    fn inflate<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+    /// Inflates all that these bytes give and hands it on; gives the bytes that follow the compressed data.
+    fn inflate<'b>(&mut self, bytes: &'b [u8], flags: u32) -> &'b [u8] {
+        let flags = flags | TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_IGNORE_ADLER32;
         let mut rest = bytes;
-        let mut piece = [0; PIECE];
-        loop {
-            let result = inflate(&mut self.state, rest, &mut piece, MZFlush::None);
-            rest = rest.get(result.bytes_consumed..).unwrap_or_default();
-            self.inflated += result.bytes_written as u64;
-            self.body.feed(piece.get(..result.bytes_written).unwrap_or_default());
-            match result.status {
-                Ok(MZStatus::StreamEnd) => {
+        while self.wants_more() {
+            let (status, read, written) = decompress(&mut self.decompressor, rest, &mut self.window, self.at, flags);
+            rest = rest.get(read..).unwrap_or_default();
+            self.body
+                .feed(self.window.get(self.at..self.at + written).unwrap_or_default());
+            self.inflated += written as u64;
+            self.at = (self.at + written) % WINDOW;
+            match status {
+                TINFLStatus::Done => {
                     self.end_data();
                     return rest;
                 }
-                // Nothing more comes of these bytes.
-                Ok(_) | Err(MZError::Buf) if result.bytes_written == 0 => return &[],
-                Ok(_) | Err(MZError::Buf) => {}
-                Err(_) => self.failed = true,
-            }
-            self.failed |= self.inflated > MAX_INFLATED;
-            if self.failed || !self.body.wants_more() {
-                return &[];
+                // The window's end was reached, and there is more.
+                TINFLStatus::HasMoreOutput => self.failed = self.inflated > MAX_INFLATED,
+                TINFLStatus::NeedsMoreInput => return &[],
+                // A reader that has all it wants does not care for what follows.
+                _ => self.failed = self.body.wants_more(),
             }
         }
+        &[]
     }
 
     fn end_data(&mut self) {
         match &mut self.container {
             Container::Gzip(framing) => {
                 framing.end_data();
-                self.state.reset(DataFormat::Raw);
+                self.decompressor.init();
             }
             container => *container = Container::Ended,
         }
@@ -156,7 +167,9 @@ impl std::fmt::Debug for Inflater {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             container,
-            state: _,
+            decompressor: _,
+            window: _,
+            at: _,
             body,
             inflated,
             failed,

@@ -95,6 +95,16 @@ fn a_stream_is_read_as_its_pieces_come() {
 }
 
 #[test]
+fn a_few_bytes_may_inflate_to_many_windows() {
+    let long = BODY.replacen("stop", &"stop".repeat(200_000), 1);
+    let coded = gzip(long.as_bytes());
+    assert!(coded.len() < 2_000);
+    let facts = read("gzip", &[&coded]);
+    assert_eq!((facts.usage.input, facts.usage.output), (Some(5), Some(8)));
+    assert_eq!(read("gzip", &coded.chunks(1).collect::<Vec<_>>()), facts);
+}
+
+#[test]
 fn what_is_not_in_its_coding_is_not_read() {
     for (coding, body) in [
         ("gzip", BODY.as_bytes()),
