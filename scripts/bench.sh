@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh [--rounds N | --quick]: what the filter costs, beside Envoy without it and beside Envoy's own C++ filters.
+# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: what the filter costs, beside Envoy without it and
+# beside Envoy's own C++ filters; and beside another build of it.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/envoy-lib.sh"
 

@@ -12,7 +12,7 @@ use crate::workload::{MODEL, Workload};
 pub(crate) async fn check(variant: &Variant, envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
     match variant {
         Variant::Plain | Variant::Noop(_) => Ok(()),
-        Variant::Infertally => infertally(envoy, sent).await,
+        Variant::Infertally | Variant::OtherBuild(_) => infertally(envoy, sent).await,
         Variant::Cpp => cpp(envoy, sent).await,
     }
     .map_err(|error| format!("{} did not do its work:\n{error}", variant.title()).into())

@@ -19,6 +19,12 @@ struct Arguments {
     /// A Wasm filter that does nothing.
     #[arg(long)]
     noop: Option<PathBuf>,
+    /// Another build of the filter, to compare with.
+    #[arg(long)]
+    other: Option<PathBuf>,
+    /// Only this workload: small, large, bulk or paced. May be given several times.
+    #[arg(long)]
+    only: Vec<String>,
     /// Slices of each workload through each Envoy.
     #[arg(long, default_value_t = 41)]
     rounds: usize,
@@ -33,6 +39,8 @@ async fn main() -> ExitCode {
         envoy,
         wasm,
         noop,
+        other,
+        only,
         rounds,
         quick,
     } = Arguments::parse();
@@ -41,6 +49,8 @@ async fn main() -> ExitCode {
         envoy,
         wasm,
         noop,
+        other,
+        only,
         rounds,
         percent,
     };

@@ -28,6 +28,10 @@ pub struct Options {
     pub wasm: PathBuf,
     /// A Wasm filter that does nothing, for one more comparison.
     pub noop: Option<PathBuf>,
+    /// Another build of the filter, for one more comparison.
+    pub other: Option<PathBuf>,
+    /// The only workloads, by name; none means all.
+    pub only: Vec<String>,
     /// How many slices of each workload go through each Envoy.
     pub rounds: usize,
     /// How many hundredths of the usual number of requests a slice has.
@@ -77,16 +81,32 @@ struct Side {
 /// # Errors
 /// If something does not start or answer, or an Envoy did not do what it is measured for.
 pub async fn run(options: &Options) -> Result<Figures> {
-    let workloads = Workload::all(options.percent);
-    let upstream = upstream::start(workloads.iter().map(|workload| workload.answer.clone()).collect())?;
+    let workloads: Vec<_> = Workload::all(options.percent)
+        .into_iter()
+        .filter(|workload| options.only.is_empty() || options.only.iter().any(|name| name == workload.name))
+        .collect();
+    if workloads.is_empty() {
+        return Err(format!("no such workload: {}", options.only.join(", ")).into());
+    }
+    let upstream = upstream::start(
+        workloads
+            .iter()
+            .map(|workload| (workload.name, workload.answer.clone()))
+            .collect(),
+    )?;
     let binaries = Binaries {
         envoy: options.envoy.clone(),
         wasm: options.wasm.clone(),
     };
-    let noop = options.noop.clone().map(Variant::Noop);
-    let variants = [Variant::Plain].into_iter().chain(noop);
+    let variants = [
+        Some(Variant::Plain),
+        options.noop.clone().map(Variant::Noop),
+        Some(Variant::Infertally),
+        options.other.clone().map(Variant::OtherBuild),
+        Some(Variant::Cpp),
+    ];
     let mut sides = Vec::new();
-    for variant in variants.chain([Variant::Infertally, Variant::Cpp]) {
+    for variant in variants.into_iter().flatten() {
         let wasm = binaries.wasm.display().to_string();
         let change = |config| variant.configure(config, &wasm);
         let envoy = Envoy::start(&binaries, upstream, WORKERS, change).await?;

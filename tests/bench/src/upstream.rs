@@ -1,5 +1,6 @@
 //! A model server that costs next to nothing: a thread for each connection, and answers that were made before.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -11,8 +12,11 @@ use infertally_e2e::envoy::loopback;
 use crate::cost::now;
 use crate::workload::{Answer, SELECT};
 
+/// Answers by the name of their workload.
+type Answers = HashMap<&'static str, Answer>;
+
 /// Starts it; it lives as long as the process.
-pub(crate) fn start(answers: Vec<Answer>) -> Result<SocketAddr> {
+pub(crate) fn start(answers: Answers) -> Result<SocketAddr> {
     let listener = TcpListener::bind(loopback(0))?;
     let address = listener.local_addr()?;
     let answers = Arc::new(answers);
@@ -26,13 +30,13 @@ pub(crate) fn start(answers: Vec<Answer>) -> Result<SocketAddr> {
     Ok(address)
 }
 
-fn serve(connection: TcpStream, answers: &[Answer]) -> Result<()> {
+fn serve(connection: TcpStream, answers: &Answers) -> Result<()> {
     connection.set_nodelay(true)?;
     let mut to = connection.try_clone()?;
     let mut from = BufReader::with_capacity(64 * 1024, connection);
     while let Some((select, length)) = read_head(&mut from)? {
         skip(&mut from, length)?;
-        let answer = answers.get(select).ok_or("no such answer")?;
+        let answer = answers.get(select.as_str()).ok_or("no such answer")?;
         let started = now();
         let mut due = Duration::ZERO;
         for piece in &answer.pieces {
@@ -48,8 +52,8 @@ fn serve(connection: TcpStream, answers: &[Answer]) -> Result<()> {
 }
 
 /// Which answer is wanted, and the length of the request's body; `None` at the connection's end.
-fn read_head(from: &mut impl BufRead) -> Result<Option<(usize, usize)>> {
-    let (mut select, mut length) = (0, 0);
+fn read_head(from: &mut impl BufRead) -> Result<Option<(String, usize)>> {
+    let (mut select, mut length) = (String::new(), 0);
     let mut line = String::new();
     loop {
         line.clear();
@@ -57,7 +61,7 @@ fn read_head(from: &mut impl BufRead) -> Result<Option<(usize, usize)>> {
             return Ok(None);
         }
         match line.trim_end().split_once(": ") {
-            Some((SELECT, value)) => select = value.parse()?,
+            Some((SELECT, value)) => select = value.to_owned(),
             Some(("content-length", value)) => length = value.parse()?,
             Some(_) => {}
             None if line == "\r\n" => return Ok(Some((select, length))),

@@ -50,6 +50,8 @@ pub enum Variant {
     Noop(PathBuf),
     /// The shipped configuration.
     Infertally,
+    /// The same with another build of the filter.
+    OtherBuild(PathBuf),
     /// Envoy's `json_to_metadata` and `sse_to_metadata`.
     Cpp,
 }
@@ -63,6 +65,7 @@ impl Variant {
             Self::Plain => "no filter",
             Self::Noop(_) => "no-op Wasm",
             Self::Infertally => "infertally",
+            Self::OtherBuild(_) => "its other build",
             Self::Cpp => "Envoy's C++",
         }
     }
@@ -71,7 +74,7 @@ impl Variant {
     pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str) -> Result<EnvoyConfig> {
         match self {
             Self::Plain => put_in_place(config, ""),
-            Self::Noop(noop) => config.replace(wasm, &noop.display().to_string()),
+            Self::Noop(other) | Self::OtherBuild(other) => config.replace(wasm, &other.display().to_string()),
             Self::Infertally => Ok(config),
             Self::Cpp => put_in_place(config, CPP_FILTERS),
         }

@@ -14,6 +14,8 @@ const PROMPT_TOKENS: u64 = 24;
 /// One kind of traffic.
 #[derive(Clone, Debug)]
 pub struct Workload {
+    /// For the command line and the upstream.
+    pub name: &'static str,
     /// For a person.
     pub title: &'static str,
     /// Head and body.
@@ -49,9 +51,10 @@ impl Workload {
         let (small_request, small_answer) = (chat_request("import os", 40, false), chat_answer(60, 16));
         let (large_request, large_answer) = (chat_request("", 220_000, false), chat_answer(64_000, 16_000));
         let stream_request = chat_request("import os", 40, true);
-        let whole = |title, index, request: &str, answer: &str, tokens, requests| Self {
+        let whole = |name, title, request: &str, answer: &str, tokens, requests| Self {
+            name,
             title,
-            request: with_head(index, request),
+            request: with_head(name, request),
             request_body_bytes: request.len() as u64,
             answer: Answer::whole(answer),
             prompt_tokens: PROMPT_TOKENS,
@@ -59,9 +62,10 @@ impl Workload {
             connections: 1,
             requests: part(requests),
         };
-        let stream = |title, index, gap, connections, requests| Self {
+        let stream = |name, title, gap, connections, requests| Self {
+            name,
             title,
-            request: with_head(index, &stream_request),
+            request: with_head(name, &stream_request),
             request_body_bytes: stream_request.len() as u64,
             answer: Answer::stream(gap),
             prompt_tokens: PROMPT_TOKENS,
@@ -70,10 +74,24 @@ impl Workload {
             requests: part(requests),
         };
         vec![
-            whole("JSON, 200 B / 16 tokens", 0, &small_request, &small_answer, 16, 300),
-            whole("JSON, 220 KB / 64 KB", 1, &large_request, &large_answer, 16_000, 50),
-            stream("200 events, as fast as it goes", 2, None, 1, 60),
-            stream("200 events, one each 2 ms", 3, Some(EVENT_GAP), 8, 1),
+            whole(
+                "small",
+                "JSON, 200 B / 16 tokens",
+                &small_request,
+                &small_answer,
+                16,
+                300,
+            ),
+            whole(
+                "large",
+                "JSON, 220 KB / 64 KB",
+                &large_request,
+                &large_answer,
+                16_000,
+                50,
+            ),
+            stream("bulk", "200 events, as fast as it goes", None, 1, 60),
+            stream("paced", "200 events, one each 2 ms", Some(EVENT_GAP), 8, 1),
         ]
     }
 
@@ -194,9 +212,9 @@ fn prose(bytes: usize) -> String {
     text
 }
 
-fn with_head(index: usize, body: &str) -> Vec<u8> {
+fn with_head(name: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nuser-agent: bench/1\r\naccept: */*\r\n{SELECT}: {index}\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\nuser-agent: bench/1\r\naccept: */*\r\n{SELECT}: {name}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

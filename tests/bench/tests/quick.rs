@@ -11,6 +11,8 @@ async fn a_tiny_round_measures_every_envoy_and_finds_its_counts_exact() {
         envoy,
         wasm,
         noop: None,
+        other: None,
+        only: Vec::new(),
         rounds: 1,
         percent: 10,
     };
