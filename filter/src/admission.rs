@@ -18,6 +18,8 @@ pub struct Admission {
     max_models: usize,
     /// The first slot of the log that this worker has not read.
     next_slot: usize,
+    /// The name that was found last: mostly the one that is asked for next.
+    last: Option<(Vec<u8>, ModelLabel)>,
 }
 
 // === impl Admission ===
@@ -30,11 +32,25 @@ impl Admission {
             admitted: HashSet::new(),
             max_models,
             next_slot: 0,
+            last: None,
         }
     }
 
     /// The label of a name that is admitted by now.
     pub fn find(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
+        if let Some((last, label)) = &self.last
+            && last == name
+        {
+            return Some(label.clone());
+        }
+        let found = self.look_up(name, shared);
+        if let Some(label) = &found {
+            self.last = Some((name.to_vec(), label.clone()));
+        }
+        found
+    }
+
+    fn look_up(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         let label = ModelLabel::new(name);
         self.known(&label).or_else(|| {
             self.catch_up(shared);

@@ -186,8 +186,10 @@ impl HttpContext for Stream {
                 client_left: calls::client_left(),
             }
         };
+        // An answer that ended needs no other time.
+        let now_ns = exchange.answered_ns().unwrap_or_else(monotonic_ns);
         let mut worker = self.worker.borrow_mut();
-        let record = worker.end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
+        let record = worker.end(&mut exchange, now_ns, ending, &mut EnvoyHost);
         if worker.logs_access() {
             for (name, value) in access_log::fields(&record) {
                 calls::set_filter_state(name, &value);

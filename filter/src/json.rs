@@ -88,13 +88,25 @@ enum State {
         escaped: bool,
     },
     Number,
+    /// In `true`, `null` and the like: so many bytes of it were read.
     Literal {
-        rest: &'static [u8],
-        value: Value<'static>,
+        which: Literal,
+        seen: u8,
     },
     AfterValue,
     Complete,
     Broken(Fault),
+}
+
+/// The bare words that are values.
+#[derive(Clone, Copy, Debug)]
+enum Literal {
+    True,
+    False,
+    Null,
+    NaN,
+    Infinity,
+    MinusInfinity,
 }
 
 /// What a string is.
@@ -124,6 +136,21 @@ pub struct Scanner<F: 'static> {
 struct Level {
     inside: Mask,
     exact: Mask,
+}
+
+// === impl Literal ===
+
+impl Literal {
+    fn of(self) -> (&'static [u8], Value<'static>) {
+        match self {
+            Self::True => (b"true", Value::Bool(true)),
+            Self::False => (b"false", Value::Bool(false)),
+            Self::Null => (b"null", Value::Null),
+            Self::NaN => (b"NaN", Value::Null),
+            Self::Infinity => (b"Infinity", Value::Null),
+            Self::MinusInfinity => (b"-Infinity", Value::Null),
+        }
+    }
 }
 
 // === impl Scanner ===
@@ -168,6 +195,7 @@ impl<F: Copy + 'static> Scanner<F> {
                 State::Skipped { role, escaped } => Ok(self.skip_string(role, escaped, rest)),
                 State::Kept(role) => self.keep_string(role, rest, on),
                 State::Number => self.number(rest, on),
+                State::Literal { which, seen } => self.literal(which, seen, rest, on),
                 State::Broken(_) => return,
                 _ => self.step(byte, on).map(|()| after),
             };
@@ -180,23 +208,35 @@ impl<F: Copy + 'static> Scanner<F> {
 
     /// One byte outside strings and numbers.
     fn step(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
-        match (self.state, byte) {
-            (State::Literal { rest, value }, _) => return self.literal(rest, value, byte, on),
-            (State::Start(seen), _) if BOM.get(seen) == Some(&byte) => self.state = State::Start(seen + 1),
-            (State::Start(1 | 2), _) => return Err(Fault::Unexpected),
-            (_, b' ' | b'\t' | b'\n' | b'\r') => {}
-            (State::FirstElement, b']') => self.close(on),
-            (State::FirstKey, b'}') => self.close(on),
-            (State::AfterValue, b']') if !self.in_object() => self.close(on),
-            (State::AfterValue, b'}') if self.in_object() => self.close(on),
-            (State::Start(_) | State::Value | State::FirstElement, _) => return self.begin_value(byte, on),
-            (State::FirstKey | State::Key, b'"') => self.begin_string(Role::Key, !self.inside().is_empty()),
-            (State::Colon, b':') => self.state = State::Value,
-            (State::AfterValue, b',') if self.in_object() => self.state = State::Key,
-            (State::AfterValue, b',') => {
-                self.matched = self.inside();
-                self.state = State::Value;
+        let blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match self.state {
+            State::Start(seen) => {
+                if BOM.get(seen) == Some(&byte) {
+                    self.state = State::Start(seen + 1);
+                } else if matches!(seen, 1 | 2) {
+                    return Err(Fault::Unexpected);
+                } else if !blank {
+                    return self.begin_value(byte, on);
+                }
             }
+            State::Value if !blank => return self.begin_value(byte, on),
+            State::FirstElement if byte == b']' => self.close(on),
+            State::FirstElement if !blank => return self.begin_value(byte, on),
+            State::FirstKey if byte == b'}' => self.close(on),
+            State::FirstKey | State::Key if byte == b'"' => self.begin_string(Role::Key, !self.inside().is_empty()),
+            State::Colon if byte == b':' => self.state = State::Value,
+            State::AfterValue => match byte {
+                b',' if self.in_object() => self.state = State::Key,
+                b',' => {
+                    self.matched = self.inside();
+                    self.state = State::Value;
+                }
+                b'}' if self.in_object() => self.close(on),
+                b']' if !self.in_object() => self.close(on),
+                _ if blank => {}
+                _ => return Err(Fault::Unexpected),
+            },
+            _ if blank => {}
             _ => return Err(Fault::Unexpected),
         }
         Ok(())
@@ -207,36 +247,11 @@ impl<F: Copy + 'static> Scanner<F> {
             b'{' => return self.open(true, on),
             b'[' => return self.open(false, on),
             b'"' => self.begin_string(Role::Value, !self.exact().is_empty()),
-            b't' => {
-                self.state = State::Literal {
-                    rest: b"rue",
-                    value: Value::Bool(true),
-                }
-            }
-            b'f' => {
-                self.state = State::Literal {
-                    rest: b"alse",
-                    value: Value::Bool(false),
-                }
-            }
-            b'n' => {
-                self.state = State::Literal {
-                    rest: b"ull",
-                    value: Value::Null,
-                }
-            }
-            b'N' => {
-                self.state = State::Literal {
-                    rest: b"aN",
-                    value: Value::Null,
-                }
-            }
-            b'I' => {
-                self.state = State::Literal {
-                    rest: b"nfinity",
-                    value: Value::Null,
-                }
-            }
+            b't' => self.begin_literal(Literal::True),
+            b'f' => self.begin_literal(Literal::False),
+            b'n' => self.begin_literal(Literal::Null),
+            b'N' => self.begin_literal(Literal::NaN),
+            b'I' => self.begin_literal(Literal::Infinity),
             b'-' | b'0'..=b'9' => {
                 self.text.clear();
                 self.text.push(&[byte], MAX_NUMBER);
@@ -256,22 +271,32 @@ impl<F: Copy + 'static> Scanner<F> {
         };
     }
 
-    fn literal(
+    fn begin_literal(&mut self, which: Literal) {
+        self.state = State::Literal { which, seen: 1 };
+    }
+
+    fn literal<'b>(
         &mut self,
-        rest: &'static [u8],
-        value: Value<'static>,
-        byte: u8,
+        which: Literal,
+        seen: u8,
+        bytes: &'b [u8],
         on: &mut dyn FnMut(F, Value<'_>),
-    ) -> Result<(), Fault> {
-        match rest.split_first() {
-            Some((&expected, [])) if expected == byte => {
-                self.emit(value, on);
-                self.after_value();
-            }
-            Some((&expected, rest)) if expected == byte => self.state = State::Literal { rest, value },
-            _ => return Err(Fault::Unexpected),
+    ) -> Result<&'b [u8], Fault> {
+        let (word, value) = which.of();
+        let missing = word.get(usize::from(seen)..).unwrap_or_default();
+        if let Some(rest) = bytes.strip_prefix(missing) {
+            self.emit(value, on);
+            self.after_value();
+            return Ok(rest);
         }
-        Ok(())
+        if missing.starts_with(bytes) {
+            self.state = State::Literal {
+                which,
+                seen: seen + bytes.len() as u8,
+            };
+            return Ok(&[]);
+        }
+        Err(Fault::Unexpected)
     }
 
     fn open(&mut self, object: bool, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
@@ -309,7 +334,10 @@ impl<F: Copy + 'static> Scanner<F> {
     /// Passes over a string that nobody asked for: here is where most bytes of a request lie.
     fn skip_string<'b>(&mut self, role: Role, escaped: bool, bytes: &'b [u8]) -> &'b [u8] {
         let body = bytes.get(usize::from(escaped)..).unwrap_or_default();
-        let mark = memchr2(b'"', b'\\', body);
+        let mark = match role {
+            Role::Key => find_mark(body),
+            Role::Value => memchr2(b'"', b'\\', body),
+        };
         match mark.and_then(|at| body.get(at)) {
             Some(b'"') => self.end_string(role),
             Some(_) => self.state = State::Skipped { role, escaped: true },
@@ -324,6 +352,19 @@ impl<F: Copy + 'static> Scanner<F> {
         bytes: &'b [u8],
         on: &mut dyn FnMut(F, Value<'_>),
     ) -> Result<&'b [u8], Fault> {
+        // Nearly every one lies in one chunk and has no escapes: it is read where it stands.
+        if self.text.is_fresh()
+            && let Some(end) = find_mark(bytes)
+            && let Some((text, [b'"', rest @ ..])) = bytes.split_at_checked(end)
+            && text.len() <= MAX_TEXT
+        {
+            match role {
+                Role::Key => self.matched = self.paths.key(self.inside(), self.depth.saturating_sub(1), text),
+                Role::Value => self.emit(Value::Str(text), on),
+            }
+            self.end_string(role);
+            return Ok(rest);
+        }
         let (rest, ended) = self.text.read(bytes, MAX_TEXT)?;
         if ended {
             match role {
@@ -355,10 +396,7 @@ impl<F: Copy + 'static> Scanner<F> {
         match rest.first() {
             None => {}
             Some(b'I') if self.text.bytes() == b"-" => {
-                self.state = State::Literal {
-                    rest: b"Infinity",
-                    value: Value::Null,
-                };
+                self.begin_literal(Literal::MinusInfinity);
             }
             Some(_) => {
                 self.emit(
@@ -403,6 +441,17 @@ impl<F: Copy + 'static> Scanner<F> {
             .get(index / 64)
             .is_some_and(|word| word & (1 << (index % 64)) != 0)
     }
+}
+
+/// The first quote or backslash of a string that is short most times: there the general search is not worth its start.
+fn find_mark(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let start = bytes.get(..SHORT).unwrap_or(bytes);
+    if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return Some(at);
+    }
+    let rest = bytes.get(SHORT..)?;
+    memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ fn is_event_stream(media_type: &[u8]) -> bool {
 }
 
 fn is_json(media_type: &[u8]) -> bool {
-    let lower = media_type.to_ascii_lowercase();
-    lower == b"application/json" || lower.ends_with(b"+json")
+    let suffix = media_type.last_chunk::<5>();
+    media_type.eq_ignore_ascii_case(b"application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }

@@ -96,8 +96,21 @@ impl Usage {
 /// A whole number ≥ 0, written in any way that JSON has for it (`12`, `12.0`, `1.2e1`). Anything else is not reported.
 pub(super) fn count(value: Value<'_>) -> Option<u64> {
     let Value::Number(digits) = value else { return None };
+    if let Some(count) = plain(digits) {
+        return Some(count);
+    }
     let number = serde_json::from_slice::<serde_json::Value>(digits).ok()?.as_f64()?;
     (number.fract() == 0.0 && (0.0..=MAX_TOKENS).contains(&number)).then_some(number as u64)
+}
+
+/// A count as every server writes it; anything else is left to the general reading.
+fn plain(digits: &[u8]) -> Option<u64> {
+    if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 9 {
+        return None;
+    }
+    digits.iter().try_fold(0, |count, byte| {
+        byte.is_ascii_digit().then(|| count * 10 + u64::from(byte - b'0'))
+    })
 }
 
 #[cfg(test)]
