@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 use infertally_filter::config::Config;
 use infertally_filter::exchange::{Ending, Exchange, MAX_INFLATING_BYTES};
 use infertally_filter::fakes::FakeHost;
-use infertally_filter::record::Record;
 use infertally_filter::running::BEAT_NS;
 use infertally_filter::worker::Worker;
 
@@ -17,7 +16,7 @@ use crate::answer::{CODINGS, CONTENT_TYPES};
 use crate::choices::Choices;
 use crate::heap;
 use crate::program::{Event, STREAMS, WORKERS};
-use crate::stats::{Stats, check_running};
+use crate::stats::{Finished, Stats, check_running};
 
 /// Chosen by a byte, as are the lists below.
 pub(crate) const PATHS: [&str; 15] = [
@@ -71,17 +70,24 @@ const MAX_BITS: u8 = 34;
 #[derive(Debug)]
 struct Envoy {
     host: FakeHost,
-    workers: Vec<Worker>,
+    vms: Vec<Vm>,
     streams: Vec<Option<Stream>>,
     now_ns: u64,
     /// No chunk is larger.
     max_chunk: usize,
-    records: Vec<Record>,
+    finished: Vec<Finished>,
     /// VMs that there have been.
-    vms: u64,
+    started: usize,
     /// Of all configurations: the names that are label values anyway, and how many others may be.
     models: Vec<String>,
     max_models: usize,
+}
+
+/// A worker's VM.
+#[derive(Debug)]
+struct Vm {
+    number: usize,
+    worker: Worker,
 }
 
 /// An exchange that is measured.
@@ -108,12 +114,12 @@ pub fn check(input: &[u8]) {
     let config = choices.byte();
     let whole = Envoy::run(choices, config, usize::MAX);
     let cut = Envoy::run(choices, config, max_chunk);
-    assert_eq!(whole.records, cut.records, "in chunks of {max_chunk}");
+    assert_eq!(whole.finished, cut.finished, "in chunks of {max_chunk}");
     assert_eq!(whole.host.stats(), cut.host.stats(), "in chunks of {max_chunk}");
 
     let stats = whole.host.stats();
     let stats = Stats::parse(&stats);
-    stats.check(&whole.records, whole.vms);
+    stats.check(&whole.finished);
     stats.check_names(&whole.models, whole.max_models);
 }
 
@@ -124,18 +130,18 @@ impl Envoy {
     fn run(mut choices: Choices<'_>, config: u8, max_chunk: usize) -> Self {
         let mut envoy = Self {
             host: FakeHost::default(),
-            workers: Vec::new(),
+            vms: Vec::new(),
             streams: (0..STREAMS).map(|_| None).collect(),
             now_ns: 0,
             max_chunk,
-            records: Vec::new(),
-            vms: 0,
+            finished: Vec::new(),
+            started: 0,
             models: Vec::new(),
             max_models: 0,
         };
         for _ in 0..WORKERS {
-            let worker = envoy.vm(config);
-            envoy.workers.push(worker);
+            let vm = envoy.vm(config);
+            envoy.vms.push(vm);
         }
         while let Some(event) = Event::read(&mut choices) {
             envoy.step(event);
@@ -208,15 +214,15 @@ impl Envoy {
                 client_left,
             } => self.log(stream, status, client_left),
             Event::Beat { worker } => {
-                if let Some(worker) = self.workers.get_mut(usize::from(worker)) {
-                    worker.beat(self.now_ns, MEMORY, &mut self.host);
+                if let Some(vm) = self.vms.get_mut(usize::from(worker)) {
+                    vm.worker.beat(self.now_ns, MEMORY, &mut self.host);
                 }
             }
             Event::Pass { bits } => self.now_ns += 1 << (bits % (MAX_BITS + 1)),
             Event::Configure { worker, config } => {
                 let config = self.config(config);
-                if let Some(worker) = self.workers.get_mut(usize::from(worker)) {
-                    worker.configure(config, 0, &mut self.host);
+                if let Some(vm) = self.vms.get_mut(usize::from(worker)) {
+                    vm.worker.configure(config, 0, &mut self.host);
                 }
             }
             Event::Die { worker } => {
@@ -224,17 +230,20 @@ impl Envoy {
                     stream.take_if(|stream| stream.worker == worker);
                 }
                 let vm = self.vm(0);
-                if let Some(worker) = self.workers.get_mut(usize::from(worker)) {
-                    *worker = vm;
+                if let Some(dead) = self.vms.get_mut(usize::from(worker)) {
+                    *dead = vm;
                 }
             }
         }
     }
 
     /// A new VM.
-    fn vm(&mut self, config: u8) -> Worker {
-        self.vms += 1;
-        Worker::new(self.config(config))
+    fn vm(&mut self, config: u8) -> Vm {
+        self.started += 1;
+        Vm {
+            number: self.started,
+            worker: Worker::new(self.config(config)),
+        }
     }
 
     fn config(&mut self, number: u8) -> Config {
@@ -249,8 +258,8 @@ impl Envoy {
     }
 
     fn begin(&mut self, stream: u8, number: u8, path: u8, target: u8) {
-        let (Some(worker), Some(slot)) = (
-            self.workers.get(usize::from(number)),
+        let (Some(Vm { worker, .. }), Some(slot)) = (
+            self.vms.get(usize::from(number)),
             self.streams.get_mut(usize::from(stream)),
         ) else {
             return;
@@ -301,8 +310,8 @@ impl Envoy {
         let Some(stream) = self.streams.get_mut(usize::from(stream)).and_then(Option::as_mut) else {
             return;
         };
-        if let Some(worker) = self.workers.get_mut(usize::from(stream.worker)) {
-            worker.settle(&mut stream.exchange, self.now_ns, &mut self.host);
+        if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
+            vm.worker.settle(&mut stream.exchange, self.now_ns, &mut self.host);
         }
     }
 
@@ -319,8 +328,8 @@ impl Envoy {
         } else {
             Ending { status, client_left }
         };
-        if let Some(worker) = self.workers.get_mut(usize::from(stream.worker)) {
-            let record = worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
+        if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
+            let record = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
             assert_eq!(record.request_bytes, stream.request_bytes);
             assert_eq!(record.response_bytes, stream.response_bytes);
             let passed_us = (self.now_ns - stream.began_ns).div_ceil(1_000);
@@ -329,7 +338,7 @@ impl Envoy {
                 "{} us of {passed_us}",
                 record.duration_us
             );
-            self.records.push(record);
+            self.finished.push(Finished { vm: vm.number, record });
         }
     }
 

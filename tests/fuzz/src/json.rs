@@ -3,6 +3,8 @@
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::json::{MAX_TEXT, Path, Progress, Scanner, Seg, Seg::Key, Value};
 
+use serde::de::IgnoredAny;
+
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
@@ -24,6 +26,8 @@ const PATHS: &[&[Path<usize>]] = &[&[
     path(11, &[Seg::Each]),
 ]];
 const NO_PATHS: &[&[Path<usize>]] = &[];
+/// `serde_json` gives up one level deeper.
+const MAX_SKELETON_DEPTH: usize = 127;
 
 /// A value as the scanner hands it over, owned.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,11 +73,20 @@ pub fn check(input: &[u8]) {
     // Nobody looks into values that nobody asked for, so more may pass, but never less.
     let mut blind = Scanner::new(NO_PATHS);
     blind.feed(&body.bytes, &mut |id, value| unreachable!("{id} {value:?}"));
+    let blind = blind.progress();
     assert!(
-        matches!(progress, Progress::Broken(_)) || blind.progress() == progress,
-        "{:?} {progress:?}",
-        blind.progress()
+        matches!(progress, Progress::Broken(_)) || blind == progress,
+        "{blind:?} {progress:?}"
     );
+    if let Some(skeleton) = skeleton(&body.bytes) {
+        let is_json = serde_json::from_slice::<IgnoredAny>(&skeleton).is_ok();
+        assert_eq!(
+            blind == Progress::Complete,
+            is_json,
+            "{blind:?} {}",
+            String::from_utf8_lossy(&skeleton)
+        );
+    }
 
     if let Some(tree) = Tree::parse(&body.bytes) {
         assert_eq!(progress, Progress::Complete);
@@ -120,6 +133,62 @@ fn agree(seen: &Seen, wanted: &Wanted) -> bool {
         (seen, Wanted::Seen(wanted)) => seen == wanted,
         _ => false,
     }
+}
+
+/// The document with plain strings and numbers, and without what only Python and we take: JSON for `serde_json` if and
+/// only if it is for us. `None` if it is nested deeper than `serde_json` goes.
+fn skeleton(document: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
+    let mut skeleton = Vec::new();
+    let mut depth: usize = 0;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => {
+                skeleton.push(b'"');
+                loop {
+                    match rest {
+                        [b'\\', _, after @ ..] => rest = after,
+                        [b'"', after @ ..] => {
+                            rest = after;
+                            skeleton.push(b'"');
+                            break;
+                        }
+                        [_, after @ ..] => rest = after,
+                        [] => break,
+                    }
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                skeleton.push(b'0');
+                match rest.strip_prefix(b"Infinity") {
+                    Some(after) if byte == b'-' => rest = after,
+                    _ => {
+                        while let [b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E', after @ ..] = rest {
+                            rest = after;
+                        }
+                    }
+                }
+            }
+            b'N' | b'I' => {
+                let literal = if byte == b'N' { &b"aN"[..] } else { b"nfinity" };
+                rest = rest.strip_prefix(literal)?;
+                skeleton.push(b'0');
+            }
+            _ => {
+                depth = match byte {
+                    b'{' | b'[' => depth + 1,
+                    b'}' | b']' => depth.saturating_sub(1),
+                    _ => depth,
+                };
+                skeleton.push(byte);
+            }
+        }
+        if depth > MAX_SKELETON_DEPTH {
+            return None;
+        }
+    }
+    Some(skeleton)
 }
 
 /// Every value of the document whose place is one of the paths.

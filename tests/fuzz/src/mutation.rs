@@ -1,7 +1,7 @@
 //! Inputs made of others, for runs without libFuzzer: the same ones every time.
 
 /// What the formats are made of.
-pub const TOKENS: [&str; 40] = [
+pub const TOKENS: [&str; 46] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -27,18 +27,24 @@ pub const TOKENS: [&str; 40] = [
     "\\ud83d",
     "\\ude00",
     "\"model\":\"tiny\"",
-    "\"model\":",
+    "\"model\":\"lora\",",
+    "\"model\":null,",
+    "\"model\":{\"model\":",
     "\"usage\":{",
     "\"usage\":null,",
+    "\"usage\":{},",
+    "\"usage\":{\"prompt_tokens\":5},",
     "\"prompt_tokens\":",
     "\"completion_tokens\":",
     "\"input_tokens\":5,",
+    "\"output_tokens\":-1,",
+    "\"prompt_tokens\":12.0e1,",
+    "\"completion_tokens\":7,",
     "\"choices\":[{",
     "\"finish_reason\":\"stop\"",
     "\"error\":{",
     "\"object\":\"error\"",
     "null",
-    "12.0e1",
     "-1",
     "18446744073709551616",
     "NaN",
@@ -108,6 +114,10 @@ impl Mutator {
             }
             _ => {
                 let token = TOKENS.get(self.below(TOKENS.len())).copied().unwrap_or_default();
+                // Mostly where a member or a line may begin.
+                let begins = |byte: &u8| matches!(byte, b'{' | b',' | b'\n');
+                let next = input.iter().skip(at).position(begins).map(|after| at + after + 1);
+                let at = next.filter(|_| self.below(4) > 0).unwrap_or(at);
                 input.splice(at..at, token.bytes());
             }
         }
