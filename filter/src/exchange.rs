@@ -35,7 +35,8 @@ pub struct Exchange {
 /// How Envoy says that an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// The status of the answer, if Envoy knows one that the filter has not seen.
+    /// The status that the client got. A filter on the way may have put an answer of its own in the place of the one that
+    /// passed here.
     pub status: Option<u16>,
     /// The client went away.
     pub client_left: bool,
@@ -180,7 +181,8 @@ impl Exchange {
 
     /// It is over.
     pub fn end(&mut self, now_ns: u64, ending: Ending) -> Ended {
-        self.status = self.status.or(ending.status);
+        let failed = ending.status.filter(|status| ErrorCode::from_status(*status).is_some());
+        self.status = failed.or(self.status).or(ending.status);
         if self.answer_ended_ns.is_none() {
             self.answer.finish();
         }

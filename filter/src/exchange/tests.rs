@@ -49,6 +49,16 @@ fn a_bad_status_is_the_earliest_cause() {
         client_left: false,
     };
     assert_eq!(outcome(exchange(), ending), Outcome::Failed(ErrorCode::Timeout));
+    // Or put it in the place of the good one that did.
+    assert_eq!(
+        outcome(stream(&[FINISHED]), ending),
+        Outcome::Failed(ErrorCode::Timeout)
+    );
+    let good = Ending {
+        status: Some(200),
+        client_left: true,
+    };
+    assert_eq!(outcome(exchange(), good), Outcome::ClientLeft);
 }
 
 #[test]

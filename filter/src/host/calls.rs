@@ -8,8 +8,9 @@ use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 /// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
 /// key has no value yet, which is what `create` wants.
 const NO_VERSION: Version = Version::MAX;
-/// Envoy's response flags (`response.flags`) of a client that went away: its connection ended, or its stream was reset.
-const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
+/// Envoy's response flags (`response.flags`) of an exchange that ended on the client's side: its connection ended, it broke
+/// the protocol, or it reset its stream.
+const CLIENT_FLAGS: u64 = 0x4000 | 0x4_0000 | 0x1000_0000;
 
 /// The Envoy that runs this filter.
 #[derive(Debug)]
@@ -78,9 +79,11 @@ pub(super) fn response_code() -> Option<u16> {
         .filter(|code| *code != 0)
 }
 
-/// Whether the client went away. At the end of the exchange.
+/// Whether an exchange without an end ended on the client's side. At the end of the exchange. Whatever breaks on the server's
+/// side has a flag; some of a client's resets have none.
 pub(super) fn client_left() -> bool {
-    integer_property(&["response", "flags"]).is_some_and(|flags| flags & CLIENT_LEFT != 0)
+    let flags = integer_property(&["response", "flags"]).unwrap_or_default();
+    flags == 0 || flags & CLIENT_FLAGS != 0
 }
 
 /// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy
