@@ -38,8 +38,19 @@ pub struct Ending {
     /// The status that the client got. A filter on the way may have put an answer of its own in the place of the one that
     /// passed here.
     pub status: Option<u16>,
-    /// The client went away.
-    pub client_left: bool,
+    /// On whose side it ended.
+    pub side: Side,
+}
+
+/// On whose side an exchange ended whose answer did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client went away, or broke the protocol.
+    Client,
+    /// The server broke the answer off, or Envoy gave it up.
+    Server,
+    /// Nobody's: Envoy follows a redirect itself, and the exchange goes on as another one.
+    Redirect,
 }
 
 /// What is known of an exchange that is over; its labels are not settled here.
@@ -231,7 +242,7 @@ impl Exchange {
             Reading::Stream(stream) if stream.error => Outcome::Failed(ErrorCode::StreamError),
             // Clients close the connection once they have the end marker; the answer is whole.
             Reading::Stream(stream) if stream.ended => Outcome::Success,
-            _ if !self.is_answered() && ending.client_left => Outcome::ClientLeft,
+            _ if !self.is_answered() && ending.side == Side::Client => Outcome::ClientLeft,
             _ if !self.is_answered() => Outcome::Failed(ErrorCode::UpstreamReset),
             Reading::Stream(_) if !facts.finish_reasons.any() => Outcome::Failed(ErrorCode::Truncated),
             // Its end is the connection's end, so a break looks like one; but the document is not whole.

@@ -14,7 +14,7 @@ use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
 use crate::access_log;
 use crate::config::Config;
-use crate::exchange::{Ending, Exchange};
+use crate::exchange::{Ending, Exchange, Side};
 use crate::recorder::record_build;
 use crate::running::BEAT_NS;
 use crate::worker::Worker;
@@ -102,7 +102,9 @@ impl HttpContext for Stream {
         let method = header(":method").unwrap_or_default();
         if method == b"POST" {
             let worker = self.worker.borrow();
-            if let Some(api) = worker.route(&method, &header(":path").unwrap_or_default()) {
+            let route = |name: &str| worker.route(&method, &header(name)?);
+            // After a redirect that Envoy has followed, what the client asked for stands there.
+            if let Some(api) = route(":path").or_else(|| route("x-envoy-original-url")) {
                 let target = worker.target_model_header().and_then(header);
                 self.exchange = Some(Exchange::new(api, monotonic_ns(), target));
             }
@@ -178,22 +180,21 @@ impl HttpContext for Stream {
         let ending = if exchange.is_answered() {
             Ending {
                 status: None,
-                client_left: false,
+                side: Side::Server,
             }
         } else {
-            Ending {
-                status: calls::response_code(),
-                client_left: calls::client_left(),
-            }
+            calls::ending()
         };
         // An answer that ended needs no other time.
         let now_ns = exchange.answered_ns().unwrap_or_else(monotonic_ns);
         let mut worker = self.worker.borrow_mut();
         let record = worker.end(&mut exchange, now_ns, ending, &mut EnvoyHost);
-        if worker.logs_access() {
-            for (name, value) in access_log::fields(&record) {
-                calls::set_filter_state(name, &value);
-            }
+        for (name, value) in record
+            .iter()
+            .filter(|_| worker.logs_access())
+            .flat_map(access_log::fields)
+        {
+            calls::set_filter_state(name, &value);
         }
     }
 }

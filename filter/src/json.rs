@@ -215,7 +215,10 @@ impl<F: Copy + 'static> Scanner<F> {
                     self.state = State::Start(seen + 1);
                 } else if matches!(seen, 1 | 2) {
                     return Err(Fault::Unexpected);
-                } else if !blank {
+                } else if blank {
+                    // A mark counts before everything else only.
+                    self.state = State::Start(BOM.len());
+                } else {
                     return self.begin_value(byte, on);
                 }
             }

@@ -4,7 +4,7 @@
 use crate::admission::Admission;
 use crate::answer::{JsonFacts, Reading, Usage};
 use crate::config::Config;
-use crate::exchange::{Asked, Ended, Ending, Exchange, is_success};
+use crate::exchange::{Asked, Ended, Ending, Exchange, Side, is_success};
 use crate::labels::ModelLabel;
 use crate::metrics::MetricId;
 use crate::record::{ModelPair, Record};
@@ -80,14 +80,20 @@ impl Worker {
         }
     }
 
-    /// Ends an exchange and records it.
+    /// Ends an exchange and records it; one that goes on elsewhere is forgotten.
     pub fn end(
         &mut self,
         exchange: &mut Exchange,
         now_ns: u64,
         ending: Ending,
         host: &mut (impl SharedData + StatSink),
-    ) -> Record {
+    ) -> Option<Record> {
+        if ending.side == Side::Redirect {
+            if let Some(label) = exchange.label.take() {
+                self.running.end(&label, now_ns, host);
+            }
+            return None;
+        }
         let Ended {
             outcome,
             duration_ns,
@@ -136,7 +142,7 @@ impl Worker {
             labels: ModelPair { model, target },
         };
         self.recorder.record(&record, host);
-        record
+        Some(record)
     }
 
     /// Once a heartbeat. `memory_bytes` is what this worker's VM has taken of its host.

@@ -48,9 +48,18 @@ pub(super) struct EventReader<D: Dialect> {
 struct Events<D: Dialect> {
     scanner: Scanner<Field>,
     dialect: D,
-    /// The data's first bytes, one more than the end marker has.
-    start: Vec<u8>,
+    marker: Marker,
     stream: Stream,
+}
+
+/// How much of the end marker an event's data is; white space around it does not count.
+#[derive(Debug, Default)]
+struct Marker {
+    seen: usize,
+    /// White space came after the first of it: nothing else may follow.
+    spaced: bool,
+    /// The data is something else.
+    other: bool,
 }
 
 // === impl EventReader ===
@@ -60,7 +69,7 @@ impl<D: Dialect> Default for EventReader<D> {
         let events = Events {
             scanner: Scanner::new(D::PATHS),
             dialect: D::default(),
-            start: Vec::new(),
+            marker: Marker::default(),
             stream: Stream::default(),
         };
         Self {
@@ -110,8 +119,7 @@ impl<D: Dialect> Events<D> {
         }
         match piece {
             Piece::Data(bytes) => {
-                let room = (END_MARKER.len() + 1).saturating_sub(self.start.len());
-                self.start.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                self.marker.read(bytes);
                 let dialect = &mut self.dialect;
                 self.scanner.feed(bytes, &mut |field, value| dialect.read(field, value));
             }
@@ -124,12 +132,35 @@ impl<D: Dialect> Events<D> {
             self.dialect.commit(name, &mut self.stream);
         } else {
             self.dialect.discard();
-            let is_end = self.start.trim_ascii() == END_MARKER;
+            let is_end = self.marker.is_whole();
             self.stream.facts.ended |= is_end;
             self.stream.facts.broken |= !is_end;
         }
         self.stream.facts.error |= name == b"error";
         self.scanner.restart();
-        self.start.clear();
+        self.marker = Marker::default();
+    }
+}
+
+// === impl Marker ===
+
+impl Marker {
+    fn read(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.other {
+                return;
+            }
+            if byte.is_ascii_whitespace() {
+                self.spaced = self.seen > 0;
+            } else if !self.spaced && END_MARKER.get(self.seen) == Some(byte) {
+                self.seen += 1;
+            } else {
+                self.other = true;
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.other && self.seen == END_MARKER.len()
     }
 }

@@ -2,11 +2,11 @@ use super::*;
 
 const GONE: Ending = Ending {
     status: None,
-    client_left: true,
+    side: Side::Client,
 };
 const BROKEN: Ending = Ending {
     status: None,
-    client_left: false,
+    side: Side::Server,
 };
 const SSE: Option<&[u8]> = Some(b"text/event-stream");
 const FINISHED: &[u8] = b"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
@@ -46,7 +46,7 @@ fn a_bad_status_is_the_earliest_cause() {
     // Envoy knows a status that never passed the filter.
     let ending = Ending {
         status: Some(504),
-        client_left: false,
+        side: Side::Server,
     };
     assert_eq!(outcome(exchange(), ending), Outcome::Failed(ErrorCode::Timeout));
     // Or put it in the place of the good one that did.
@@ -56,7 +56,7 @@ fn a_bad_status_is_the_earliest_cause() {
     );
     let good = Ending {
         status: Some(200),
-        client_left: true,
+        side: Side::Client,
     };
     assert_eq!(outcome(exchange(), good), Outcome::ClientLeft);
 }

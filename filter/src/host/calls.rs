@@ -3,6 +3,7 @@
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MapType, MetricType, Status};
 
+use crate::exchange::{Ending, Side};
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
 /// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
@@ -72,18 +73,20 @@ pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
-/// The status that Envoy answered with, if any. At the end of the exchange.
-pub(super) fn response_code() -> Option<u16> {
-    integer_property(&["response", "code"])
+/// How an exchange ended whose answer did not come to its end.
+pub(super) fn ending() -> Ending {
+    let status = integer_property("code")
         .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code != 0)
-}
-
-/// Whether an exchange without an end ended on the client's side. At the end of the exchange. Whatever breaks on the server's
-/// side has a flag; some of a client's resets have none.
-pub(super) fn client_left() -> bool {
-    let flags = integer_property(&["response", "flags"]).unwrap_or_default();
-    flags == 0 || flags & CLIENT_FLAGS != 0
+        .filter(|code| *code != 0);
+    let flags = integer_property("flags").unwrap_or_default();
+    let side = match property("code_details").as_deref() {
+        Some(b"internal_redirect") => Side::Redirect,
+        _ if flags & CLIENT_FLAGS != 0 => Side::Client,
+        // Whatever breaks on the server's side has a flag, or details of its own; some of a client's resets have neither.
+        None | Some(b"via_upstream") if flags == 0 => Side::Client,
+        _ => Side::Server,
+    };
+    Ending { status, side }
 }
 
 /// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy
@@ -100,7 +103,11 @@ pub(super) fn memory_bytes() -> u64 {
 }
 
 /// Envoy writes an integer as eight bytes in the machine's own order, which is little-endian for Wasm.
-fn integer_property(path: &[&str]) -> Option<u64> {
-    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
-    bytes.as_slice().try_into().ok().map(u64::from_le_bytes)
+fn integer_property(name: &str) -> Option<u64> {
+    property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// An attribute of the answer, as Envoy knows it.
+fn property(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec!["response", name]).ok().flatten()
 }

@@ -289,6 +289,7 @@ fn a_document_is_whole_broken_or_open() {
         ("{\"a\":\"\\x\"}", Progress::Broken(Fault::Unexpected)),
         ("{\"a\":\"\\u12g4\"}", Progress::Broken(Fault::Unexpected)),
         ("\u{feff}\u{feff}{}", Progress::Broken(Fault::Unexpected)),
+        (" \u{feff}{}", Progress::Broken(Fault::Unexpected)),
         ("data: {}", Progress::Broken(Fault::Unexpected)),
     ] {
         assert_eq!(scan_whole(text.as_bytes()).1, progress, "{text}");

@@ -1,17 +1,18 @@
 use std::path::Path;
 
 use super::*;
+use crate::exchange::Side;
 use crate::fakes::FakeHost;
 use crate::labels::ErrorCode;
 use crate::record::Outcome;
 
 const GOOD: Ending = Ending {
     status: None,
-    client_left: false,
+    side: Side::Server,
 };
 const GONE: Ending = Ending {
     status: None,
-    client_left: true,
+    side: Side::Client,
 };
 
 /// A request with this model in its body, to its end.
@@ -31,7 +32,7 @@ fn answer(worker: &mut Worker, host: &mut FakeHost, mut exchange: Exchange, stat
     exchange.read_response(body.as_bytes());
     exchange.response_end(3);
     worker.settle(&mut exchange, 3, host);
-    worker.end(&mut exchange, 4, GOOD, host)
+    worker.end(&mut exchange, 4, GOOD, host).unwrap()
 }
 
 fn labels(record: &Record) -> (&str, &str) {
@@ -116,7 +117,7 @@ fn a_client_that_leaves_early_is_still_one_request() {
         let mut exchange = Exchange::new(Api::Chat, 0, None);
         exchange.request_body(body.len());
         exchange.read_request(body.as_bytes());
-        let record = worker.end(&mut exchange, 1, GONE, &mut host);
+        let record = worker.end(&mut exchange, 1, GONE, &mut host).unwrap();
         assert_eq!(
             (record.labels.model.as_str(), record.outcome),
             (expected, Outcome::ClientLeft)
@@ -124,6 +125,20 @@ fn a_client_that_leaves_early_is_still_one_request() {
         assert_eq!(record.request_bytes, body.len() as u64);
     }
     assert_eq!(running(&host, "a"), 0);
+}
+
+#[test]
+fn an_exchange_that_goes_on_after_a_redirect_is_no_exchange_of_its_own() {
+    let (config, _) = Config::parse(br#"{"models":["a"]}"#);
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
+    let mut exchange = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
+    assert_eq!(running(&host, "a"), 1);
+    let moved = Ending {
+        status: Some(302),
+        side: Side::Redirect,
+    };
+    assert_eq!(worker.end(&mut exchange, 1, moved, &mut host), None);
+    assert_eq!(host.stats().into_iter().filter(|(_, value)| *value > 0).count(), 0);
 }
 
 #[test]
@@ -139,7 +154,10 @@ fn an_answer_may_overtake_its_request() {
     worker.settle(&mut exchange, 2, &mut host);
     assert_eq!(running(&host, "a"), 1);
     exchange.response_end(3);
-    assert_eq!(labels(&worker.end(&mut exchange, 4, GOOD, &mut host)), ("a", "a"));
+    assert_eq!(
+        labels(&worker.end(&mut exchange, 4, GOOD, &mut host).unwrap()),
+        ("a", "a")
+    );
     assert_eq!(running(&host, "a"), 0);
 }
 
@@ -188,7 +206,7 @@ fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -
         worker.settle(&mut exchange, 1, &mut host);
     }
     exchange.response_end(2);
-    let record = worker.end(&mut exchange, 3, GOOD, &mut host);
+    let record = worker.end(&mut exchange, 3, GOOD, &mut host).unwrap();
     (
         record,
         host.stats()

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use infertally_filter::config::Config;
-use infertally_filter::exchange::{Ending, Exchange, MAX_INFLATING_BYTES};
+use infertally_filter::exchange::{Ending, Exchange, MAX_INFLATING_BYTES, Side};
 use infertally_filter::fakes::FakeHost;
 use infertally_filter::running::BEAT_NS;
 use infertally_filter::worker::Worker;
@@ -323,13 +323,17 @@ impl Envoy {
         let ending = if stream.exchange.is_answered() {
             Ending {
                 status: None,
-                client_left: false,
+                side: Side::Server,
             }
         } else {
-            Ending { status, client_left }
+            let side = if client_left { Side::Client } else { Side::Server };
+            Ending { status, side }
         };
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            let record = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
+            let ended = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
+            let Some(record) = ended else {
+                panic!("no record of an exchange that was not redirected");
+            };
             assert_eq!(record.request_bytes, stream.request_bytes);
             assert_eq!(record.response_bytes, stream.response_bytes);
             let passed_us = (self.now_ns - stream.began_ns).div_ceil(1_000);
