@@ -37,15 +37,21 @@ impl Body {
             bytes.extend(stretch);
             bytes.extend(after);
         }
-        let mut cuts = cuts.map(|cut| cut % (bytes.len() + 1));
-        cuts.sort_unstable();
         Self { bytes, cuts }
+    }
+
+    /// Other bytes, cut at the same places.
+    pub(crate) fn changed(&self, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let bytes = change(&self.bytes)?;
+        Some(Self { bytes, cuts: self.cuts })
     }
 
     /// The body cut at the chosen places.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let ends = self.cuts.into_iter().chain([self.bytes.len()]);
-        let starts = [0].into_iter().chain(self.cuts);
+        let mut cuts = self.cuts.map(|cut| cut % (self.bytes.len() + 1));
+        cuts.sort_unstable();
+        let ends = cuts.into_iter().chain([self.bytes.len()]);
+        let starts = [0].into_iter().chain(cuts);
         starts
             .zip(ends)
             .map(|(start, end)| self.bytes.get(start..end).unwrap_or_default())

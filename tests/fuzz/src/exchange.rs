@@ -59,6 +59,8 @@ static CONFIGS: LazyLock<[Config; 5]> = LazyLock::new(|| {
     ]
     .map(|text| Config::parse(text.as_bytes()).0)
 });
+/// In the byte of an ending's status: Envoy follows a redirect itself.
+const REDIRECTS: u8 = 0x80;
 /// What a VM says that it has taken.
 const MEMORY: u64 = 1 << 20;
 /// Longer than a VM is without a heartbeat before the others take it for dead.
@@ -319,21 +321,27 @@ impl Envoy {
         let Some(mut stream) = self.streams.get_mut(usize::from(stream)).and_then(Option::take) else {
             return;
         };
-        let status = chosen(&STATUSES, status).filter(|status| *status != 0);
+        let (code, redirects) = (status & !REDIRECTS, status & REDIRECTS != 0);
         let ending = if stream.exchange.is_answered() {
             Ending {
                 status: None,
                 side: Side::Server,
             }
         } else {
-            let side = if client_left { Side::Client } else { Side::Server };
-            Ending { status, side }
+            Ending {
+                status: chosen(&STATUSES, code).filter(|status| *status != 0),
+                side: match (redirects, client_left) {
+                    (true, _) => Side::Redirect,
+                    (false, true) => Side::Client,
+                    (false, false) => Side::Server,
+                },
+            }
         };
+        let now_ns = stream.exchange.answered_ns().unwrap_or(self.now_ns);
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            let ended = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
-            let Some(record) = ended else {
-                panic!("no record of an exchange that was not redirected");
-            };
+            let ended = vm.worker.end(&mut stream.exchange, now_ns, ending, &mut self.host);
+            assert_eq!(ended.is_none(), ending.side == Side::Redirect);
+            let Some(record) = ended else { return };
             assert_eq!(record.request_bytes, stream.request_bytes);
             assert_eq!(record.response_bytes, stream.response_bytes);
             let passed_us = (self.now_ns - stream.began_ns).div_ceil(1_000);

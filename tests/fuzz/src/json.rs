@@ -2,7 +2,6 @@
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::json::{MAX_TEXT, Path, Progress, Scanner, Seg, Seg::Key, Value};
-
 use serde::de::IgnoredAny;
 
 use crate::body::Body;
@@ -159,21 +158,22 @@ fn skeleton(document: &[u8]) -> Option<Vec<u8>> {
                     }
                 }
             }
-            b'-' | b'0'..=b'9' => {
-                skeleton.push(b'0');
-                match rest.strip_prefix(b"Infinity") {
-                    Some(after) if byte == b'-' => rest = after,
-                    _ => {
-                        while let [b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E', after @ ..] = rest {
-                            rest = after;
-                        }
+            b'-' | b'0'..=b'9' => match rest.strip_prefix(b"Infinity") {
+                Some(after) if byte == b'-' => {
+                    rest = after;
+                    skeleton.extend(b"null");
+                }
+                _ => {
+                    skeleton.push(b'0');
+                    while let [b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E', after @ ..] = rest {
+                        rest = after;
                     }
                 }
-            }
+            },
             b'N' | b'I' => {
                 let literal = if byte == b'N' { &b"aN"[..] } else { b"nfinity" };
                 rest = rest.strip_prefix(literal)?;
-                skeleton.push(b'0');
+                skeleton.extend(b"null");
             }
             _ => {
                 depth = match byte {

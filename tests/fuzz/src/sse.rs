@@ -1,12 +1,12 @@
 //! The splitter of server-sent events. Input: a body.
 
+use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::sse::{MAX_NAME, Piece, Splitter};
 
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::events::{Event, events};
 use crate::heap;
-use infertally_filter::exchange::MAX_STATE_BYTES;
 
 /// Panics if the splitter breaks its word.
 pub fn check(input: &[u8]) {
