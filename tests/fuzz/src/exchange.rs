@@ -332,7 +332,7 @@ impl Envoy {
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
             let ended = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
             let Some(record) = ended else {
-                panic!("no record of an exchange that was not redirected");
+                unreachable!("no record of an exchange that was not redirected");
             };
             assert_eq!(record.request_bytes, stream.request_bytes);
             assert_eq!(record.response_bytes, stream.response_bytes);
