@@ -457,7 +457,8 @@ fn find_mark(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod property;
 #[cfg(test)]
 mod tests;

@@ -176,7 +176,8 @@ fn push(kept: &mut Vec<u8>, bytes: &[u8], cap: usize) {
     kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod property;
 #[cfg(test)]
 mod tests;

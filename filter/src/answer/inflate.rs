@@ -185,5 +185,6 @@ impl std::fmt::Debug for Inflater {
 }
 
 // Its bodies are made by a compressor that is there natively only.
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
 mod tests;
