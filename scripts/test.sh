@@ -52,5 +52,6 @@ stage setup scripts/setup.sh || finish
 stage wasm scripts/build-wasm.sh || finish
 stage scripts scripts/test-scripts.sh || true
 stage lint scripts/lint.sh || true
+stage wasm32 scripts/wasm-test.sh || true
 stage tests unit_and_envoy_tests || true
 finish

@@ -109,6 +109,8 @@ fn slot_key(slot: usize) -> String {
 mod tests {
     use super::*;
     use crate::fakes::FakeHost;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn name(label: Option<ModelLabel>) -> Option<String> {
         label.map(|label| label.as_str().to_owned())

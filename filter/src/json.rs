@@ -458,4 +458,7 @@ fn find_mark(bytes: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod property;
+#[cfg(test)]
 mod tests;

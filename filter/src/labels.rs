@@ -264,6 +264,8 @@ fn kept(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn label(name: impl AsRef<[u8]>) -> String {
         ModelLabel::new(name.as_ref()).as_str().to_owned()

@@ -122,6 +122,8 @@ fn is_true(value: Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn model(body: &[u8]) -> Option<String> {
         let mut whole = RequestReader::new(Api::Chat);

@@ -177,4 +177,7 @@ fn push(kept: &mut Vec<u8>, bytes: &[u8], cap: usize) {
 }
 
 #[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod property;
+#[cfg(test)]
 mod tests;

@@ -1,4 +1,6 @@
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const JSON: Option<&[u8]> = Some(b"application/json");
 const SSE: Option<&[u8]> = Some(b"text/event-stream; charset=utf-8");

@@ -2,6 +2,8 @@ use super::*;
 use crate::answer::{FinishReason, FinishReasons};
 use crate::labels::{ErrorCode, UsageSource};
 use crate::record::ModelPair;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn record() -> Record {
     Record {

@@ -3,6 +3,8 @@ use crate::answer::{FinishReasons, Usage};
 use crate::fakes::FakeHost;
 use crate::labels::{ErrorCode, ModelLabel};
 use crate::record::Outcome;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn record(duration_us: u64) -> Record {
     Record {

@@ -1,10 +1,10 @@
-use std::path::Path;
-
 use super::*;
 use crate::exchange::Side;
 use crate::fakes::FakeHost;
 use crate::labels::ErrorCode;
 use crate::record::Outcome;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const GOOD: Ending = Ending {
     status: None,
@@ -161,82 +161,89 @@ fn an_answer_may_overtake_its_request() {
     assert_eq!(running(&host, "a"), 0);
 }
 
-/// A captured message: its head, and its body without the chunk framing.
-fn message(path: &Path) -> (String, Vec<u8>) {
-    let bytes = std::fs::read(path).unwrap();
-    let end = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
-    let at = end(&bytes, b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
-    let mut rest = &bytes[at + 4..];
-    if !head.contains("transfer-encoding: chunked") {
-        return (head, rest.to_vec());
-    }
-    let mut body = Vec::new();
-    while let Some(line) = end(rest, b"\r\n") {
-        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
-        body.extend_from_slice(&rest[line + 2..line + 2 + size]);
-        rest = &rest[line + 4 + size..];
-    }
-    (head, body)
-}
+#[cfg(not(target_arch = "wasm32"))]
+mod captures {
+    use std::path::Path;
 
-/// What one exchange leaves behind.
-type Trace = (Record, Vec<(String, i64)>);
+    use super::*;
 
-/// A captured exchange, both bodies cut in two at this place.
-fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -> Trace {
-    let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
-    let path = request.0.split(' ').nth(1).unwrap();
-    let api = worker.route(b"POST", path.as_bytes()).unwrap_or(Api::Chat);
-    let mut exchange = Exchange::new(api, 0, None);
-    let (first, second) = request.1.split_at(cut.min(request.1.len()));
-    for chunk in [first, second] {
-        exchange.request_body(chunk.len());
-        exchange.read_request(chunk);
-    }
-    exchange.request_end();
-    let status = answer.0.split(' ').nth(1).unwrap().parse().unwrap();
-    let content_type = answer.0.lines().find_map(|line| line.strip_prefix("content-type: "));
-    exchange.response_headers(status, content_type.map(str::as_bytes), None);
-    let (first, second) = answer.1.split_at(cut.min(answer.1.len()));
-    for chunk in [first, second] {
-        if exchange.response_body(chunk.len()) {
-            exchange.read_response(chunk);
+    /// A captured message: its head, and its body without the chunk framing.
+    fn message(path: &Path) -> (String, Vec<u8>) {
+        let bytes = std::fs::read(path).unwrap();
+        let end = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
+        let at = end(&bytes, b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
+        let mut rest = &bytes[at + 4..];
+        if !head.contains("transfer-encoding: chunked") {
+            return (head, rest.to_vec());
         }
-        worker.settle(&mut exchange, 1, &mut host);
+        let mut body = Vec::new();
+        while let Some(line) = end(rest, b"\r\n") {
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            body.extend_from_slice(&rest[line + 2..line + 2 + size]);
+            rest = &rest[line + 4 + size..];
+        }
+        (head, body)
     }
-    exchange.response_end(2);
-    let record = worker.end(&mut exchange, 3, GOOD, &mut host).unwrap();
-    (
-        record,
-        host.stats()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
-}
 
-#[test]
-fn every_capture_leaves_the_same_behind_at_every_cut() {
-    let mut captures = 0;
-    for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../tests/fixtures")
-            .join(folder);
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|extension| extension != "resp") {
-                continue;
+    /// What one exchange leaves behind.
+    type Trace = (Record, Vec<(String, i64)>);
+
+    /// A captured exchange, both bodies cut in two at this place.
+    fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -> Trace {
+        let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
+        let path = request.0.split(' ').nth(1).unwrap();
+        let api = worker.route(b"POST", path.as_bytes()).unwrap_or(Api::Chat);
+        let mut exchange = Exchange::new(api, 0, None);
+        let (first, second) = request.1.split_at(cut.min(request.1.len()));
+        for chunk in [first, second] {
+            exchange.request_body(chunk.len());
+            exchange.read_request(chunk);
+        }
+        exchange.request_end();
+        let status = answer.0.split(' ').nth(1).unwrap().parse().unwrap();
+        let content_type = answer.0.lines().find_map(|line| line.strip_prefix("content-type: "));
+        exchange.response_headers(status, content_type.map(str::as_bytes), None);
+        let (first, second) = answer.1.split_at(cut.min(answer.1.len()));
+        for chunk in [first, second] {
+            if exchange.response_body(chunk.len()) {
+                exchange.read_response(chunk);
             }
-            captures += 1;
-            let (request, answer) = (message(&path.with_extension("req")), message(&path));
-            let whole = replay(&request, &answer, 0);
-            // Every cut of a short answer, and a spread of cuts of a long one.
-            let step = answer.1.len() / 1000 + 1;
-            for cut in (0..answer.1.len().max(request.1.len())).step_by(step) {
-                assert_eq!(replay(&request, &answer, cut), whole, "{} cut at {cut}", path.display());
+            worker.settle(&mut exchange, 1, &mut host);
+        }
+        exchange.response_end(2);
+        let record = worker.end(&mut exchange, 3, GOOD, &mut host).unwrap();
+        (
+            record,
+            host.stats()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn every_capture_leaves_the_same_behind_at_every_cut() {
+        let mut captures = 0;
+        for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../tests/fixtures")
+                .join(folder);
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|extension| extension != "resp") {
+                    continue;
+                }
+                captures += 1;
+                let (request, answer) = (message(&path.with_extension("req")), message(&path));
+                let whole = replay(&request, &answer, 0);
+                // Every cut of a short answer, and a spread of cuts of a long one.
+                let step = answer.1.len() / 1000 + 1;
+                for cut in (0..answer.1.len().max(request.1.len())).step_by(step) {
+                    assert_eq!(replay(&request, &answer, cut), whole, "{} cut at {cut}", path.display());
+                }
             }
         }
+        assert!(captures > 150, "{captures} captures");
     }
-    assert!(captures > 150, "{captures} captures");
 }

@@ -6,6 +6,8 @@ use flate2::{Compression, GzBuilder};
 use super::*;
 use crate::answer::{AnswerFacts, AnswerReader, Reading};
 use crate::route::Api;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const BODY: &str =
     r#"{"model":"m","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":8}}"#;
