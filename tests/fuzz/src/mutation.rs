@@ -1,7 +1,7 @@
 //! Inputs made of others, for runs without libFuzzer: the same ones every time.
 
 /// What the formats are made of.
-pub const TOKENS: [&str; 46] = [
+pub const TOKENS: [&str; 55] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -40,6 +40,15 @@ pub const TOKENS: [&str; 46] = [
     "\"output_tokens\":-1,",
     "\"prompt_tokens\":12.0e1,",
     "\"completion_tokens\":7,",
+    "\"prompt_tokens_details\":{\"cached_tokens\":2},",
+    "\"prompt_tokens_details\":null,",
+    "\"output_tokens_details\":{\"reasoning_tokens\":3},",
+    "\"stream_options\":{\"include_usage\":true},",
+    "\"stream_options\":null,",
+    "\"token_ids\":[1,2],",
+    "\"index\":1,",
+    "\"type\":\"message_stop\",",
+    "\"status\":\"incomplete\",",
     "\"choices\":[{",
     "\"finish_reason\":\"stop\"",
     "\"error\":{",
