@@ -2,7 +2,7 @@
 
 # Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
 .NOTPARALLEL:
-.PHONY: help setup wasm demo demo-once test lint fmt clean clean-tools
+.PHONY: help setup wasm demo demo-once test bench fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -22,6 +22,12 @@ demo-once: wasm ## The same, once: fails unless every metric is there and exact
 
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 	@scripts/test.sh
+
+fuzz: ## Search for inputs that break the filter, FUZZ_SECONDS (600) for each target; needs nightly Rust
+	@scripts/fuzz.sh
+
+bench: wasm ## What the filter costs: Envoy with it, without it, and with Envoy's own C++ filters
+	@scripts/bench.sh
 
 lint: setup ## Formatting, clippy for host and wasm32, licences and sources of dependencies
 	@scripts/lint.sh

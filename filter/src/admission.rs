@@ -18,6 +18,8 @@ pub struct Admission {
     max_models: usize,
     /// The first slot of the log that this worker has not read.
     next_slot: usize,
+    /// The name that was found last: mostly the one that is asked for next.
+    last: Option<(Vec<u8>, ModelLabel)>,
 }
 
 // === impl Admission ===
@@ -30,22 +32,45 @@ impl Admission {
             admitted: HashSet::new(),
             max_models,
             next_slot: 0,
+            last: None,
         }
     }
 
     /// The label of a name that is admitted by now.
     pub fn find(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
+        if let Some((last, label)) = &self.last
+            && last == name
+        {
+            return Some(label.clone());
+        }
+        let found = self.look_up(name, shared);
+        if let Some(label) = &found {
+            self.last = Some((name.to_vec(), label.clone()));
+        }
+        found
+    }
+
+    fn look_up(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         let label = ModelLabel::new(name);
         self.known(&label).or_else(|| {
-            while self.next_slot < self.max_models {
-                let (name, _) = shared.get(&slot_key(self.next_slot))?;
-                self.learn(&name);
-                if let Some(known) = self.known(&label) {
-                    return Some(known);
-                }
-            }
-            None
+            self.catch_up(shared);
+            self.known(&label)
         })
+    }
+
+    /// How many names the process has admitted, beside those that are configured.
+    pub fn count(&mut self, shared: &mut impl SharedData) -> usize {
+        self.catch_up(shared);
+        self.next_slot
+    }
+
+    fn catch_up(&mut self, shared: &mut impl SharedData) {
+        while self.next_slot < self.max_models {
+            let Some((name, _)) = shared.get(&slot_key(self.next_slot)) else {
+                return;
+            };
+            self.learn(&name);
+        }
     }
 
     /// The label of a name that a good answer speaks for: admitted now unless the cap is reached.
@@ -84,6 +109,8 @@ fn slot_key(slot: usize) -> String {
 mod tests {
     use super::*;
     use crate::fakes::FakeHost;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn name(label: Option<ModelLabel>) -> Option<String> {
         label.map(|label| label.as_str().to_owned())

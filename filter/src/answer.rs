@@ -1,28 +1,67 @@
-//! Reads answers for what they report: the model, the tokens, and how a stream ended. One reader for each family.
+//! Reads answers for what they report: the model, the tokens, why the choices ended, and how a stream stands. One reader
+//! for each family of answers.
 //!
-//! A reader knows the wire and no metric. Only answers with a 2xx status are read; an error's body says nothing that
-//! its status does not say.
+//! A reader knows the wire and no metric. Only answers with a 2xx status are read; an error's body says nothing that its
+//! status does not say.
 
-mod chat_stream;
+mod body;
+mod chat;
+mod events;
+mod field;
+mod finish;
+mod inflate;
 mod json;
+mod messages;
+mod responses;
 mod usage;
 
 use crate::request::ModelName;
 use crate::route::Api;
-use chat_stream::ChatStreamReader;
-use json::JsonReader;
+use body::Body;
+use inflate::{Coding, Inflater};
+
+pub use finish::{FinishReason, FinishReasons};
+pub use inflate::MAX_INFLATED;
+pub use usage::Usage;
 
 /// What an answer reports, as far as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerFacts {
     /// The model that answered.
     pub model: Option<ModelName>,
-    /// Tokens of the prompt.
-    pub input_tokens: Option<u64>,
-    /// Tokens that were generated, over all choices.
-    pub output_tokens: Option<u64>,
-    /// How the stream stands; `None` for an answer that is no stream.
-    pub stream: Option<StreamFacts>,
+    /// The tokens that the server reports.
+    pub usage: Usage,
+    /// Generated tokens whose ids the server sent, where it sends them.
+    pub counted_output: Option<u64>,
+    /// Why the choices ended.
+    pub finish_reasons: FinishReasons,
+    /// How far it could be read.
+    pub reading: Reading,
+}
+
+/// How far an answer could be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// It is nothing that can be read.
+    #[default]
+    Unreadable,
+    /// It is in a content coding that can't be undone.
+    Encoded,
+    /// One JSON document.
+    Json(JsonFacts),
+    /// An event stream.
+    Stream(StreamFacts),
+}
+
+/// How a JSON answer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonFacts {
+    /// The document is not whole.
+    Open,
+    /// It is.
+    Whole,
+    /// It is no JSON.
+    Broken,
 }
 
 /// How a stream stands.
@@ -30,83 +69,82 @@ pub struct AnswerFacts {
 pub struct StreamFacts {
     /// It held an error event.
     pub error: bool,
-    /// A choice has given its finish reason.
-    pub finished: bool,
     /// Its end marker came.
     pub ended: bool,
+    /// It held an event whose data is not what its API sends.
+    pub broken: bool,
 }
 
 /// The reader of one answer's body.
 #[derive(Debug)]
-pub enum AnswerReader {
-    /// One JSON document.
-    Json(Box<JsonReader>),
-    /// A chat or completions stream.
-    ChatStream(Box<ChatStreamReader>),
-    /// Nothing that can be read: counted only.
-    Opaque,
+pub struct AnswerReader(Coded);
+
+#[derive(Debug)]
+enum Coded {
+    Plain(Body),
+    Inflated(Box<Inflater>),
+    /// In a coding that can't be undone.
+    Encoded,
 }
 
 // === impl AnswerReader ===
 
 impl AnswerReader {
+    /// Reads nothing: before the answer's headers, and for one that is not a good one.
+    pub const NONE: Self = Self(Coded::Plain(Body::Unreadable));
+
     /// The reader for a 2xx answer. Its own content type decides whether it is a stream, never the request.
     pub fn new(api: Api, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) -> Self {
-        let encoded = content_encoding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-        let media_type =
-            content_type.map(|value| value.split(|byte| *byte == b';').next().unwrap_or(value).trim_ascii());
-        match media_type {
-            _ if encoded => Self::Opaque,
-            Some(media_type) if media_type.eq_ignore_ascii_case(b"text/event-stream") => match api {
-                Api::Chat | Api::Completions => Self::ChatStream(Box::default()),
-                _ => Self::Opaque,
-            },
-            // A server that forgets the type sends JSON; whatever else it is breaks the scanner at its first byte.
-            None => Self::Json(Box::new(JsonReader::new(api))),
-            Some(media_type) if is_json(media_type) => Self::Json(Box::new(JsonReader::new(api))),
-            Some(_) => Self::Opaque,
-        }
+        let body = Body::new(api, content_type);
+        let inflated = |inflater: fn(Body) -> Inflater, body| Coded::Inflated(Box::new(inflater(body)));
+        Self(match Coding::from_header(content_encoding) {
+            Coding::Other => Coded::Encoded,
+            _ if matches!(body, Body::Unreadable) => Coded::Plain(body),
+            Coding::Identity => Coded::Plain(body),
+            Coding::Gzip => inflated(Inflater::gzip, body),
+            Coding::Deflate => inflated(Inflater::deflate, body),
+        })
     }
 
     /// Whether more bytes can still say anything.
     pub fn wants_more(&self) -> bool {
-        match self {
-            Self::Json(reader) => reader.wants_more(),
-            Self::ChatStream(reader) => reader.wants_more(),
-            Self::Opaque => false,
+        match &self.0 {
+            Coded::Plain(body) => body.wants_more(),
+            Coded::Inflated(inflater) => inflater.wants_more(),
+            Coded::Encoded => false,
         }
     }
 
     /// Reads the next bytes of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Json(reader) => reader.feed(bytes),
-            Self::ChatStream(reader) => reader.feed(bytes),
-            Self::Opaque => {}
+        match &mut self.0 {
+            Coded::Plain(body) => body.feed(bytes),
+            Coded::Inflated(inflater) => inflater.feed(bytes),
+            Coded::Encoded => {}
         }
     }
 
     /// The body is over, whole or not.
     pub fn finish(&mut self) {
-        match self {
-            Self::ChatStream(reader) => reader.finish(),
-            Self::Json(_) | Self::Opaque => {}
+        match &mut self.0 {
+            Coded::Plain(body) => body.finish(),
+            Coded::Inflated(inflater) => inflater.finish(),
+            Coded::Encoded => {}
         }
     }
 
     /// What was read so far.
     pub fn facts(&self) -> AnswerFacts {
-        match self {
-            Self::Json(reader) => reader.facts(),
-            Self::ChatStream(reader) => reader.facts(),
-            Self::Opaque => AnswerFacts::default(),
+        let encoded = AnswerFacts {
+            reading: Reading::Encoded,
+            ..AnswerFacts::default()
+        };
+        match &self.0 {
+            Coded::Plain(body) => body.facts(),
+            Coded::Inflated(inflater) => inflater.body().map_or(encoded, Body::facts),
+            Coded::Encoded => encoded,
         }
     }
-}
-
-fn is_json(media_type: &[u8]) -> bool {
-    let lower = media_type.to_ascii_lowercase();
-    lower == b"application/json" || lower.ends_with(b"+json")
 }
 
 #[cfg(test)]

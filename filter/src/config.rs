@@ -19,6 +19,8 @@ pub struct Config {
     pub max_models: usize,
     /// `targetModelHeader`: the request header that names the model which serves the request.
     pub target_model_header: Option<String>,
+    /// `accessLog`: every exchange leaves its facts where Envoy's access log can print them.
+    pub access_log: bool,
     /// `paths`: path endings that count, beside the built-in ones.
     pub routes: Routes,
 }
@@ -42,7 +44,7 @@ pub enum Mistake {
         key: String,
         /// What it takes.
         expected: &'static str,
-        /// The value as written.
+        /// The value that is there.
         found: String,
     },
 }
@@ -55,6 +57,7 @@ impl Default for Config {
             models: Vec::new(),
             max_models: DEFAULT_MAX_MODELS,
             target_model_header: None,
+            access_log: false,
             routes: Routes::default(),
         }
     }
@@ -85,7 +88,7 @@ impl Config {
             mistakes.push(Mistake::WrongValue {
                 key,
                 expected,
-                found: found.to_string(),
+                found: describe(found),
             });
         };
         match key {
@@ -107,6 +110,10 @@ impl Config {
             "targetModelHeader" => match value.as_str() {
                 Some(name) if is_header_name(name) => self.target_model_header = Some(name.to_ascii_lowercase()),
                 _ => wrong(key.to_owned(), "a header's name", value),
+            },
+            "accessLog" => match value {
+                Value::Bool(on) => self.access_log = *on,
+                _ => wrong(key.to_owned(), "true or false", value),
             },
             "paths" => match value {
                 Value::Object(paths) => {
@@ -135,6 +142,22 @@ fn whole_number(value: &Value) -> Option<usize> {
     (number >= 0.0 && number.fract() == 0.0 && number <= f64::from(u32::MAX)).then_some(number as usize)
 }
 
+/// A value in a few words. (The library's own printing would bring 20 KB of code for floating point into the wasm.)
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.to_string(),
+            (None, Some(number)) => number.to_string(),
+            (None, None) => "a fraction".to_owned(),
+        },
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
 fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(token)
@@ -143,6 +166,8 @@ fn is_header_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn nothing_means_the_defaults() {
@@ -157,26 +182,28 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let text = r#"{"models": ["a", "b"], "maxModels": 2e1, "targetModelHeader": "X-Target",
+        let text = r#"{"models": ["a", "b"], "maxModels": 2e1, "targetModelHeader": "X-Target", "accessLog": true,
                        "paths": {"/generate": "completions", "/score": "off"}}"#;
         let (config, mistakes) = Config::parse(text.as_bytes());
         assert_eq!(mistakes, []);
         assert_eq!(config.models, ["a", "b"]);
         assert_eq!(config.max_models, 20);
         assert_eq!(config.target_model_header.as_deref(), Some("x-target"));
+        assert!(config.access_log);
         assert_eq!(config.routes.api(b"POST", b"/generate"), Some(Api::Completions));
         assert_eq!(config.routes.api(b"POST", b"/score"), None);
     }
 
     #[test]
     fn all_mistakes_are_reported_and_the_rest_holds() {
-        let text = r#"{"models": ["a", 7, ""], "maxModels": -1, "targetModelHeader": "a b", "modles": [],
+        let text = r#"{"models": ["a", 7, ""], "maxModels": -1, "targetModelHeader": "a b", "modles": [], "accessLog": 1,
                        "paths": {"generate": "chat", "/x": "chta", "/y": "chat"}}"#;
         let (config, mistakes) = Config::parse(text.as_bytes());
         let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
             [
+                r#"configuration key "accessLog" must be true or false, not 1"#,
                 r#"configuration key "maxModels" must be a whole number from 0 to 10000, not -1"#,
                 r#"configuration key "models[1]" must be a name, not 7"#,
                 r#"configuration key "models[2]" must be a name, not """#,

@@ -3,11 +3,17 @@
 //!
 //! Invariant: what comes out depends on the bytes and the order of events, never on how the bytes were cut.
 
-use crate::answer::{AnswerFacts, AnswerReader};
-use crate::labels::{ErrorCode, ModelLabel};
+use crate::answer::{AnswerFacts, AnswerReader, JsonFacts, Reading};
+use crate::labels::{ErrorCode, ModelLabel, UsageSource};
 use crate::record::Outcome;
-use crate::request::{ModelName, RequestReader};
+use crate::request::{ModelName, RequestFacts, RequestReader};
 use crate::route::Api;
+
+/// Memory that an exchange holds at most, whatever its bytes: a few hundred bytes of state for each of two scanners, and,
+/// for an event that is made to cost, the finish reasons of a thousand choices. An ordinary one holds a quarter of this.
+pub const MAX_STATE_BYTES: usize = 12 * 1024;
+/// The same while it undoes a content coding: beside that, the inflater's window and tables.
+pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 48 * 1024;
 
 /// An exchange under way.
 #[derive(Debug)]
@@ -29,10 +35,22 @@ pub struct Exchange {
 /// How Envoy says that an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// The status of the answer, if Envoy knows one that the filter has not seen.
+    /// The status that the client got. A filter on the way may have put an answer of its own in the place of the one that
+    /// passed here.
     pub status: Option<u16>,
-    /// The client went away.
-    pub client_left: bool,
+    /// On whose side it ended.
+    pub side: Side,
+}
+
+/// On whose side an exchange ended whose answer did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client went away, or broke the protocol.
+    Client,
+    /// The server broke the answer off, or Envoy gave it up.
+    Server,
+    /// Nobody's: Envoy follows a redirect itself, and the exchange goes on as another one.
+    Redirect,
 }
 
 /// What is known of an exchange that is over; its labels are not settled here.
@@ -48,6 +66,8 @@ pub struct Ended {
     pub answer_bytes: u64,
     /// What the answer reported.
     pub facts: AnswerFacts,
+    /// How its tokens became known, or why not; `None` without a 2xx answer.
+    pub usage_source: Option<UsageSource>,
 }
 
 /// Who an exchange asks for, as far as it is known now.
@@ -74,7 +94,7 @@ impl Exchange {
             request_bytes: 0,
             request_ended: false,
             status: None,
-            answer: AnswerReader::Opaque,
+            answer: AnswerReader::NONE,
             answer_bytes: 0,
             answer_ended_ns: None,
             label: None,
@@ -111,7 +131,7 @@ impl Exchange {
     /// So many more bytes of the answer's body; says whether [`Self::read_response`] wants to see them.
     pub fn response_body(&mut self, size: usize) -> bool {
         self.answer_bytes += size as u64;
-        self.answer.wants_more()
+        !self.is_answered() && self.answer.wants_more()
     }
 
     /// Those bytes, in one or several pieces.
@@ -132,6 +152,11 @@ impl Exchange {
         self.answer_ended_ns.is_some()
     }
 
+    /// When the answer came to its end.
+    pub fn answered_ns(&self) -> Option<u64> {
+        self.answer_ended_ns
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -139,21 +164,25 @@ impl Exchange {
 
     /// The model that the request asks for.
     pub fn asked(&self) -> Asked<'_> {
-        match (self.request_ended, self.request.model()) {
+        match (self.request_ended, self.request.facts().model.as_deref()) {
             (false, _) => Asked::NotYet,
             (true, Some(name)) => Asked::Model(name),
             (true, None) => Asked::Nobody,
         }
     }
 
-    /// The model that the request asks for, even if its body never came to its end.
-    pub fn asked_so_far(&self) -> Option<&[u8]> {
-        self.request.model()
+    /// What the request says, even if its body never came to its end.
+    pub fn request(&self) -> &RequestFacts {
+        self.request.facts()
     }
 
-    /// The model that the answer names.
+    /// The model that the answer names. A JSON answer names it at its end: what looks like a whole document may be followed
+    /// by bytes that show that it was none.
     pub fn answered_by(&self) -> Option<ModelName> {
-        self.answer.facts().model
+        let facts = self.answer.facts();
+        facts
+            .model
+            .filter(|_| self.is_answered() || matches!(facts.reading, Reading::Stream(_)))
     }
 
     /// What the configured header says of the model that serves this.
@@ -163,38 +192,62 @@ impl Exchange {
 
     /// It is over.
     pub fn end(&mut self, now_ns: u64, ending: Ending) -> Ended {
-        self.status = self.status.or(ending.status);
+        let failed = ending.status.filter(|status| ErrorCode::from_status(*status).is_some());
+        self.status = failed.or(self.status).or(ending.status);
         if self.answer_ended_ns.is_none() {
             self.answer.finish();
         }
         let facts = self.answer.facts();
+        let outcome = self.outcome(&facts, ending);
         Ended {
-            outcome: self.outcome(&facts, ending),
+            outcome,
             duration_ns: self.answer_ended_ns.unwrap_or(now_ns).saturating_sub(self.started_ns),
             request_bytes: self.request_bytes,
             answer_bytes: self.answer_bytes,
+            usage_source: self
+                .status
+                .is_some_and(is_success)
+                .then(|| self.usage_source(&facts, outcome)),
             facts,
+        }
+    }
+
+    /// What the user could mend comes before what nobody can: a stream that was not asked for its usage would not have had
+    /// one, however it ended.
+    fn usage_source(&self, facts: &AnswerFacts, outcome: Outcome) -> UsageSource {
+        let AnswerFacts {
+            usage,
+            counted_output,
+            reading,
+            ..
+        } = facts;
+        let on_request = matches!((reading, self.api), (Reading::Stream(_), Api::Chat | Api::Completions));
+        match outcome {
+            _ if usage.is_reported() => UsageSource::Reported,
+            _ if counted_output.is_some() => UsageSource::Counted,
+            _ if *reading == Reading::Encoded => UsageSource::MissingEncoded,
+            _ if on_request && !self.request.facts().includes_usage => UsageSource::MissingNotRequested,
+            Outcome::ClientLeft => UsageSource::MissingAborted,
+            Outcome::Failed(_) => UsageSource::MissingTruncated,
+            Outcome::Success => UsageSource::MissingUnparsed,
         }
     }
 
     /// The earliest thing that went wrong decides.
     fn outcome(&self, facts: &AnswerFacts, ending: Ending) -> Outcome {
-        let stream = facts.stream.unwrap_or_default();
         if let Some(code) = self.status.and_then(ErrorCode::from_status) {
-            Outcome::Failed(code)
-        } else if stream.error {
-            Outcome::Failed(ErrorCode::StreamError)
-        } else if stream.ended {
+            return Outcome::Failed(code);
+        }
+        match facts.reading {
+            Reading::Stream(stream) if stream.error => Outcome::Failed(ErrorCode::StreamError),
             // Clients close the connection once they have the end marker; the answer is whole.
-            Outcome::Success
-        } else if !self.is_answered() && ending.client_left {
-            Outcome::ClientLeft
-        } else if !self.is_answered() {
-            Outcome::Failed(ErrorCode::UpstreamReset)
-        } else if facts.stream.is_some() && !stream.finished {
-            Outcome::Failed(ErrorCode::Truncated)
-        } else {
-            Outcome::Success
+            Reading::Stream(stream) if stream.ended => Outcome::Success,
+            _ if !self.is_answered() && ending.side == Side::Client => Outcome::ClientLeft,
+            _ if !self.is_answered() => Outcome::Failed(ErrorCode::UpstreamReset),
+            Reading::Stream(_) if !facts.finish_reasons.any() => Outcome::Failed(ErrorCode::Truncated),
+            // Its end is the connection's end, so a break looks like one; but the document is not whole.
+            Reading::Json(JsonFacts::Open) if self.answer_bytes > 0 => Outcome::Failed(ErrorCode::UpstreamReset),
+            Reading::Stream(_) | Reading::Json(_) | Reading::Encoded | Reading::Unreadable => Outcome::Success,
         }
     }
 }

@@ -1,4 +1,9 @@
-//! A host for tests: the shared map and the stats of one process, in memory.
+//! A host for tests: the shared map and the stats of one process, in memory. The feature `fakes` makes it visible to
+//! the crates that test this one. It panics where Envoy would be wronged: a counter that falls, a gauge below zero.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a handle that the host did not give is the test's failure"
+)]
 
 use std::collections::BTreeMap;
 
@@ -6,10 +11,11 @@ use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
 /// One process; give it to as many workers as a test needs.
 #[derive(Debug, Default)]
-pub(crate) struct FakeHost {
+pub struct FakeHost {
     shared: BTreeMap<String, (Vec<u8>, Version)>,
     version: Version,
-    stats: Vec<(StatKind, String, i64)>,
+    stats: Vec<(StatKind, i64)>,
+    names: BTreeMap<String, StatId>,
     /// Happens before the next `create` of its key, as if another worker had been faster.
     first: Option<(String, Vec<u8>)>,
 }
@@ -18,24 +24,26 @@ pub(crate) struct FakeHost {
 
 impl FakeHost {
     /// The value of a stat; 0 if there is none.
-    pub(crate) fn value(&self, name: &str) -> i64 {
-        self.stats
-            .iter()
-            .find(|(_, known, _)| known == name)
-            .map_or(0, |(_, _, value)| *value)
+    pub fn value(&self, name: &str) -> i64 {
+        self.names.get(name).map_or(0, |id| self.stats[*id as usize].1)
     }
 
     /// All stats that are there, sorted by name.
-    pub(crate) fn stats(&self) -> BTreeMap<&str, i64> {
-        self.stats
-            .iter()
-            .map(|(_, name, value)| (name.as_str(), *value))
+    pub fn stats(&self) -> BTreeMap<&str, i64> {
+        let values = self.names.iter();
+        values
+            .map(|(name, id)| (name.as_str(), self.stats[*id as usize].1))
             .collect()
     }
 
     /// Lets another worker create this key first.
-    pub(crate) fn create_first(&mut self, key: &str, value: &[u8]) {
+    pub fn create_first(&mut self, key: &str, value: &[u8]) {
         self.first = Some((key.to_owned(), value.to_vec()));
+    }
+
+    fn name(&self, stat: StatId) -> &str {
+        let name = self.names.iter().find(|(_, id)| **id == stat);
+        name.map_or("a stat that was never defined", |(name, _)| name)
     }
 
     fn store(&mut self, key: &str, value: &[u8]) -> bool {
@@ -68,25 +76,29 @@ impl SharedData for FakeHost {
 
 impl StatSink for FakeHost {
     fn define(&mut self, kind: StatKind, name: &str) -> Option<StatId> {
-        let known = self.stats.iter().position(|(_, known, _)| known == name);
-        let index = known.unwrap_or_else(|| {
-            self.stats.push((kind, name.to_owned(), 0));
-            self.stats.len() - 1
-        });
-        assert_eq!(self.stats[index].0, kind, "{name} is of another kind");
-        Some(index as StatId)
+        if let Some(id) = self.names.get(name) {
+            assert_eq!(self.stats[*id as usize].0, kind, "{name} is of another kind");
+            return Some(*id);
+        }
+        let id = self.stats.len() as StatId;
+        self.stats.push((kind, 0));
+        self.names.insert(name.to_owned(), id);
+        Some(id)
     }
 
     fn add(&mut self, stat: StatId, delta: i64) {
-        let (kind, name, value) = &mut self.stats[stat as usize];
-        assert!(*kind == StatKind::Gauge || delta > 0, "counter {name} by {delta}");
+        let (kind, value) = &mut self.stats[stat as usize];
         *value += delta;
-        assert!(*value >= 0, "{name} is {value}");
+        let fine = *value >= 0 && (*kind == StatKind::Gauge || delta > 0);
+        assert!(fine, "{} by {delta}", self.name(stat));
     }
 
     fn set_gauge(&mut self, stat: StatId, value: u64) {
-        let (kind, name, known) = &mut self.stats[stat as usize];
-        assert_eq!(*kind, StatKind::Gauge, "{name}");
-        *known = value as i64;
+        assert_eq!(self.stats[stat as usize].0, StatKind::Gauge, "{}", self.name(stat));
+        self.stats[stat as usize].1 = value as i64;
+    }
+
+    fn gauge(&mut self, stat: StatId) -> u64 {
+        self.stats[stat as usize].1 as u64
     }
 }

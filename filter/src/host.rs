@@ -12,8 +12,9 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
+use crate::access_log;
 use crate::config::Config;
-use crate::exchange::{Ending, Exchange};
+use crate::exchange::{Ending, Exchange, Side};
 use crate::recorder::record_build;
 use crate::running::BEAT_NS;
 use crate::worker::Worker;
@@ -23,6 +24,7 @@ use clock::monotonic_ns;
 /// Bytes copied out of Envoy's buffer at a time. Linear memory never shrinks, so a filter in front of this one that
 /// buffers whole bodies must not make us copy one.
 const READ_BYTES: usize = 64 * 1024;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Set by the build; see the Makefile.
 const COMMIT: &str = match option_env!("INFERTALLY_COMMIT") {
     Some(commit) => commit,
@@ -56,18 +58,22 @@ impl Context for Root {}
 impl RootContext for Root {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
         let (config, mistakes) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
-        for mistake in mistakes {
+        for mistake in &mistakes {
             log::warn!("infertally: {mistake}; going on without it");
         }
-        self.worker.borrow_mut().configure(config);
-        record_build(COMMIT, BUILD_REF, &mut EnvoyHost);
+        self.worker
+            .borrow_mut()
+            .configure(config, mistakes.len(), &mut EnvoyHost);
+        record_build(VERSION, COMMIT, BUILD_REF, &mut EnvoyHost);
         self.set_tick_period(Duration::from_nanos(BEAT_NS));
         // Never false: Envoy would refuse the whole listener.
         true
     }
 
     fn on_tick(&mut self) {
-        self.worker.borrow_mut().beat(monotonic_ns(), &mut EnvoyHost);
+        self.worker
+            .borrow_mut()
+            .beat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -89,10 +95,16 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
         let header = |name: &str| calls::header(MapType::HttpRequestHeaders, name);
+        #[cfg(feature = "trap")]
+        if header("x-infertally-trap").is_some() {
+            core::arch::wasm32::unreachable();
+        }
         let method = header(":method").unwrap_or_default();
         if method == b"POST" {
             let worker = self.worker.borrow();
-            if let Some(api) = worker.route(&method, &header(":path").unwrap_or_default()) {
+            let route = |name: &str| worker.route(&method, &header(name)?);
+            // After a redirect that Envoy has followed, what the client asked for stands there.
+            if let Some(api) = route(":path").or_else(|| route("x-envoy-original-url")) {
                 let target = worker.target_model_header().and_then(header);
                 self.exchange = Some(Exchange::new(api, monotonic_ns(), target));
             }
@@ -168,17 +180,22 @@ impl HttpContext for Stream {
         let ending = if exchange.is_answered() {
             Ending {
                 status: None,
-                client_left: false,
+                side: Side::Server,
             }
         } else {
-            Ending {
-                status: calls::response_code(),
-                client_left: calls::client_left(),
-            }
+            calls::ending()
         };
-        self.worker
-            .borrow_mut()
-            .end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
+        // An answer that ended needs no other time.
+        let now_ns = exchange.answered_ns().unwrap_or_else(monotonic_ns);
+        let mut worker = self.worker.borrow_mut();
+        let record = worker.end(&mut exchange, now_ns, ending, &mut EnvoyHost);
+        for (name, value) in record
+            .iter()
+            .filter(|_| worker.logs_access())
+            .flat_map(access_log::fields)
+        {
+            calls::set_filter_state(name, &value);
+        }
     }
 }
 

@@ -88,13 +88,25 @@ enum State {
         escaped: bool,
     },
     Number,
+    /// In `true`, `null` and the like: so many bytes of it were read.
     Literal {
-        rest: &'static [u8],
-        value: Value<'static>,
+        which: Literal,
+        seen: u8,
     },
     AfterValue,
     Complete,
     Broken(Fault),
+}
+
+/// The bare words that are values.
+#[derive(Clone, Copy, Debug)]
+enum Literal {
+    True,
+    False,
+    Null,
+    NaN,
+    Infinity,
+    MinusInfinity,
 }
 
 /// What a string is.
@@ -126,11 +138,26 @@ struct Level {
     exact: Mask,
 }
 
+// === impl Literal ===
+
+impl Literal {
+    fn of(self) -> (&'static [u8], Value<'static>) {
+        match self {
+            Self::True => (b"true", Value::Bool(true)),
+            Self::False => (b"false", Value::Bool(false)),
+            Self::Null => (b"null", Value::Null),
+            Self::NaN => (b"NaN", Value::Null),
+            Self::Infinity => (b"Infinity", Value::Null),
+            Self::MinusInfinity => (b"-Infinity", Value::Null),
+        }
+    }
+}
+
 // === impl Scanner ===
 
 impl<F: Copy + 'static> Scanner<F> {
-    /// A scanner for the values at these paths: at most 32, all different, none longer than six segments.
-    pub fn new(paths: &'static [Path<F>]) -> Self {
+    /// A scanner for the values at these groups of paths: at most 32 in all, all different, none longer than six segments.
+    pub fn new(paths: &'static [&'static [Path<F>]]) -> Self {
         let paths = PathSet::new(paths);
         Self {
             matched: paths.all(),
@@ -161,13 +188,14 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// Reads the next bytes and hands over each value at a path, in the order of the document.
-    pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(F, Value<'_>)) {
+    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(F, Value<'_>)) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             let read = match self.state {
                 State::Skipped { role, escaped } => Ok(self.skip_string(role, escaped, rest)),
                 State::Kept(role) => self.keep_string(role, rest, on),
                 State::Number => self.number(rest, on),
+                State::Literal { which, seen } => self.literal(which, seen, rest, on),
                 State::Broken(_) => return,
                 _ => self.step(byte, on).map(|()| after),
             };
@@ -179,64 +207,54 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 
     /// One byte outside strings and numbers.
-    fn step(&mut self, byte: u8, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
-        match (self.state, byte) {
-            (State::Literal { rest, value }, _) => return self.literal(rest, value, byte, on),
-            (State::Start(seen), _) if BOM.get(seen) == Some(&byte) => self.state = State::Start(seen + 1),
-            (State::Start(1 | 2), _) => return Err(Fault::Unexpected),
-            (_, b' ' | b'\t' | b'\n' | b'\r') => {}
-            (State::FirstElement, b']') => self.close(on),
-            (State::FirstKey, b'}') => self.close(on),
-            (State::AfterValue, b']') if !self.in_object() => self.close(on),
-            (State::AfterValue, b'}') if self.in_object() => self.close(on),
-            (State::Start(_) | State::Value | State::FirstElement, _) => return self.begin_value(byte, on),
-            (State::FirstKey | State::Key, b'"') => self.begin_string(Role::Key, !self.inside().is_empty()),
-            (State::Colon, b':') => self.state = State::Value,
-            (State::AfterValue, b',') if self.in_object() => self.state = State::Key,
-            (State::AfterValue, b',') => {
-                self.matched = self.inside();
-                self.state = State::Value;
+    fn step(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
+        let blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match self.state {
+            State::Start(seen) => {
+                if BOM.get(seen) == Some(&byte) {
+                    self.state = State::Start(seen + 1);
+                } else if matches!(seen, 1 | 2) {
+                    return Err(Fault::Unexpected);
+                } else if blank {
+                    // A mark counts before everything else only.
+                    self.state = State::Start(BOM.len());
+                } else {
+                    return self.begin_value(byte, on);
+                }
             }
+            State::Value if !blank => return self.begin_value(byte, on),
+            State::FirstElement if byte == b']' => self.close(on),
+            State::FirstElement if !blank => return self.begin_value(byte, on),
+            State::FirstKey if byte == b'}' => self.close(on),
+            State::FirstKey | State::Key if byte == b'"' => self.begin_string(Role::Key, !self.inside().is_empty()),
+            State::Colon if byte == b':' => self.state = State::Value,
+            State::AfterValue => match byte {
+                b',' if self.in_object() => self.state = State::Key,
+                b',' => {
+                    self.matched = self.inside();
+                    self.state = State::Value;
+                }
+                b'}' if self.in_object() => self.close(on),
+                b']' if !self.in_object() => self.close(on),
+                _ if blank => {}
+                _ => return Err(Fault::Unexpected),
+            },
+            _ if blank => {}
             _ => return Err(Fault::Unexpected),
         }
         Ok(())
     }
 
-    fn begin_value(&mut self, byte: u8, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn begin_value(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
         match byte {
             b'{' => return self.open(true, on),
             b'[' => return self.open(false, on),
             b'"' => self.begin_string(Role::Value, !self.exact().is_empty()),
-            b't' => {
-                self.state = State::Literal {
-                    rest: b"rue",
-                    value: Value::Bool(true),
-                }
-            }
-            b'f' => {
-                self.state = State::Literal {
-                    rest: b"alse",
-                    value: Value::Bool(false),
-                }
-            }
-            b'n' => {
-                self.state = State::Literal {
-                    rest: b"ull",
-                    value: Value::Null,
-                }
-            }
-            b'N' => {
-                self.state = State::Literal {
-                    rest: b"aN",
-                    value: Value::Null,
-                }
-            }
-            b'I' => {
-                self.state = State::Literal {
-                    rest: b"nfinity",
-                    value: Value::Null,
-                }
-            }
+            b't' => self.begin_literal(Literal::True),
+            b'f' => self.begin_literal(Literal::False),
+            b'n' => self.begin_literal(Literal::Null),
+            b'N' => self.begin_literal(Literal::NaN),
+            b'I' => self.begin_literal(Literal::Infinity),
             b'-' | b'0'..=b'9' => {
                 self.text.clear();
                 self.text.push(&[byte], MAX_NUMBER);
@@ -256,25 +274,35 @@ impl<F: Copy + 'static> Scanner<F> {
         };
     }
 
-    fn literal(
-        &mut self,
-        rest: &'static [u8],
-        value: Value<'static>,
-        byte: u8,
-        on: &mut impl FnMut(F, Value<'_>),
-    ) -> Result<(), Fault> {
-        match rest.split_first() {
-            Some((&expected, [])) if expected == byte => {
-                self.emit(value, on);
-                self.after_value();
-            }
-            Some((&expected, rest)) if expected == byte => self.state = State::Literal { rest, value },
-            _ => return Err(Fault::Unexpected),
-        }
-        Ok(())
+    fn begin_literal(&mut self, which: Literal) {
+        self.state = State::Literal { which, seen: 1 };
     }
 
-    fn open(&mut self, object: bool, on: &mut impl FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn literal<'b>(
+        &mut self,
+        which: Literal,
+        seen: u8,
+        bytes: &'b [u8],
+        on: &mut dyn FnMut(F, Value<'_>),
+    ) -> Result<&'b [u8], Fault> {
+        let (word, value) = which.of();
+        let missing = word.get(usize::from(seen)..).unwrap_or_default();
+        if let Some(rest) = bytes.strip_prefix(missing) {
+            self.emit(value, on);
+            self.after_value();
+            return Ok(rest);
+        }
+        if missing.starts_with(bytes) {
+            self.state = State::Literal {
+                which,
+                seen: seen + bytes.len() as u8,
+            };
+            return Ok(&[]);
+        }
+        Err(Fault::Unexpected)
+    }
+
+    fn open(&mut self, object: bool, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
         let bit = 1 << (self.depth % 64);
         let word = self.objects.get_mut(self.depth / 64).ok_or(Fault::TooDeep)?;
         *word = if object { *word | bit } else { *word & !bit };
@@ -297,7 +325,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(())
     }
 
-    fn close(&mut self, on: &mut impl FnMut(F, Value<'_>)) {
+    fn close(&mut self, on: &mut dyn FnMut(F, Value<'_>)) {
         let ended = self.levels.get(self.depth).and_then(|level| self.paths.id(level.exact));
         if let Some(id) = ended {
             on(id, Value::End);
@@ -309,7 +337,10 @@ impl<F: Copy + 'static> Scanner<F> {
     /// Passes over a string that nobody asked for: here is where most bytes of a request lie.
     fn skip_string<'b>(&mut self, role: Role, escaped: bool, bytes: &'b [u8]) -> &'b [u8] {
         let body = bytes.get(usize::from(escaped)..).unwrap_or_default();
-        let mark = memchr2(b'"', b'\\', body);
+        let mark = match role {
+            Role::Key => find_mark(body),
+            Role::Value => memchr2(b'"', b'\\', body),
+        };
         match mark.and_then(|at| body.get(at)) {
             Some(b'"') => self.end_string(role),
             Some(_) => self.state = State::Skipped { role, escaped: true },
@@ -322,8 +353,21 @@ impl<F: Copy + 'static> Scanner<F> {
         &mut self,
         role: Role,
         bytes: &'b [u8],
-        on: &mut impl FnMut(F, Value<'_>),
+        on: &mut dyn FnMut(F, Value<'_>),
     ) -> Result<&'b [u8], Fault> {
+        // Nearly every one lies in one chunk and has no escapes: it is read where it stands.
+        if self.text.is_fresh()
+            && let Some(end) = find_mark(bytes)
+            && let Some((text, [b'"', rest @ ..])) = bytes.split_at_checked(end)
+            && text.len() <= MAX_TEXT
+        {
+            match role {
+                Role::Key => self.matched = self.paths.key(self.inside(), self.depth.saturating_sub(1), text),
+                Role::Value => self.emit(Value::Str(text), on),
+            }
+            self.end_string(role);
+            return Ok(rest);
+        }
         let (rest, ended) = self.text.read(bytes, MAX_TEXT)?;
         if ended {
             match role {
@@ -347,7 +391,7 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn number<'b>(&mut self, bytes: &'b [u8], on: &mut impl FnMut(F, Value<'_>)) -> Result<&'b [u8], Fault> {
+    fn number<'b>(&mut self, bytes: &'b [u8], on: &mut dyn FnMut(F, Value<'_>)) -> Result<&'b [u8], Fault> {
         let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
         let end = bytes.iter().position(|byte| !is_number(byte)).unwrap_or(bytes.len());
         let (digits, rest) = bytes.split_at(end);
@@ -355,10 +399,7 @@ impl<F: Copy + 'static> Scanner<F> {
         match rest.first() {
             None => {}
             Some(b'I') if self.text.bytes() == b"-" => {
-                self.state = State::Literal {
-                    rest: b"Infinity",
-                    value: Value::Null,
-                };
+                self.begin_literal(Literal::MinusInfinity);
             }
             Some(_) => {
                 self.emit(
@@ -371,7 +412,7 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(rest)
     }
 
-    fn emit(&self, value: Value<'_>, on: &mut impl FnMut(F, Value<'_>)) {
+    fn emit(&self, value: Value<'_>, on: &mut dyn FnMut(F, Value<'_>)) {
         if let Some(id) = self.paths.id(self.exact()) {
             on(id, value);
         }
@@ -405,5 +446,19 @@ impl<F: Copy + 'static> Scanner<F> {
     }
 }
 
+/// The first quote or backslash of a string that is short most times: there the general search is not worth its start.
+fn find_mark(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let start = bytes.get(..SHORT).unwrap_or(bytes);
+    if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return Some(at);
+    }
+    let rest = bytes.get(SHORT..)?;
+    memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
+}
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod property;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,12 @@ pub enum Label {
     Le,
     /// Why an exchange failed.
     ErrorCode,
+    /// Why a choice ended.
+    FinishReason,
+    /// Where something comes from: the tokens of an exchange, or a failure to read.
+    Source,
+    /// The filter's version.
+    Version,
     /// The commit that the filter was built from.
     Commit,
     /// The release or branch that it was built from.
@@ -54,11 +60,30 @@ pub enum ErrorCode {
     Truncated,
 }
 
+/// How the token metrics of a 2xx exchange came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageSource {
+    /// The server reported them.
+    Reported,
+    /// The server sent the tokens' ids, and they were counted.
+    Counted,
+    /// It was a stream, and the request did not ask for usage.
+    MissingNotRequested,
+    /// The answer was in a content coding that can't be undone.
+    MissingEncoded,
+    /// The client went away first.
+    MissingAborted,
+    /// The answer was broken off, or reported an error.
+    MissingTruncated,
+    /// The answer was whole, and held no usage that could be read.
+    MissingUnparsed,
+}
+
 /// A model's name as a label value. Cheap to clone.
 ///
 /// Written so that no value can be mistaken for another or for a part of the stat's name: `%`, `;`, `=`, `"`, `\`,
-/// control characters and bytes that are no UTF-8 become `%XX`. A client's own `other` or `unknown` is written
-/// `%6Fther`, `%75nknown`.
+/// control characters, a dot at the end, and bytes that are no UTF-8 become `%XX`. A client's own `other` or `unknown` is
+/// written `%6Fther`, `%75nknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelLabel(Rc<str>);
 
@@ -66,11 +91,14 @@ pub struct ModelLabel(Rc<str>);
 
 impl Label {
     /// Every label, in the order of the tags.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::ModelName,
         Self::TargetModelName,
         Self::Le,
         Self::ErrorCode,
+        Self::FinishReason,
+        Self::Source,
+        Self::Version,
         Self::Commit,
         Self::BuildRef,
     ];
@@ -82,6 +110,9 @@ impl Label {
             Self::TargetModelName => "target_model_name",
             Self::Le => "le",
             Self::ErrorCode => "error_code",
+            Self::FinishReason => "finish_reason",
+            Self::Source => "source",
+            Self::Version => "version",
             Self::Commit => "commit",
             Self::BuildRef => "build_ref",
         }
@@ -104,9 +135,6 @@ pub fn stat_name(labels: &[(Label, &str)], metric: &str) -> String {
 // === impl ErrorCode ===
 
 impl ErrorCode {
-    /// How many there are.
-    pub const COUNT: usize = 11;
-
     /// Its value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -140,6 +168,23 @@ impl ErrorCode {
     }
 }
 
+// === impl UsageSource ===
+
+impl UsageSource {
+    /// Its value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Counted => "counted",
+            Self::MissingNotRequested => "missing_not_requested",
+            Self::MissingEncoded => "missing_encoded",
+            Self::MissingAborted => "missing_aborted",
+            Self::MissingTruncated => "missing_truncated",
+            Self::MissingUnparsed => "missing_unparsed",
+        }
+    }
+}
+
 // === impl ModelLabel ===
 
 impl ModelLabel {
@@ -169,6 +214,11 @@ impl ModelLabel {
             for byte in chunk.invalid() {
                 escape(&mut value, *byte);
             }
+        }
+        // Envoy takes dots off the end of a tag's value.
+        if value.ends_with('.') {
+            value.pop();
+            escape(&mut value, b'.');
         }
         if value == Self::OTHER || value == Self::UNKNOWN {
             let first = value.remove(0);
@@ -214,6 +264,8 @@ fn kept(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn label(name: impl AsRef<[u8]>) -> String {
         ModelLabel::new(name.as_ref()).as_str().to_owned()
@@ -239,6 +291,7 @@ mod tests {
         assert_eq!(label("a%3B"), "a%253B");
         assert_eq!(label("\"\\\n\r\t\0\x7f"), "%22%5C%0A%0D%09%00%7F");
         assert_eq!(label(b"a\xff\xc3("), "a%FF%C3(");
+        assert_eq!(label("a..b.."), "a..b.%2E");
     }
 
     #[test]

@@ -7,7 +7,8 @@ mod bounds;
 
 pub use bounds::Bound;
 
-use crate::labels::{ErrorCode, Label};
+use crate::answer::Usage;
+use crate::labels::Label;
 use crate::record::{Outcome, Record};
 
 /// Prometheus' kind of a metric, with what a histogram needs.
@@ -75,12 +76,36 @@ pub enum MetricId {
     RunningRequests,
     /// The build.
     Info,
+    /// Prompt tokens from a cache.
+    CachedInputTokens,
+    /// Completion tokens spent on reasoning.
+    ReasoningOutputTokens,
+    /// Ended choices by reason.
+    FinishReason,
+    /// 2xx exchanges by what is known of their tokens.
+    Usage,
+    /// Exchanges that the client gave up.
+    ClientCancelled,
+    /// Bodies that could not be read.
+    FilterParseFailures,
+    /// Exchanges whose model found no place.
+    FilterLabelOverflow,
+    /// Model names that were admitted.
+    FilterAdmittedModels,
+    /// Mistakes in the configuration.
+    FilterConfigErrors,
+    /// Memory of a worker's VM.
+    FilterMemory,
+    /// The filter's version.
+    FilterInfo,
 }
 
+/// Whose body could not be read.
+const SOURCES: [&str; 2] = ["request", "answer"];
 const PAIR: &[Label] = &[Label::ModelName, Label::TargetModelName];
 
 /// The table; [`MetricId`] counts its rows.
-pub static METRICS: [Metric; 10] = [
+pub static METRICS: [Metric; 21] = [
     Metric {
         name: "inference_model_request_total",
         kind: Kind::Counter,
@@ -159,17 +184,89 @@ pub static METRICS: [Metric; 10] = [
         labels: &[Label::Commit, Label::BuildRef],
         help: "Always 1; the labels say what was built.",
     },
+    Metric {
+        name: "inference_model_cached_input_tokens",
+        kind: Kind::Histogram {
+            bounds: bounds::INPUT_TOKENS,
+            unit: Unit::Tokens,
+        },
+        labels: PAIR,
+        help: "Prompt tokens that the server took from its cache, where it reports them.",
+    },
+    Metric {
+        name: "inference_model_reasoning_output_tokens",
+        kind: Kind::Histogram {
+            bounds: bounds::OUTPUT_TOKENS,
+            unit: Unit::Tokens,
+        },
+        labels: PAIR,
+        help: "Completion tokens that went into reasoning, where the server reports them.",
+    },
+    Metric {
+        name: "inference_model_finish_reason_total",
+        kind: Kind::Counter,
+        labels: &[Label::ModelName, Label::TargetModelName, Label::FinishReason],
+        help: "Choices by why they ended.",
+    },
+    Metric {
+        name: "inference_model_usage_total",
+        kind: Kind::Counter,
+        labels: &[Label::ModelName, Label::TargetModelName, Label::Source],
+        help: "2xx exchanges by how their tokens became known, or why not.",
+    },
+    Metric {
+        name: "inference_model_client_cancelled_total",
+        kind: Kind::Counter,
+        labels: PAIR,
+        help: "Requests that the client gave up before their end; not errors.",
+    },
+    Metric {
+        name: "infertally_filter_parse_failures_total",
+        kind: Kind::Counter,
+        labels: &[Label::Source],
+        help: "Bodies that are not what their API says, of requests and of 2xx answers.",
+    },
+    Metric {
+        name: "infertally_filter_label_overflow_total",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Good exchanges counted under other because maxModels was reached.",
+    },
+    Metric {
+        name: "infertally_filter_admitted_models",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Model names from traffic that are label values, of maxModels.",
+    },
+    Metric {
+        name: "infertally_filter_config_errors",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Mistakes in the filter's configuration; Envoy's log names each.",
+    },
+    Metric {
+        name: "infertally_filter_memory_bytes",
+        kind: Kind::Gauge,
+        labels: &[],
+        help: "Largest memory that a worker's VM has taken.",
+    },
+    Metric {
+        name: "infertally_filter_info",
+        kind: Kind::Gauge,
+        labels: &[Label::Version],
+        help: "Always 1; the label is the filter's version.",
+    },
 ];
 
-/// One thing to add to a metric of the exchange's pair of model names.
+/// One thing to add to a metric: of the exchange's pair of model names where the metric has those labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Which metric.
     pub metric: MetricId,
     /// What is added to a counter, or observed in the unit of a histogram.
     pub value: u64,
-    /// The label that `inference_model_request_error_total` has beside the pair.
-    pub code: Option<ErrorCode>,
+    /// The value of the label that the metric has beside the pair, if it has one.
+    pub label: Option<(Label, &'static str)>,
 }
 
 // === impl Metric ===
@@ -197,7 +294,7 @@ impl Metric {
     }
 }
 
-/// Hands over what a record adds to the metrics of its pair. What was not reported is not observed.
+/// Hands over what a record adds to the metrics. What was not reported is not observed.
 pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     let Record {
         labels: _,
@@ -205,43 +302,85 @@ pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
         duration_us,
         request_bytes,
         response_bytes,
-        input_tokens,
-        output_tokens,
+        usage,
+        usage_source,
+        finish_reasons,
+        is_stream: _,
+        broken_request,
+        broken_answer,
+        label_overflow,
     } = record;
-    let mut observe = |metric, value| {
+    let Usage {
+        input,
+        output,
+        cached_input,
+        reasoning_output,
+    } = *usage;
+    let mut labelled = |metric, value, label, name| {
         add(Observation {
             metric,
             value,
-            code: None,
+            label: Some((label, name)),
         })
     };
-
-    observe(MetricId::RequestTotal, 1);
-    observe(MetricId::RequestDuration, *duration_us);
-    observe(MetricId::RequestSizes, *request_bytes);
-    observe(MetricId::ResponseSizes, *response_bytes);
-    if let Some(tokens) = *input_tokens {
-        observe(MetricId::InputTokens, tokens);
+    if let Outcome::Failed(code) = outcome {
+        labelled(MetricId::RequestErrorTotal, 1, Label::ErrorCode, code.as_str());
     }
-    if let Some(tokens) = *output_tokens {
-        observe(MetricId::OutputTokens, tokens);
+    for (reason, count) in finish_reasons.iter() {
+        labelled(
+            MetricId::FinishReason,
+            u64::from(count),
+            Label::FinishReason,
+            reason.as_str(),
+        );
     }
-    match (outcome, output_tokens) {
-        (Outcome::Success, Some(tokens @ 1..)) => {
-            observe(
-                MetricId::NormalizedTimePerOutputToken,
-                rounded_ratio(*duration_us, *tokens),
-            );
+    if let Some(source) = usage_source {
+        labelled(MetricId::Usage, 1, Label::Source, source.as_str());
+    }
+    for (broken, source) in [(*broken_request, SOURCES[0]), (*broken_answer, SOURCES[1])] {
+        if broken {
+            labelled(MetricId::FilterParseFailures, 1, Label::Source, source);
         }
-        (Outcome::Success | Outcome::ClientLeft, _) => {}
-        (Outcome::Failed(code), _) => {
+    }
+
+    let mut observe = |metric, value: Option<u64>| {
+        if let Some(value) = value {
             add(Observation {
-                metric: MetricId::RequestErrorTotal,
-                value: 1,
-                code: Some(*code),
+                metric,
+                value,
+                label: None,
             });
         }
-    }
+    };
+    let per_token = match (outcome, output) {
+        (Outcome::Success, Some(tokens @ 1..)) => Some(rounded_ratio(*duration_us, tokens)),
+        (Outcome::Success | Outcome::Failed(_) | Outcome::ClientLeft, _) => None,
+    };
+    observe(MetricId::RequestTotal, Some(1));
+    observe(MetricId::RequestDuration, Some(*duration_us));
+    observe(MetricId::NormalizedTimePerOutputToken, per_token);
+    observe(MetricId::RequestSizes, Some(*request_bytes));
+    observe(MetricId::ResponseSizes, Some(*response_bytes));
+    observe(MetricId::InputTokens, input);
+    observe(MetricId::OutputTokens, output);
+    observe(MetricId::CachedInputTokens, cached_input);
+    observe(MetricId::ReasoningOutputTokens, reasoning_output);
+    observe(
+        MetricId::ClientCancelled,
+        (*outcome == Outcome::ClientLeft).then_some(1),
+    );
+    observe(MetricId::FilterLabelOverflow, label_overflow.then_some(1));
+}
+
+/// The counters that are there from the start, at 0, so that the first failure is seen as a rise.
+pub fn initial() -> impl Iterator<Item = Observation> {
+    let failures = SOURCES.map(|source| (MetricId::FilterParseFailures, Some((Label::Source, source))));
+    let counters = failures.into_iter().chain([(MetricId::FilterLabelOverflow, None)]);
+    counters.map(|(metric, label)| Observation {
+        metric,
+        value: 0,
+        label,
+    })
 }
 
 /// To the nearest whole number.

@@ -1,6 +1,7 @@
-//! What happened in one exchange, as plain data: all that the metrics know of it.
+//! What happened in one exchange, as plain data: all that the metrics and the access log know of it.
 
-use crate::labels::{ErrorCode, ModelLabel};
+use crate::answer::{FinishReasons, Usage};
+use crate::labels::{ErrorCode, ModelLabel, UsageSource};
 
 /// The two model names of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,8 +36,18 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
-    /// Prompt tokens, when reported.
-    pub input_tokens: Option<u64>,
-    /// Completion tokens, when reported.
-    pub output_tokens: Option<u64>,
+    /// Tokens, as far as they are known.
+    pub usage: Usage,
+    /// How those became known, or why not; `None` without a 2xx answer.
+    pub usage_source: Option<UsageSource>,
+    /// Why the choices ended.
+    pub finish_reasons: FinishReasons,
+    /// The answer was an event stream.
+    pub is_stream: bool,
+    /// The request's body was not what its API takes.
+    pub broken_request: bool,
+    /// A 2xx answer's body was not what its API gives.
+    pub broken_answer: bool,
+    /// A name had a good answer and found no place among the label values.
+    pub label_overflow: bool,
 }

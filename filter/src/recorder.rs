@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::labels::{ErrorCode, Label, stat_name};
-use crate::metrics::{Bound, Kind, METRICS, Metric, MetricId, Observation, Unit, observe};
+use crate::labels::{Label, stat_name};
+use crate::metrics::{Bound, Kind, METRICS, Metric, MetricId, Observation, Unit, initial, observe};
 use crate::record::{ModelPair, Record};
 use crate::shared::{StatId, StatKind, StatSink};
 
@@ -13,19 +13,24 @@ const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
 /// The series of one worker.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    pairs: HashMap<ModelPair, PairSeries>,
+    pairs: HashMap<ModelPair, SeriesSet>,
+    /// Those that have no model.
+    filter: SeriesSet,
 }
 
-/// The series of one pair of model names, by row of the table; each is defined when it is first observed.
+/// The series that share their first labels; each is defined when it is first observed.
 #[derive(Debug, Default)]
-struct PairSeries {
+struct SeriesSet {
+    /// By row of the table.
     metrics: [Option<Series>; METRICS.len()],
-    errors: [Option<StatId>; ErrorCode::COUNT],
+    /// Those with one label more, whose values are a handful.
+    labelled: Vec<(MetricId, &'static str, StatId)>,
 }
 
 #[derive(Debug)]
 enum Series {
-    Counter(StatId),
+    /// A counter or a gauge.
+    Single(StatId),
     Histogram(Histogram),
 }
 
@@ -51,51 +56,99 @@ struct Seconds {
 // === impl Recorder ===
 
 impl Recorder {
+    /// Makes the counters that are there before anything happens.
+    pub fn start(&mut self, sink: &mut impl StatSink) {
+        for observation in initial() {
+            self.filter.add(&[], observation, sink);
+        }
+    }
+
     /// Adds a finished exchange to the stats.
     pub fn record(&mut self, record: &Record, sink: &mut impl StatSink) {
-        if !self.pairs.contains_key(&record.labels) {
-            self.pairs.insert(record.labels.clone(), PairSeries::default());
+        let Self { pairs, filter } = self;
+        if !pairs.contains_key(&record.labels) {
+            pairs.insert(record.labels.clone(), SeriesSet::default());
         }
-        if let Some(series) = self.pairs.get_mut(&record.labels) {
-            observe(record, |observation| series.add(&record.labels, observation, sink));
+        let Some(pair) = pairs.get_mut(&record.labels) else {
+            return;
+        };
+        let ModelPair { model, target } = &record.labels;
+        let labels = [
+            (Label::ModelName, model.as_str()),
+            (Label::TargetModelName, target.as_str()),
+        ];
+        observe(record, |observation| {
+            if observation.metric.metric().labels.starts_with(&[Label::ModelName]) {
+                pair.add(&labels, observation, sink);
+            } else {
+                filter.add(&[], observation, sink);
+            }
+        });
+    }
+
+    /// Sets a gauge that has no labels.
+    pub fn set_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
+        if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink) {
+            sink.set_gauge(*stat, value);
+        }
+    }
+
+    /// Sets a gauge that has no labels unless it stands higher.
+    pub fn raise_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
+        if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink)
+            && sink.gauge(*stat) < value
+        {
+            sink.set_gauge(*stat, value);
         }
     }
 }
 
-// === impl PairSeries ===
+// === impl SeriesSet ===
 
-impl PairSeries {
-    fn add(&mut self, pair: &ModelPair, observation: Observation, sink: &mut impl StatSink) {
-        let metric = observation.metric.metric();
-        let labels = [
-            (Label::ModelName, pair.model.as_str()),
-            (Label::TargetModelName, pair.target.as_str()),
-        ];
-        if let Some(code) = observation.code {
-            let [model, target] = labels;
-            let labels = [model, target, (Label::ErrorCode, code.as_str())];
-            let Some(slot) = self.errors.get_mut(code as usize) else {
-                return;
-            };
-            if slot.is_none() {
-                *slot = sink.define(StatKind::Counter, &stat_name(&labels, metric.name));
+impl SeriesSet {
+    fn add(&mut self, labels: &[(Label, &str)], observation: Observation, sink: &mut impl StatSink) {
+        let Observation { metric, value, label } = observation;
+        match label {
+            Some((label, name)) => {
+                if let Some(stat) = self.labelled(metric, labels, label, name, sink) {
+                    add(sink, stat, value);
+                }
             }
-            if let Some(stat) = *slot {
-                add(sink, stat, observation.value);
-            }
-            return;
+            None => match self.series(metric, labels, sink) {
+                Some(Series::Single(stat)) => add(sink, *stat, value),
+                Some(Series::Histogram(histogram)) => histogram.observe(value, sink),
+                None => {}
+            },
         }
-        let Some(slot) = self.metrics.get_mut(observation.metric as usize) else {
-            return;
-        };
+    }
+
+    fn series(&mut self, metric: MetricId, labels: &[(Label, &str)], sink: &mut impl StatSink) -> Option<&mut Series> {
+        let slot = self.metrics.get_mut(metric as usize)?;
         if slot.is_none() {
-            *slot = Series::define(metric, &labels, sink);
+            *slot = Series::define(metric.metric(), labels, sink);
         }
-        match slot {
-            Some(Series::Counter(stat)) => add(sink, *stat, observation.value),
-            Some(Series::Histogram(histogram)) => histogram.observe(observation.value, sink),
-            None => {}
+        slot.as_mut()
+    }
+
+    fn labelled(
+        &mut self,
+        metric: MetricId,
+        labels: &[(Label, &str)],
+        label: Label,
+        value: &'static str,
+        sink: &mut impl StatSink,
+    ) -> Option<StatId> {
+        let known = self
+            .labelled
+            .iter()
+            .find(|(id, name, _)| (*id, *name) == (metric, value));
+        if let Some((_, _, stat)) = known {
+            return Some(*stat);
         }
+        let labels: Vec<_> = labels.iter().copied().chain([(label, value)]).collect();
+        let stat = sink.define(StatKind::Counter, &stat_name(&labels, metric.metric().name))?;
+        self.labelled.push((metric, value, stat));
+        Some(stat)
     }
 }
 
@@ -103,11 +156,10 @@ impl PairSeries {
 
 impl Series {
     fn define(metric: &'static Metric, labels: &[(Label, &str)], sink: &mut impl StatSink) -> Option<Self> {
+        let mut single = |kind| sink.define(kind, &stat_name(labels, metric.name)).map(Self::Single);
         match metric.kind {
-            Kind::Counter => sink
-                .define(StatKind::Counter, &stat_name(labels, metric.name))
-                .map(Self::Counter),
-            Kind::Gauge => None,
+            Kind::Counter => single(StatKind::Counter),
+            Kind::Gauge => single(StatKind::Gauge),
             Kind::Histogram { bounds, unit } => {
                 Histogram::define(metric, bounds, unit, labels, sink).map(Self::Histogram)
             }
@@ -175,11 +227,14 @@ fn add(sink: &mut impl StatSink, stat: StatId, value: u64) {
     }
 }
 
-/// Makes the gauge that tells what was built. Its value is always 1.
-pub fn record_build(commit: &str, build_ref: &str, sink: &mut impl StatSink) {
-    let labels = [(Label::Commit, commit), (Label::BuildRef, build_ref)];
-    if let Some(stat) = sink.define(StatKind::Gauge, &stat_name(&labels, MetricId::Info.metric().name)) {
-        sink.set_gauge(stat, 1);
+/// Makes the gauges that tell what was built. Their value is always 1.
+pub fn record_build(version: &str, commit: &str, build_ref: &str, sink: &mut impl StatSink) {
+    let filter = [(Label::Version, version)];
+    let extension = [(Label::Commit, commit), (Label::BuildRef, build_ref)];
+    for (metric, labels) in [(MetricId::FilterInfo, &filter[..]), (MetricId::Info, &extension[..])] {
+        if let Some(stat) = sink.define(StatKind::Gauge, &stat_name(labels, metric.metric().name)) {
+            sink.set_gauge(stat, 1);
+        }
     }
 }
 

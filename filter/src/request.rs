@@ -1,4 +1,5 @@
-//! Reads a request's body for the model that it asks for. It knows JSON's `model` key and nothing of labels.
+//! Reads a request's body for the model that it asks for, and whether it asks for usage. It knows JSON's keys and nothing
+//! of labels.
 
 use crate::json::{Path, Progress, Scanner, Seg::Key, Value};
 use crate::route::Api;
@@ -10,19 +11,42 @@ pub type ModelName = Vec<u8>;
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Model,
+    StreamOptions,
+    IncludeUsage,
 }
 
-static PATHS: [Path<Field>; 1] = [Path {
-    id: Field::Model,
-    segs: &[Key("model")],
-}];
+const PATHS: &[Path<Field>] = &[
+    Path {
+        id: Field::Model,
+        segs: &[Key("model")],
+    },
+    Path {
+        id: Field::StreamOptions,
+        segs: &[Key("stream_options")],
+    },
+    Path {
+        id: Field::IncludeUsage,
+        segs: &[Key("stream_options"), Key("include_usage")],
+    },
+];
 
 /// The reader of one request's body.
 #[derive(Debug)]
 pub struct RequestReader {
-    /// `None` where the body is not JSON by its API.
+    /// `None` where the body is not JSON by its API, and after its end.
     scanner: Option<Scanner<Field>>,
-    model: Option<ModelName>,
+    facts: RequestFacts,
+}
+
+/// What a request's body says, as far as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model that it asks for.
+    pub model: Option<ModelName>,
+    /// It asks for the usage of a chat or completions stream.
+    pub includes_usage: bool,
+    /// There was a body, and it is not the JSON that its API takes.
+    pub broken: bool,
 }
 
 // === impl RequestReader ===
@@ -30,9 +54,10 @@ pub struct RequestReader {
 impl RequestReader {
     /// A reader for requests of this API.
     pub fn new(api: Api) -> Self {
+        let scanner = (api != Api::Audio).then(|| Scanner::new(&[PATHS]));
         Self {
-            scanner: (api != Api::Audio).then(|| Scanner::new(&PATHS)),
-            model: None,
+            scanner,
+            facts: RequestFacts::default(),
         }
     }
 
@@ -45,36 +70,60 @@ impl RequestReader {
 
     /// Reads the next bytes of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let Some(scanner) = &mut self.scanner else { return };
-        let model = &mut self.model;
-        // The last of several `model` keys wins, whatever its type.
-        scanner.feed(bytes, &mut |Field::Model, value| match value {
-            Value::Str(name) if !name.is_empty() => *model = Some(name.to_vec()),
-            _ => *model = None,
+        let Self {
+            scanner: Some(scanner),
+            facts,
+        } = self
+        else {
+            return;
+        };
+        // The last of several equal keys wins, whatever its type.
+        scanner.feed(bytes, &mut |field, value| match (field, value) {
+            (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
+            (Field::Model, _) => facts.model = None,
+            (Field::StreamOptions, Value::End) => {}
+            (Field::StreamOptions, _) => facts.includes_usage = false,
+            (Field::IncludeUsage, value) => facts.includes_usage = is_true(value),
         });
     }
 
     /// The body is over: what is not one whole JSON document names no model.
     pub fn finish(&mut self) {
-        if self
-            .scanner
-            .as_ref()
-            .is_some_and(|scanner| scanner.progress() != Progress::Complete)
-        {
-            self.model = None;
+        match self.scanner.take().map(|scanner| scanner.progress()) {
+            None | Some(Progress::Complete) => {}
+            Some(Progress::Empty) => self.facts = RequestFacts::default(),
+            Some(Progress::Open | Progress::Broken(_)) => {
+                self.facts = RequestFacts {
+                    broken: true,
+                    ..RequestFacts::default()
+                };
+            }
         }
-        self.scanner = None;
     }
 
-    /// The model that the request asks for, as far as the body was read.
-    pub fn model(&self) -> Option<&[u8]> {
-        self.model.as_deref()
+    /// What was read so far.
+    pub fn facts(&self) -> &RequestFacts {
+        &self.facts
+    }
+}
+
+/// What model servers take for true: their parser (pydantic) is generous.
+fn is_true(value: Value<'_>) -> bool {
+    match value {
+        Value::Bool(value) => value,
+        Value::Number(digits) => matches!(digits, b"1" | b"1.0"),
+        Value::Str(word) => [&b"true"[..], b"1", b"yes", b"y", b"on", b"t"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known)),
+        Value::Null | Value::Object | Value::Array | Value::End => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn model(body: &[u8]) -> Option<String> {
         let mut whole = RequestReader::new(Api::Chat);
@@ -85,9 +134,13 @@ mod tests {
             reader.feed(&body[..cut]);
             reader.feed(&body[cut..]);
             reader.finish();
-            assert_eq!(reader.model(), whole.model(), "cut at {cut}");
+            assert_eq!(reader.facts(), whole.facts(), "cut at {cut}");
         }
-        whole.model().map(|name| String::from_utf8_lossy(name).into_owned())
+        whole
+            .facts()
+            .model
+            .as_ref()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     #[test]
@@ -135,7 +188,7 @@ mod tests {
     fn a_body_that_was_given_up_names_what_was_read_of_it() {
         let mut reader = RequestReader::new(Api::Chat);
         reader.feed(br#"{"model":"a","messages":["#);
-        assert_eq!(reader.model(), Some(b"a".as_slice()));
+        assert_eq!(reader.facts().model.as_deref(), Some(b"a".as_slice()));
     }
 
     #[test]
@@ -143,7 +196,7 @@ mod tests {
         let mut reader = RequestReader::new(Api::Audio);
         assert!(!reader.wants_more());
         reader.feed(br#"{"model":"a"}"#);
-        assert_eq!(reader.model(), None);
+        assert_eq!(reader.facts(), &RequestFacts::default());
     }
 
     #[test]
@@ -155,6 +208,51 @@ mod tests {
         }
         reader.feed(b"\"}");
         reader.finish();
-        assert_eq!(reader.model().map(<[u8]>::len), Some(crate::json::MAX_TEXT));
+        assert_eq!(reader.facts().model.as_ref().map(Vec::len), Some(crate::json::MAX_TEXT));
+    }
+
+    #[test]
+    fn usage_is_asked_for_in_every_way_that_servers_take() {
+        let asks = |options: &str| {
+            let mut reader = RequestReader::new(Api::Chat);
+            reader.feed(format!(r#"{{"stream":true,{options}"model":"a"}}"#).as_bytes());
+            reader.finish();
+            reader.facts().includes_usage
+        };
+        for value in ["true", "\"true\"", "\"True\"", "\"yes\"", "\"1\"", "1", "1.0", "\"on\""] {
+            assert!(
+                asks(&format!(r#""stream_options":{{"include_usage":{value}}},"#)),
+                "{value}"
+            );
+        }
+        for options in [
+            "",
+            r#""stream_options":null,"#,
+            r#""stream_options":{},"#,
+            r#""stream_options":{"include_usage":null},"#,
+            r#""stream_options":{"include_usage":false},"#,
+            r#""stream_options":{"include_usage":"no"},"#,
+            r#""stream_options":{"include_usage":2},"#,
+            r#""stream_options":{"include_usage":{}},"#,
+            r#""stream_options":{"continuous_usage_stats":true},"#,
+            r#""include_usage":true,"#,
+            r#""stream_options":{"include_usage":true},"stream_options":null,"#,
+            r#""stream_options":{"include_usage":true,"include_usage":false},"#,
+        ] {
+            assert!(!asks(options), "{options}");
+        }
+    }
+
+    #[test]
+    fn only_a_body_that_is_there_can_be_broken() {
+        let broken = |api, body: &str| {
+            let mut reader = RequestReader::new(api);
+            reader.feed(body.as_bytes());
+            reader.finish();
+            reader.facts().broken
+        };
+        assert_eq!(["", " ", "{}"].map(|body| broken(Api::Chat, body)), [false; 3]);
+        assert_eq!(["{", "x", "{}}"].map(|body| broken(Api::Chat, body)), [true; 3]);
+        assert!(!broken(Api::Audio, "--boundary"));
     }
 }

@@ -124,6 +124,8 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn only_a_post_to_the_end_of_an_inference_path_counts() {

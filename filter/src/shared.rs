@@ -38,4 +38,6 @@ pub trait StatSink {
     fn add(&mut self, stat: StatId, delta: i64);
     /// Sets a gauge.
     fn set_gauge(&mut self, stat: StatId, value: u64);
+    /// What a gauge stands at.
+    fn gauge(&mut self, stat: StatId) -> u64;
 }

@@ -74,7 +74,7 @@ impl Default for Splitter {
 
 impl Splitter {
     /// Reads the next bytes of the stream.
-    pub fn feed(&mut self, bytes: &[u8], on: &mut impl FnMut(Piece<'_>)) {
+    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(Piece<'_>)) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             if std::mem::take(&mut self.after_cr) && byte == b'\n' {
@@ -130,12 +130,12 @@ impl Splitter {
     }
 
     /// The stream is over.
-    pub fn finish(&mut self, on: &mut impl FnMut(Piece<'_>)) {
+    pub fn finish(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
         self.end_line(on);
         self.end_event(on);
     }
 
-    fn end_line(&mut self, on: &mut impl FnMut(Piece<'_>)) {
+    fn end_line(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
         match self.line {
             Line::Field if self.field.is_empty() => self.end_event(on),
             // A line without a colon is a field with an empty value.
@@ -146,7 +146,7 @@ impl Splitter {
         self.line = Line::Field;
     }
 
-    fn begin_value(&mut self, on: &mut impl FnMut(Piece<'_>)) -> Field {
+    fn begin_value(&mut self, on: &mut dyn FnMut(Piece<'_>)) -> Field {
         match self.field.as_slice() {
             b"data" => {
                 if std::mem::replace(&mut self.has_data, true) {
@@ -162,7 +162,7 @@ impl Splitter {
         }
     }
 
-    fn end_event(&mut self, on: &mut impl FnMut(Piece<'_>)) {
+    fn end_event(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
         if std::mem::take(&mut self.has_data) {
             on(Piece::End { name: &self.name });
         }
@@ -176,5 +176,8 @@ fn push(kept: &mut Vec<u8>, bytes: &[u8], cap: usize) {
     kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
 }
 
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod property;
 #[cfg(test)]
 mod tests;

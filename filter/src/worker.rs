@@ -2,9 +2,11 @@
 //! admission, the running gauge and the recorder, joined without knowing the host.
 
 use crate::admission::Admission;
+use crate::answer::{JsonFacts, Reading, Usage};
 use crate::config::Config;
-use crate::exchange::{Asked, Ending, Exchange, is_success};
+use crate::exchange::{Asked, Ended, Ending, Exchange, Side, is_success};
 use crate::labels::ModelLabel;
+use crate::metrics::MetricId;
 use crate::record::{ModelPair, Record};
 use crate::recorder::Recorder;
 use crate::route::Api;
@@ -35,10 +37,18 @@ impl Worker {
         }
     }
 
-    /// Takes a new configuration. Exchanges under way and series go on.
-    pub fn configure(&mut self, config: Config) {
+    /// Takes a new configuration with so many mistakes. Exchanges under way and series go on.
+    pub fn configure(&mut self, config: Config, mistakes: usize, sink: &mut impl StatSink) {
         self.admission = Admission::new(&config.models, config.max_models);
         self.config = config;
+        self.recorder.start(sink);
+        self.recorder
+            .set_gauge(MetricId::FilterConfigErrors, mistakes as u64, sink);
+    }
+
+    /// Whether the access log wants each record.
+    pub fn logs_access(&self) -> bool {
+        self.config.access_log
     }
 
     /// The API of a request that is measured.
@@ -70,46 +80,77 @@ impl Worker {
         }
     }
 
-    /// Ends an exchange and records it.
+    /// Ends an exchange and records it; one that goes on elsewhere is forgotten.
     pub fn end(
         &mut self,
         exchange: &mut Exchange,
         now_ns: u64,
         ending: Ending,
         host: &mut (impl SharedData + StatSink),
-    ) -> Record {
-        let ended = exchange.end(now_ns, ending);
+    ) -> Option<Record> {
+        if ending.side == Side::Redirect {
+            if let Some(label) = exchange.label.take() {
+                self.running.end(&label, now_ns, host);
+            }
+            return None;
+        }
+        let Ended {
+            outcome,
+            duration_ns,
+            request_bytes,
+            answer_bytes,
+            facts,
+            usage_source,
+        } = exchange.end(now_ns, ending);
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
             Some(label) => {
                 self.running.end(&label, now_ns, host);
                 label
             }
-            None => match exchange.asked_so_far().or(ended.facts.model.as_deref()) {
+            None => match exchange.request().model.as_ref().or(facts.model.as_ref()) {
                 Some(name) => self.label(name, status, host),
                 None => ModelLabel::unknown(),
             },
         };
-        let target = match exchange.target().or(ended.facts.model.as_deref()) {
+        let target = match exchange.target().or(facts.model.as_deref()) {
             Some(name) => self.label(name, status, host),
             None => model.clone(),
         };
+        let other = ModelLabel::other();
         let record = Record {
+            outcome,
+            duration_us: (duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
+            request_bytes,
+            response_bytes: answer_bytes,
+            usage: Usage {
+                output: facts.usage.output.or(facts.counted_output),
+                ..facts.usage
+            },
+            usage_source,
+            finish_reasons: facts.finish_reasons,
+            is_stream: matches!(facts.reading, Reading::Stream(_)),
+            broken_request: exchange.request().broken,
+            broken_answer: match facts.reading {
+                Reading::Json(JsonFacts::Broken) => true,
+                Reading::Json(JsonFacts::Open) => exchange.is_answered() && answer_bytes > 0,
+                Reading::Stream(stream) => stream.broken,
+                Reading::Json(JsonFacts::Whole) | Reading::Encoded | Reading::Unreadable => false,
+            },
+            // A good answer admits every name that there is a place for.
+            label_overflow: is_success(status) && (model == other || target == other),
             labels: ModelPair { model, target },
-            outcome: ended.outcome,
-            duration_us: (ended.duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
-            request_bytes: ended.request_bytes,
-            response_bytes: ended.answer_bytes,
-            input_tokens: ended.facts.input_tokens,
-            output_tokens: ended.facts.output_tokens,
         };
         self.recorder.record(&record, host);
-        record
+        Some(record)
     }
 
-    /// Once a heartbeat.
-    pub fn beat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+    /// Once a heartbeat. `memory_bytes` is what this worker's VM has taken of its host.
+    pub fn beat(&mut self, now_ns: u64, memory_bytes: u64, host: &mut (impl SharedData + StatSink)) {
         self.running.beat(now_ns, host);
+        self.recorder
+            .set_gauge(MetricId::FilterAdmittedModels, self.admission.count(host) as u64, host);
+        self.recorder.raise_gauge(MetricId::FilterMemory, memory_bytes, host);
     }
 
     /// The label of a name in an exchange with this status.

@@ -1,54 +1,66 @@
 //! Reads an answer that is one JSON document, of any API.
 
-use super::AnswerFacts;
-use super::usage::{Usage, count};
-use crate::json::{Path, Progress, Scanner, Seg::Key, Value};
+use super::field::Field;
+use super::finish::FinishReason;
+use super::usage::{Usage, usage_paths};
+use super::{AnswerFacts, FinishReasons, JsonFacts, Reading};
+use crate::json::{Path, Progress, Scanner, Seg, Seg::Key, Value};
 use crate::request::ModelName;
 use crate::route::Api;
 
-#[derive(Clone, Copy, Debug)]
-enum Field {
-    Model,
-    Usage,
-    InputTokens,
-    OutputTokens,
-}
-
-/// OpenAI's first APIs say prompt and completion tokens, its Responses API and Anthropic's Messages input and output.
-static PATHS: [Path<Field>; 6] = [
+const PATHS: &[Path<Field>] = &[
     Path {
         id: Field::Model,
         segs: &[Key("model")],
     },
     Path {
-        id: Field::Usage,
-        segs: &[Key("usage")],
+        id: Field::Choices,
+        segs: &[Key("choices")],
     },
     Path {
-        id: Field::InputTokens,
-        segs: &[Key("usage"), Key("prompt_tokens")],
+        id: Field::Choice,
+        segs: &[Key("choices"), Seg::Each],
     },
     Path {
-        id: Field::InputTokens,
-        segs: &[Key("usage"), Key("input_tokens")],
+        id: Field::FinishReason,
+        segs: &[Key("choices"), Seg::Each, Key("finish_reason")],
     },
     Path {
-        id: Field::OutputTokens,
-        segs: &[Key("usage"), Key("completion_tokens")],
+        id: Field::Status,
+        segs: &[Key("status")],
     },
     Path {
-        id: Field::OutputTokens,
-        segs: &[Key("usage"), Key("output_tokens")],
+        id: Field::IncompleteReason,
+        segs: &[Key("incomplete_details"), Key("reason")],
+    },
+    Path {
+        id: Field::StopReason,
+        segs: &[Key("stop_reason")],
     },
 ];
 
+const ALL_PATHS: &[&[Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
+
 /// The reader of one document.
 #[derive(Debug)]
-pub struct JsonReader {
+pub(super) struct JsonReader {
     scanner: Scanner<Field>,
-    generates: bool,
+    api: Api,
+    document: Document,
+}
+
+/// What the document has said so far. Of several equal keys the last one counts, so whatever stands at a path ends what
+/// stood there before.
+#[derive(Debug, Default)]
+struct Document {
     model: Option<ModelName>,
     usage: Usage,
+    /// Of all choices before the one that is read.
+    choices: FinishReasons,
+    choice: Option<FinishReason>,
+    status: Option<FinishReason>,
+    incomplete: Option<FinishReason>,
+    stop: Option<FinishReason>,
 }
 
 // === impl JsonReader ===
@@ -56,10 +68,9 @@ pub struct JsonReader {
 impl JsonReader {
     pub(super) fn new(api: Api) -> Self {
         Self {
-            scanner: Scanner::new(&PATHS),
-            generates: api.generates(),
-            model: None,
-            usage: Usage::default(),
+            scanner: Scanner::new(ALL_PATHS),
+            api,
+            document: Document::default(),
         }
     }
 
@@ -70,31 +81,78 @@ impl JsonReader {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let Self {
             scanner,
-            generates,
-            model,
-            usage,
+            document,
+            api: _,
         } = self;
-        // Of several equal keys the last one counts, so whatever stands at a path ends what stood there before.
-        scanner.feed(bytes, &mut |field, value| match (field, value) {
-            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
-            (Field::Model, _) => *model = None,
-            (Field::Usage, Value::End) => {}
-            (Field::Usage, _) => *usage = Usage::default(),
-            (Field::InputTokens, value) => usage.input = count(value),
-            (Field::OutputTokens, value) => usage.output = count(value).filter(|_| *generates),
-        });
+        scanner.feed(bytes, &mut |field, value| document.read(field, value));
     }
 
     /// Nothing before the document is whole: until then a later key may take back what an earlier one said.
     pub(super) fn facts(&self) -> AnswerFacts {
-        if self.scanner.progress() != Progress::Complete {
-            return AnswerFacts::default();
+        let reading = match self.scanner.progress() {
+            Progress::Complete => JsonFacts::Whole,
+            Progress::Empty | Progress::Open => JsonFacts::Open,
+            Progress::Broken(_) => JsonFacts::Broken,
+        };
+        let mut facts = AnswerFacts {
+            reading: Reading::Json(reading),
+            ..AnswerFacts::default()
+        };
+        if reading == JsonFacts::Whole {
+            facts.model = self.document.model.clone();
+            facts.usage = self.document.usage;
+            facts.finish_reasons = self.document.finish_reasons(self.api);
+            if !self.api.generates() {
+                facts.usage.output = None;
+                facts.usage.reasoning_output = None;
+            }
         }
-        AnswerFacts {
-            model: self.model.clone(),
-            input_tokens: self.usage.input,
-            output_tokens: self.usage.output,
-            stream: None,
+        facts
+    }
+}
+
+// === impl Document ===
+
+impl Document {
+    fn read(&mut self, field: Field, value: Value<'_>) {
+        let reason = match value {
+            Value::Str(word) => Some(FinishReason::from_wire(word)),
+            _ => None,
+        };
+        match (field, value) {
+            (Field::Model, Value::Str(name)) if !name.is_empty() => self.model = Some(name.to_vec()),
+            (Field::Model, _) => self.model = None,
+            (Field::Usage(field), value) => self.usage.read(field, value),
+            (Field::Choices, Value::End) => {}
+            (Field::Choices, _) => self.choices = FinishReasons::default(),
+            (Field::Choice, Value::End) => {
+                if let Some(reason) = self.choice.take() {
+                    self.choices.add(reason);
+                }
+            }
+            (Field::Choice, _) => self.choice = None,
+            (Field::FinishReason, _) => self.choice = reason,
+            (Field::Status, Value::Str(b"in_progress" | b"queued")) => self.status = None,
+            (Field::Status, _) => self.status = reason,
+            (Field::IncompleteReason, _) => self.incomplete = reason,
+            (Field::StopReason, _) => self.stop = reason,
+            // At no path of this reader.
+            _ => {}
         }
+    }
+
+    fn finish_reasons(&self, api: Api) -> FinishReasons {
+        let mut reasons = FinishReasons::default();
+        let one = match api {
+            Api::Chat | Api::Completions => return self.choices,
+            // The reason why it is incomplete says more than that it is.
+            Api::Responses => self.incomplete.or(self.status),
+            Api::Messages => self.stop,
+            Api::Embeddings | Api::Rerank | Api::Score | Api::Pooling | Api::Classify | Api::Audio => None,
+        };
+        if let Some(reason) = one {
+            reasons.add(reason);
+        }
+        reasons
     }
 }

@@ -1,4 +1,6 @@
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const JSON: Option<&[u8]> = Some(b"application/json");
 const SSE: Option<&[u8]> = Some(b"text/event-stream; charset=utf-8");
@@ -22,12 +24,26 @@ fn read(api: Api, content_type: Option<&[u8]>, body: &str) -> AnswerFacts {
 }
 
 fn tokens(facts: &AnswerFacts) -> (Option<u64>, Option<u64>) {
-    (facts.input_tokens, facts.output_tokens)
+    (facts.usage.input, facts.usage.output)
 }
 
 fn stream(facts: &AnswerFacts) -> (bool, bool, bool) {
-    let StreamFacts { error, finished, ended } = facts.stream.unwrap();
-    (error, finished, ended)
+    match facts.reading {
+        Reading::Stream(StreamFacts {
+            error,
+            ended,
+            broken: _,
+        }) => (error, facts.finish_reasons.any(), ended),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reasons(facts: &AnswerFacts) -> Vec<(&'static str, u32)> {
+    facts
+        .finish_reasons
+        .iter()
+        .map(|(reason, count)| (reason.as_str(), count))
+        .collect()
 }
 
 #[test]
@@ -39,7 +55,7 @@ fn a_json_answer_reports_model_and_usage() {
     );
     assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
     assert_eq!(tokens(&facts), (Some(5), Some(8)));
-    assert_eq!(facts.stream, None);
+    assert_eq!(facts.reading, Reading::Json(JsonFacts::Whole));
 }
 
 #[test]
@@ -123,9 +139,117 @@ fn the_answers_own_type_decides_what_it_is() {
 }
 
 #[test]
-fn an_encoded_answer_is_not_read() {
-    assert!(!AnswerReader::new(Api::Chat, JSON, Some(b"gzip")).wants_more());
+fn a_coding_that_can_not_be_undone_is_told() {
+    for coding in ["br", "zstd", "gzip, br", "compress"] {
+        let reader = AnswerReader::new(Api::Chat, JSON, Some(coding.as_bytes()));
+        assert!(!reader.wants_more());
+        assert_eq!(reader.facts().reading, Reading::Encoded);
+    }
     assert!(AnswerReader::new(Api::Chat, JSON, Some(b"Identity")).wants_more());
+    assert_eq!(
+        AnswerReader::new(Api::Chat, Some(b"text/plain"), Some(b"gzip"))
+            .facts()
+            .reading,
+        Reading::Unreadable
+    );
+}
+
+#[test]
+fn why_the_choices_ended_is_counted_in_every_api() {
+    for (api, body, expected) in [
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"},{"finish_reason":"stop"}]}"#,
+            vec![("stop", 2), ("length", 1)],
+        ),
+        (
+            Api::Completions,
+            r#"{"choices":[{"finish_reason":null},{"finish_reason":"odd"},{}]}"#,
+            vec![("other", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop"}],"choices":[{"finish_reason":"abort"}]}"#,
+            vec![("abort", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop","finish_reason":"error"}],"status":"completed"}"#,
+            vec![("error", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"message":{"finish_reason":"stop"},"finish_reason":"tool_calls"}]}"#,
+            vec![("tool_calls", 1)],
+        ),
+        (
+            Api::Responses,
+            r#"{"status":"completed","incomplete_details":null}"#,
+            vec![("stop", 1)],
+        ),
+        (
+            Api::Responses,
+            r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#,
+            vec![("length", 1)],
+        ),
+        (Api::Responses, r#"{"status":"in_progress"}"#, vec![]),
+        (Api::Messages, r#"{"stop_reason":"tool_use"}"#, vec![("tool_calls", 1)]),
+        (
+            Api::Messages,
+            r#"{"stop_reason":"refusal"}"#,
+            vec![("content_filter", 1)],
+        ),
+        (
+            Api::Embeddings,
+            r#"{"choices":[{"finish_reason":"stop"}],"status":"completed"}"#,
+            vec![],
+        ),
+    ] {
+        assert_eq!(reasons(&read(api, JSON, body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn cached_and_reasoning_tokens_are_read_where_each_api_has_them() {
+    for (api, body, expected) in [
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            (Some(3), Some(2)),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":null,"completion_tokens_details":{}}}"#,
+            (None, None),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":3},"prompt_tokens_details":null}}"#,
+            (None, None),
+        ),
+        (
+            Api::Responses,
+            r#"{"usage":{"input_tokens_details":{"cached_tokens":3},"output_tokens_details":{"reasoning_tokens":2}}}"#,
+            (Some(3), Some(2)),
+        ),
+        (
+            Api::Messages,
+            r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":3,"cache_creation_input_tokens":9}}"#,
+            (Some(3), None),
+        ),
+        (
+            Api::Embeddings,
+            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            (None, None),
+        ),
+    ] {
+        let facts = read(api, JSON, body);
+        assert_eq!(
+            (facts.usage.cached_input, facts.usage.reasoning_output),
+            expected,
+            "{body}"
+        );
+    }
 }
 
 #[test]
@@ -161,7 +285,7 @@ fn a_stream_reports_the_usage_that_came_last() {
 #[test]
 fn a_document_may_lie_on_several_data_lines() {
     let body = "data: {\"model\":\"m\",\ndata: \"usage\":\ndata:{\"prompt_tokens\":5}}\n\n";
-    assert_eq!(read(Api::Chat, SSE, body).input_tokens, Some(5));
+    assert_eq!(read(Api::Chat, SSE, body).usage.input, Some(5));
 }
 
 #[test]
@@ -176,6 +300,9 @@ fn the_end_of_a_stream_is_known_by_its_marker_or_a_finish_reason() {
         (format!("{running}\n\ndata: [DONE]\n\n"), (false, false, true)),
         ("data:[DONE]".to_owned(), (false, false, true)),
         ("data: [DONE] \n\n".to_owned(), (false, false, true)),
+        ("data:          [DONE]\n\n".to_owned(), (false, false, true)),
+        ("data: [DONE]         x\n\n".to_owned(), (false, false, false)),
+        ("data: [DO NE]\n\n".to_owned(), (false, false, false)),
         ("data: [DONE]]\n\n".to_owned(), (false, false, false)),
         ("data: [DONE\n\n".to_owned(), (false, false, false)),
         (": [DONE]\n\nevent: [DONE]\n\n".to_owned(), (false, false, false)),
@@ -220,4 +347,179 @@ fn nothing_is_wanted_after_the_end() {
     let mut reader = AnswerReader::new(Api::Chat, JSON, None);
     reader.feed(b"not json");
     assert!(!reader.wants_more());
+}
+
+#[test]
+fn each_choice_of_a_stream_gives_its_reason_once() {
+    let choice = |index: usize, reason: &str| format!(r#"{{"index":{index},"finish_reason":{reason}}}"#);
+    let event = |choices: &[String]| format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","));
+    let body = [
+        event(&[choice(0, "null"), choice(1, "\"stop\"")]),
+        event(&[choice(1, "\"stop\"")]),
+        event(&[choice(0, "\"length\""), choice(2, "\"stop\"")]),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    assert_eq!(
+        reasons(&read(Api::Chat, SSE, &body.concat())),
+        [("stop", 2), ("length", 1)]
+    );
+}
+
+#[test]
+fn token_ids_are_counted_where_the_server_sends_them() {
+    let ids = |ids: &str| format!("data: {{\"choices\":[{{\"token_ids\":{ids}}}]}}\n\n");
+    let counted = |body: String| read(Api::Completions, SSE, &body).counted_output;
+    assert_eq!(counted(ids("[1,2]") + &ids("null") + &ids("[]") + &ids("[3]")), Some(3));
+    assert_eq!(counted(ids("[]")), Some(0));
+    assert_eq!(counted(ids("null") + "data: {\"prompt_token_ids\":[1,2]}\n\n"), None);
+}
+
+#[test]
+fn a_responses_stream_ends_with_its_last_event() {
+    let event = |kind: &str, response: &str| {
+        format!("event: {kind}\ndata: {{\"response\":{response},\"type\":\"{kind}\"}}\n\n")
+    };
+    let created = event(
+        "response.created",
+        r#"{"model":"m","status":"in_progress","usage":null,"incomplete_details":null}"#,
+    );
+    let usage = r#""usage":{"input_tokens":5,"output_tokens":8,"input_tokens_details":{"cached_tokens":2}}"#;
+    let delta = "event: response.output_text.delta\ndata: {\"delta\":\"response.completed\",\"type\":\"response.output_text.delta\"}\n\n";
+    for (last, finish, error) in [
+        (
+            event("response.completed", &format!(r#"{{"status":"completed",{usage}}}"#)),
+            "stop",
+            false,
+        ),
+        (
+            event(
+                "response.completed",
+                &format!(r#"{{"status":"incomplete","incomplete_details":{{"reason":"max_output_tokens"}},{usage}}}"#),
+            ),
+            "length",
+            false,
+        ),
+        (
+            event(
+                "response.incomplete",
+                &format!(r#"{{"incomplete_details":{{"reason":"content_filter"}},{usage}}}"#),
+            ),
+            "content_filter",
+            false,
+        ),
+        (
+            event("response.failed", &format!(r#"{{"status":"failed",{usage}}}"#)),
+            "error",
+            true,
+        ),
+        // Only the field says what it is, or only the document.
+        (
+            format!("event: response.completed\ndata: {{\"response\":{{{usage}}}}}\n\n"),
+            "stop",
+            false,
+        ),
+        (
+            format!("data: {{\"type\":\"response.completed\",\"response\":{{{usage}}}}}\n\n"),
+            "stop",
+            false,
+        ),
+    ] {
+        let facts = read(Api::Responses, SSE, &format!("{created}{delta}{last}"));
+        assert_eq!(tokens(&facts), (Some(5), Some(8)), "{last}");
+        assert_eq!(facts.usage.cached_input, Some(2));
+        assert_eq!(
+            (stream(&facts), reasons(&facts)),
+            ((error, true, true), vec![(finish, 1)]),
+            "{last}"
+        );
+        assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
+    }
+    let facts = read(Api::Responses, SSE, &format!("{created}{delta}"));
+    assert_eq!((tokens(&facts), stream(&facts)), ((None, None), (false, false, false)));
+    let facts = read(
+        Api::Responses,
+        SSE,
+        &format!("{created}data: {{\"type\":\"error\",\"message\":\"x\"}}\n\n"),
+    );
+    assert_eq!(stream(&facts), (true, false, false));
+}
+
+#[test]
+fn a_messages_stream_counts_its_output_at_its_end() {
+    let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+    let start = event(
+        "message_start",
+        r#","message":{"model":"m","stop_reason":null,"usage":{"input_tokens":5,"cache_read_input_tokens":2,"output_tokens":1}}"#,
+    );
+    let delta = event(
+        "content_block_delta",
+        r#","delta":{"type":"text_delta","text":"message_stop"}"#,
+    );
+    let end = |usage: &str| {
+        event(
+            "message_delta",
+            &format!(r#","delta":{{"stop_reason":"end_turn"}},"usage":{usage}"#),
+        )
+    };
+    let stop = event("message_stop", "");
+    let facts = read(
+        Api::Messages,
+        SSE,
+        &[
+            &*start,
+            &event("ping", ""),
+            &delta,
+            &end(r#"{"output_tokens":8}"#),
+            &stop,
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        (tokens(&facts), facts.usage.cached_input),
+        ((Some(5), Some(8)), Some(2))
+    );
+    assert_eq!(
+        (stream(&facts), reasons(&facts)),
+        ((false, true, true), vec![("stop", 1)])
+    );
+    assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
+    // Cumulative, and the input may be told again or only now.
+    let twice = [
+        &*start,
+        &end(r#"{"output_tokens":4}"#),
+        &end(r#"{"input_tokens":6,"output_tokens":9}"#),
+        &stop,
+    ]
+    .concat();
+    let facts = read(Api::Messages, SSE, &twice);
+    assert_eq!(
+        (tokens(&facts), reasons(&facts)),
+        ((Some(6), Some(9)), vec![("stop", 1)])
+    );
+    // Broken off: the place holder at the start is no count.
+    let facts = read(Api::Messages, SSE, &[&*start, &delta].concat());
+    assert_eq!(
+        (tokens(&facts), stream(&facts)),
+        ((Some(5), None), (false, false, false))
+    );
+    let failed = event("error", r#","error":{"type":"overloaded_error"}"#);
+    assert_eq!(
+        stream(&read(Api::Messages, SSE, &[&*start, &failed].concat())),
+        (true, false, false)
+    );
+}
+
+#[test]
+fn an_event_that_is_no_json_is_told_and_the_next_one_counts() {
+    let body = "data: {\"usage\":{\"prompt_tokens\":1\n\ndata: {\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n";
+    let facts = read(Api::Chat, SSE, body);
+    assert_eq!(facts.usage.input, Some(5));
+    assert_eq!(
+        facts.reading,
+        Reading::Stream(StreamFacts {
+            error: false,
+            ended: true,
+            broken: true
+        })
+    );
 }

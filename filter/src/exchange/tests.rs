@@ -1,12 +1,14 @@
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const GONE: Ending = Ending {
     status: None,
-    client_left: true,
+    side: Side::Client,
 };
 const BROKEN: Ending = Ending {
     status: None,
-    client_left: false,
+    side: Side::Server,
 };
 const SSE: Option<&[u8]> = Some(b"text/event-stream");
 const FINISHED: &[u8] = b"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
@@ -46,9 +48,19 @@ fn a_bad_status_is_the_earliest_cause() {
     // Envoy knows a status that never passed the filter.
     let ending = Ending {
         status: Some(504),
-        client_left: false,
+        side: Side::Server,
     };
     assert_eq!(outcome(exchange(), ending), Outcome::Failed(ErrorCode::Timeout));
+    // Or put it in the place of the good one that did.
+    assert_eq!(
+        outcome(stream(&[FINISHED]), ending),
+        Outcome::Failed(ErrorCode::Timeout)
+    );
+    let good = Ending {
+        status: Some(200),
+        side: Side::Client,
+    };
+    assert_eq!(outcome(exchange(), good), Outcome::ClientLeft);
 }
 
 #[test]
@@ -89,6 +101,18 @@ fn an_answer_that_is_no_stream_or_can_not_be_read_is_good_when_it_is_whole() {
     let mut json = exchange();
     json.response_headers(200, Some(b"application/json"), None);
     assert_eq!(whole(json), Outcome::Success);
+    for (body, expected) in [
+        (&b"{}"[..], Outcome::Success),
+        (b"no json", Outcome::Success),
+        // Its end was the connection's end.
+        (b"{\"choices\":[", Outcome::Failed(ErrorCode::UpstreamReset)),
+    ] {
+        let mut json = exchange();
+        json.response_headers(200, None, None);
+        json.response_body(body.len());
+        json.read_response(body);
+        assert_eq!(whole(json), expected, "{body:?}");
+    }
     let mut encoded = exchange();
     encoded.response_headers(200, SSE, Some(b"br"));
     assert_eq!(whole(encoded), Outcome::Success);
@@ -124,9 +148,95 @@ fn the_model_is_asked_for_once_the_request_is_whole() {
     let mut exchange = Exchange::new(Api::Chat, 0, Some(Vec::new()));
     exchange.read_request(b"{\"model\":\"m\"}");
     assert_eq!(exchange.asked(), Asked::NotYet);
-    assert_eq!(exchange.asked_so_far(), Some(b"m".as_slice()));
+    assert_eq!(exchange.request().model.as_deref(), Some(b"m".as_slice()));
     exchange.request_end();
     exchange.request_end();
     assert_eq!(exchange.asked(), Asked::Model(b"m"));
     assert_eq!(exchange.target(), None, "an empty header names nobody");
+}
+
+#[test]
+fn how_the_tokens_became_known_is_told_for_every_good_answer() {
+    const ASKS: &str = r#"{"stream_options":{"include_usage":true}}"#;
+    const USAGE: &[u8] = b"data: {\"usage\":{\"prompt_tokens\":5}}\n\n";
+    const IDS: &[u8] = b"data: {\"choices\":[{\"token_ids\":[7,8]}]}\n\n";
+    let json: Option<&[u8]> = Some(b"application/json");
+    let source =
+        |request: &str, api: Api, kind: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8], end: Option<Ending>| {
+            let mut exchange = Exchange::new(api, 0, None);
+            exchange.read_request(request.as_bytes());
+            exchange.request_end();
+            exchange.response_headers(200, kind, coding);
+            exchange.response_body(body.len());
+            exchange.read_response(body);
+            if end.is_none() {
+                exchange.response_end(1);
+            }
+            exchange.end(2, end.unwrap_or(BROKEN)).usage_source.unwrap()
+        };
+    for (seen, wanted) in [
+        (source(ASKS, Api::Chat, SSE, None, USAGE, None), UsageSource::Reported),
+        (
+            source("{}", Api::Chat, SSE, None, USAGE, Some(GONE)),
+            UsageSource::Reported,
+        ),
+        (source(ASKS, Api::Chat, SSE, None, IDS, None), UsageSource::Counted),
+        (
+            source("{}", Api::Chat, SSE, None, DONE, None),
+            UsageSource::MissingNotRequested,
+        ),
+        (
+            source("{}", Api::Chat, SSE, None, b"", Some(GONE)),
+            UsageSource::MissingNotRequested,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, None, b"", Some(GONE)),
+            UsageSource::MissingAborted,
+        ),
+        (
+            source("{}", Api::Messages, SSE, None, b"", Some(GONE)),
+            UsageSource::MissingAborted,
+        ),
+        (
+            source("{}", Api::Chat, json, None, b"", Some(GONE)),
+            UsageSource::MissingAborted,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, None, b"", Some(BROKEN)),
+            UsageSource::MissingTruncated,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, None, b"", None),
+            UsageSource::MissingTruncated,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, None, ERROR, None),
+            UsageSource::MissingTruncated,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, None, DONE, None),
+            UsageSource::MissingUnparsed,
+        ),
+        (
+            source("{}", Api::Chat, json, None, b"{}", None),
+            UsageSource::MissingUnparsed,
+        ),
+        (
+            source("{}", Api::Chat, json, None, b"no json", None),
+            UsageSource::MissingUnparsed,
+        ),
+        (
+            source("{}", Api::Chat, json, Some(b"br"), b"x", None),
+            UsageSource::MissingEncoded,
+        ),
+        (
+            source(ASKS, Api::Chat, SSE, Some(b"zstd"), b"x", Some(GONE)),
+            UsageSource::MissingEncoded,
+        ),
+    ] {
+        assert_eq!(seen, wanted);
+    }
+    let mut failed = exchange();
+    failed.response_headers(500, json, None);
+    assert_eq!(failed.end(1, BROKEN).usage_source, None);
 }

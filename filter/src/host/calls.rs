@@ -3,13 +3,15 @@
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MapType, MetricType, Status};
 
+use crate::exchange::{Ending, Side};
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
 /// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
 /// key has no value yet, which is what `create` wants.
 const NO_VERSION: Version = Version::MAX;
-/// Envoy's response flags (`response.flags`) of a client that went away: its connection ended, or its stream was reset.
-const CLIENT_LEFT: u64 = 0x4000 | 0x1000_0000;
+/// Envoy's response flags (`response.flags`) of an exchange that ended on the client's side: its connection ended, it broke
+/// the protocol, or it reset its stream.
+const CLIENT_FLAGS: u64 = 0x4000 | 0x4_0000 | 0x1000_0000;
 
 /// The Envoy that runs this filter.
 #[derive(Debug)]
@@ -60,6 +62,10 @@ impl StatSink for EnvoyHost {
     fn set_gauge(&mut self, stat: StatId, value: u64) {
         _ = hostcalls::record_metric(stat, value);
     }
+
+    fn gauge(&mut self, stat: StatId) -> u64 {
+        hostcalls::get_metric(stat).unwrap_or_default()
+    }
 }
 
 /// One header. Only in the callback of its headers.
@@ -67,20 +73,41 @@ pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
-/// The status that Envoy answered with, if any. At the end of the exchange.
-pub(super) fn response_code() -> Option<u16> {
-    integer_property(&["response", "code"])
+/// How an exchange ended whose answer did not come to its end.
+pub(super) fn ending() -> Ending {
+    let status = integer_property("code")
         .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code != 0)
+        .filter(|code| *code != 0);
+    let flags = integer_property("flags").unwrap_or_default();
+    let side = match property("code_details").as_deref() {
+        Some(b"internal_redirect") => Side::Redirect,
+        _ if flags & CLIENT_FLAGS != 0 => Side::Client,
+        // Whatever breaks on the server's side has a flag, or details of its own; some of a client's resets have neither.
+        None | Some(b"via_upstream") if flags == 0 => Side::Client,
+        _ => Side::Server,
+    };
+    Ending { status, side }
 }
 
-/// Whether the client went away. At the end of the exchange.
-pub(super) fn client_left() -> bool {
-    integer_property(&["response", "flags"]).is_some_and(|flags| flags & CLIENT_LEFT != 0)
+/// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy
+/// calls this filter before its access loggers.
+pub(super) fn set_filter_state(name: &str, value: &str) {
+    // The name is nobody else's and was not declared read-only, so there is nothing to refuse.
+    _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
+/// The memory that this VM has taken. It never gives any back.
+pub(super) fn memory_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 64 * 1024;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE_BYTES
 }
 
 /// Envoy writes an integer as eight bytes in the machine's own order, which is little-endian for Wasm.
-fn integer_property(path: &[&str]) -> Option<u64> {
-    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
-    bytes.as_slice().try_into().ok().map(u64::from_le_bytes)
+fn integer_property(name: &str) -> Option<u64> {
+    property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// An attribute of the answer, as Envoy knows it.
+fn property(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec!["response", name]).ok().flatten()
 }

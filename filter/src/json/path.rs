@@ -26,7 +26,7 @@ pub struct Path<F: 'static> {
 pub(super) struct Mask(u32);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PathSet<F: 'static>(&'static [Path<F>]);
+pub(super) struct PathSet<F: 'static>(&'static [&'static [Path<F>]]);
 
 // === impl Mask ===
 
@@ -43,10 +43,19 @@ impl Mask {
 // === impl PathSet ===
 
 impl<F: Copy> PathSet<F> {
-    pub(super) fn new(paths: &'static [Path<F>]) -> Self {
-        debug_assert!(paths.len() <= 32, "a mask has 32 bits");
-        debug_assert!(paths.iter().all(|path| path.segs.len() <= MAX_SEGMENTS));
-        Self(paths)
+    pub(super) fn new(groups: &'static [&'static [Path<F>]]) -> Self {
+        debug_assert!(
+            groups.iter().map(|group| group.len()).sum::<usize>() <= 32,
+            "a mask has 32 bits"
+        );
+        debug_assert!(
+            groups
+                .iter()
+                .copied()
+                .flatten()
+                .all(|path| path.segs.len() <= MAX_SEGMENTS)
+        );
+        Self(groups)
     }
 
     pub(super) fn all(self) -> Mask {
@@ -72,17 +81,19 @@ impl<F: Copy> PathSet<F> {
     }
 
     pub(super) fn id(self, mask: Mask) -> Option<F> {
-        self.0.get(mask.0.trailing_zeros() as usize).map(|path| path.id)
+        // Most values are at no path.
+        let bit = (!mask.is_empty()).then_some(mask.0.trailing_zeros())?;
+        self.0.iter().copied().flatten().nth(bit as usize).map(|path| path.id)
     }
 
     fn filter(self, mask: Mask, fits: impl Fn(&'static [Seg]) -> bool) -> Mask {
         if mask.is_empty() {
             return mask;
         }
-        let bits = self.0.iter().enumerate().take(32);
+        let bits = self.0.iter().copied().flatten().zip(0..32);
         Mask(
-            bits.filter(|(bit, path)| mask.0 & (1 << bit) != 0 && fits(path.segs))
-                .fold(0, |set, (bit, _)| set | 1 << bit),
+            bits.filter(|(path, bit)| mask.0 & (1 << bit) != 0 && fits(path.segs))
+                .fold(0, |set, (_, bit)| set | 1 << bit),
         )
     }
 }

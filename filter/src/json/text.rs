@@ -37,6 +37,11 @@ impl Text {
         self.high = None;
     }
 
+    /// Whether nothing of the string has been read yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.bytes.is_empty() && self.high.is_none() && matches!(self.escape, Escape::None)
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,18 +1,9 @@
 use super::*;
+use crate::answer::{FinishReason, FinishReasons};
+use crate::labels::{ErrorCode, UsageSource};
 use crate::record::ModelPair;
-
-const ALL: [MetricId; 10] = [
-    MetricId::RequestTotal,
-    MetricId::RequestErrorTotal,
-    MetricId::RequestDuration,
-    MetricId::NormalizedTimePerOutputToken,
-    MetricId::RequestSizes,
-    MetricId::ResponseSizes,
-    MetricId::InputTokens,
-    MetricId::OutputTokens,
-    MetricId::RunningRequests,
-    MetricId::Info,
-];
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn record() -> Record {
     Record {
@@ -21,24 +12,67 @@ fn record() -> Record {
         duration_us: 1000,
         request_bytes: 10,
         response_bytes: 20,
-        input_tokens: Some(5),
-        output_tokens: Some(8),
+        usage: Usage {
+            input: Some(5),
+            output: Some(8),
+            ..Usage::default()
+        },
+        usage_source: None,
+        finish_reasons: FinishReasons::default(),
+        is_stream: false,
+        broken_request: false,
+        broken_answer: false,
+        label_overflow: false,
     }
 }
 
-fn observed(record: &Record) -> Vec<(MetricId, u64, Option<ErrorCode>)> {
+/// What a record adds: metric, value and label.
+fn observed(record: &Record) -> Vec<(MetricId, u64, &'static str)> {
     let mut seen = Vec::new();
-    observe(record, |Observation { metric, value, code }| {
-        seen.push((metric, value, code))
+    observe(record, |Observation { metric, value, label }| {
+        seen.push((metric, value, label.map_or("", |(_, name)| name)));
     });
     seen
 }
 
+fn ids(record: &Record) -> Vec<MetricId> {
+    observed(record).into_iter().map(|(id, ..)| id).collect()
+}
+
 #[test]
 fn every_id_is_the_number_of_its_row() {
-    let names: Vec<_> = ALL.iter().map(|id| id.metric().name).collect();
-    assert_eq!(names, METRICS.iter().map(|metric| metric.name).collect::<Vec<_>>());
-    assert_eq!(ALL.map(|id| id as usize), std::array::from_fn(|row| row));
+    for (id, name) in [
+        (MetricId::RequestTotal, "inference_model_request_total"),
+        (MetricId::RequestErrorTotal, "inference_model_request_error_total"),
+        (MetricId::RequestDuration, "inference_model_request_duration_seconds"),
+        (
+            MetricId::NormalizedTimePerOutputToken,
+            "normalized_time_per_output_token_seconds",
+        ),
+        (MetricId::RequestSizes, "inference_model_request_sizes"),
+        (MetricId::ResponseSizes, "inference_model_response_sizes"),
+        (MetricId::InputTokens, "inference_model_input_tokens"),
+        (MetricId::OutputTokens, "inference_model_output_tokens"),
+        (MetricId::RunningRequests, "inference_model_running_requests"),
+        (MetricId::Info, "inference_extension_info"),
+        (MetricId::CachedInputTokens, "inference_model_cached_input_tokens"),
+        (
+            MetricId::ReasoningOutputTokens,
+            "inference_model_reasoning_output_tokens",
+        ),
+        (MetricId::FinishReason, "inference_model_finish_reason_total"),
+        (MetricId::Usage, "inference_model_usage_total"),
+        (MetricId::ClientCancelled, "inference_model_client_cancelled_total"),
+        (MetricId::FilterParseFailures, "infertally_filter_parse_failures_total"),
+        (MetricId::FilterLabelOverflow, "infertally_filter_label_overflow_total"),
+        (MetricId::FilterAdmittedModels, "infertally_filter_admitted_models"),
+        (MetricId::FilterConfigErrors, "infertally_filter_config_errors"),
+        (MetricId::FilterMemory, "infertally_filter_memory_bytes"),
+        (MetricId::FilterInfo, "infertally_filter_info"),
+    ] {
+        assert_eq!(id.metric().name, name);
+    }
+    assert_eq!(MetricId::FilterInfo as usize + 1, METRICS.len());
 }
 
 #[test]
@@ -79,37 +113,39 @@ fn bounds_rise_and_are_written_as_their_number() {
 }
 
 #[test]
-fn a_good_exchange_is_observed_in_every_metric_but_the_errors() {
+fn a_good_exchange_is_observed_in_the_guides_metrics_but_the_errors() {
     assert_eq!(
         observed(&record()),
         [
-            (MetricId::RequestTotal, 1, None),
-            (MetricId::RequestDuration, 1000, None),
-            (MetricId::RequestSizes, 10, None),
-            (MetricId::ResponseSizes, 20, None),
-            (MetricId::InputTokens, 5, None),
-            (MetricId::OutputTokens, 8, None),
-            (MetricId::NormalizedTimePerOutputToken, 125, None),
+            (MetricId::RequestTotal, 1, ""),
+            (MetricId::RequestDuration, 1000, ""),
+            (MetricId::NormalizedTimePerOutputToken, 125, ""),
+            (MetricId::RequestSizes, 10, ""),
+            (MetricId::ResponseSizes, 20, ""),
+            (MetricId::InputTokens, 5, ""),
+            (MetricId::OutputTokens, 8, ""),
         ]
     );
 }
 
 #[test]
 fn what_was_not_reported_is_not_observed() {
-    let seen = observed(&Record {
-        input_tokens: None,
-        output_tokens: None,
+    assert_eq!(
+        ids(&Record {
+            usage: Usage::default(),
+            ..record()
+        })
+        .len(),
+        4
+    );
+    let none = ids(&Record {
+        usage: Usage {
+            output: Some(0),
+            ..Usage::default()
+        },
         ..record()
     });
-    assert_eq!(seen.len(), 4);
-    let ids: Vec<_> = observed(&Record {
-        output_tokens: Some(0),
-        ..record()
-    })
-    .into_iter()
-    .map(|(id, ..)| id)
-    .collect();
-    assert!(ids.contains(&MetricId::OutputTokens) && !ids.contains(&MetricId::NormalizedTimePerOutputToken));
+    assert!(none.contains(&MetricId::OutputTokens) && !none.contains(&MetricId::NormalizedTimePerOutputToken));
 }
 
 #[test]
@@ -118,32 +154,70 @@ fn a_failed_exchange_is_one_error_and_has_no_time_per_token() {
         outcome: Outcome::Failed(ErrorCode::UpstreamReset),
         ..record()
     });
-    let errors: Vec<_> = seen.iter().filter(|(_, _, code)| code.is_some()).collect();
-    assert_eq!(
-        errors,
-        [&(MetricId::RequestErrorTotal, 1, Some(ErrorCode::UpstreamReset))]
-    );
+    let errors: Vec<_> = seen
+        .iter()
+        .filter(|(id, ..)| *id == MetricId::RequestErrorTotal)
+        .collect();
+    assert_eq!(errors, [&(MetricId::RequestErrorTotal, 1, "UpstreamReset")]);
     assert!(
         seen.iter()
             .all(|(id, ..)| *id != MetricId::NormalizedTimePerOutputToken)
     );
     assert!(
-        seen.contains(&(MetricId::OutputTokens, 8, None)),
+        seen.contains(&(MetricId::OutputTokens, 8, "")),
         "tokens that were reported count all the same"
     );
 }
 
 #[test]
 fn a_client_that_left_is_no_error() {
-    let seen = observed(&Record {
+    let seen = ids(&Record {
         outcome: Outcome::ClientLeft,
         ..record()
     });
-    assert_eq!(seen.len(), 6);
-    assert!(
-        seen.iter()
-            .all(|(id, _, code)| code.is_none() && *id != MetricId::NormalizedTimePerOutputToken)
-    );
+    assert!(seen.contains(&MetricId::ClientCancelled));
+    assert!(!seen.contains(&MetricId::RequestErrorTotal) && !seen.contains(&MetricId::NormalizedTimePerOutputToken));
+}
+
+#[test]
+fn what_tells_how_far_the_tokens_can_be_trusted_is_observed() {
+    let mut finish_reasons = FinishReasons::default();
+    for reason in [FinishReason::Stop, FinishReason::Length, FinishReason::Stop] {
+        finish_reasons.add(reason);
+    }
+    let seen = observed(&Record {
+        usage: Usage {
+            input: Some(5),
+            output: Some(8),
+            cached_input: Some(3),
+            reasoning_output: Some(2),
+        },
+        usage_source: Some(UsageSource::Reported),
+        finish_reasons,
+        broken_request: true,
+        broken_answer: true,
+        label_overflow: true,
+        ..record()
+    });
+    for wanted in [
+        (MetricId::CachedInputTokens, 3, ""),
+        (MetricId::ReasoningOutputTokens, 2, ""),
+        (MetricId::Usage, 1, "reported"),
+        (MetricId::FinishReason, 2, "stop"),
+        (MetricId::FinishReason, 1, "length"),
+        (MetricId::FilterParseFailures, 1, "request"),
+        (MetricId::FilterParseFailures, 1, "answer"),
+        (MetricId::FilterLabelOverflow, 1, ""),
+    ] {
+        assert!(seen.contains(&wanted), "{wanted:?} of {seen:?}");
+    }
+}
+
+#[test]
+fn every_label_of_the_table_is_one_of_the_tags() {
+    for label in METRICS.iter().flat_map(|metric| metric.labels) {
+        assert!(Label::ALL.contains(label), "{label:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use super::*;
+use crate::answer::{FinishReasons, Usage};
 use crate::fakes::FakeHost;
-use crate::labels::ModelLabel;
+use crate::labels::{ErrorCode, ModelLabel};
 use crate::record::Outcome;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn record(duration_us: u64) -> Record {
     Record {
@@ -13,8 +16,16 @@ fn record(duration_us: u64) -> Record {
         duration_us,
         request_bytes: 64,
         response_bytes: 65,
-        input_tokens: Some(5),
-        output_tokens: None,
+        usage: Usage {
+            input: Some(5),
+            ..Usage::default()
+        },
+        usage_source: None,
+        finish_reasons: FinishReasons::default(),
+        is_stream: false,
+        broken_request: false,
+        broken_answer: false,
+        label_overflow: false,
     }
 }
 
@@ -121,12 +132,53 @@ fn each_error_code_has_a_series_of_its_own() {
 }
 
 #[test]
-fn the_build_is_a_gauge_of_one() {
+fn the_build_is_told_by_gauges_of_one() {
     let mut host = FakeHost::default();
-    record_build("abc", "v1", &mut host);
-    record_build("abc", "v1", &mut host);
+    for _ in 0..2 {
+        record_build("0.1.0", "abc", "v1", &mut host);
+    }
     assert_eq!(
         host.value("commit=.=abc;.;build_ref=.=v1;.;inference_extension_info"),
         1
     );
+    assert_eq!(host.value("version=.=0.1.0;.;infertally_filter_info"), 1);
+}
+
+#[test]
+fn the_filters_own_series_have_no_model_and_are_there_from_the_start() {
+    let mut host = FakeHost::default();
+    let mut recorder = Recorder::default();
+    recorder.start(&mut host);
+    let names: Vec<_> = host.stats().into_keys().map(str::to_owned).collect();
+    assert_eq!(
+        names,
+        [
+            "infertally_filter_label_overflow_total",
+            "source=.=answer;.;infertally_filter_parse_failures_total",
+            "source=.=request;.;infertally_filter_parse_failures_total",
+        ]
+    );
+    recorder.record(
+        &Record {
+            broken_request: true,
+            ..record(1)
+        },
+        &mut host,
+    );
+    assert_eq!(
+        host.value("source=.=request;.;infertally_filter_parse_failures_total"),
+        1
+    );
+}
+
+#[test]
+fn a_gauge_is_set_or_only_raised() {
+    let mut host = FakeHost::default();
+    let (mut one, mut two) = (Recorder::default(), Recorder::default());
+    for (memory, expected) in [(5, 5), (3, 5), (7, 7)] {
+        one.raise_gauge(MetricId::FilterMemory, memory, &mut host);
+        two.set_gauge(MetricId::FilterConfigErrors, memory, &mut host);
+        assert_eq!(host.value("infertally_filter_memory_bytes"), expected);
+        assert_eq!(host.value("infertally_filter_config_errors"), memory as i64);
+    }
 }

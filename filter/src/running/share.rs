@@ -20,11 +20,17 @@ impl Share {
 
     /// `tenancy beat`, then a line `count model` each; a label holds no line end.
     pub(super) fn encode(tenancy: u64, beat: u64, counts: &HashMap<ModelLabel, u64>) -> Vec<u8> {
-        let mut text = format!("{tenancy} {beat}");
+        let mut text = Vec::with_capacity(128);
+        push_number(&mut text, tenancy);
+        text.push(b' ');
+        push_number(&mut text, beat);
         for (model, count) in counts {
-            text.push_str(&format!("\n{count} {}", model.as_str()));
+            text.push(b'\n');
+            push_number(&mut text, *count);
+            text.push(b' ');
+            text.extend_from_slice(model.as_str().as_bytes());
         }
-        text.into_bytes()
+        text
     }
 
     /// `None` for a free slot.
@@ -40,5 +46,20 @@ impl Share {
             beat: beat.parse().ok()?,
             counts: counts.collect::<Option<_>>()?,
         })
+    }
+}
+
+/// In decimal. (The formatting machinery costs a few times as much, on the path of every request.)
+fn push_number(text: &mut Vec<u8>, mut number: u64) {
+    let start = text.len();
+    loop {
+        text.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = text.get_mut(start..) {
+        digits.reverse();
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::fakes::FakeHost;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const SECOND: u64 = 1_000_000_000;
 

@@ -1,9 +1,9 @@
-use proptest::prelude::*;
-
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Whole events: name and data.
-fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
+pub(super) fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
     let mut splitter = Splitter::default();
     let mut events = Vec::new();
     let mut data = Vec::new();
@@ -104,40 +104,4 @@ fn long_names_and_fields_are_not_kept() {
         splitter.feed(&[b'x'; 1000], &mut |_| {});
     }
     assert!(splitter.field.capacity() + splitter.name.capacity() < 4 * MAX_NAME);
-}
-
-proptest! {
-    /// Against the standard's own words: split at line ends, then at the first colon.
-    #[test]
-    fn it_splits_as_the_standard_says(
-        parts in proptest::collection::vec(
-            prop_oneof![
-                Just("data"), Just("event"), Just(":"), Just(" "), Just("\n"), Just("\r"), Just("\r\n"), Just("\n\n"),
-                Just("x"), Just("id"), Just("\u{fc}"), Just("{}"),
-            ], 0..40),
-        size in 1usize..5,
-    ) {
-        let text = parts.concat();
-        let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-        let mut events = Vec::new();
-        let (mut name, mut data) = (String::new(), Vec::new());
-        for line in lines.split('\n').chain([""]) {
-            if line.is_empty() {
-                if !data.is_empty() {
-                    events.push((name.clone(), data.join("\n")));
-                }
-                name.clear();
-                data.clear();
-                continue;
-            }
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            match field {
-                "data" => data.push(value.strip_prefix(' ').unwrap_or(value)),
-                "event" => name = value.strip_prefix(' ').unwrap_or(value).chars().take(MAX_NAME).collect(),
-                _ => {}
-            }
-        }
-        prop_assert_eq!(split([text.as_bytes()]), events.clone());
-        prop_assert_eq!(split(text.as_bytes().chunks(size)), events);
-    }
 }

@@ -1,17 +1,18 @@
-use std::path::Path;
-
 use super::*;
+use crate::exchange::Side;
 use crate::fakes::FakeHost;
 use crate::labels::ErrorCode;
 use crate::record::Outcome;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const GOOD: Ending = Ending {
     status: None,
-    client_left: false,
+    side: Side::Server,
 };
 const GONE: Ending = Ending {
     status: None,
-    client_left: true,
+    side: Side::Client,
 };
 
 /// A request with this model in its body, to its end.
@@ -31,7 +32,7 @@ fn answer(worker: &mut Worker, host: &mut FakeHost, mut exchange: Exchange, stat
     exchange.read_response(body.as_bytes());
     exchange.response_end(3);
     worker.settle(&mut exchange, 3, host);
-    worker.end(&mut exchange, 4, GOOD, host)
+    worker.end(&mut exchange, 4, GOOD, host).unwrap()
 }
 
 fn labels(record: &Record) -> (&str, &str) {
@@ -116,7 +117,7 @@ fn a_client_that_leaves_early_is_still_one_request() {
         let mut exchange = Exchange::new(Api::Chat, 0, None);
         exchange.request_body(body.len());
         exchange.read_request(body.as_bytes());
-        let record = worker.end(&mut exchange, 1, GONE, &mut host);
+        let record = worker.end(&mut exchange, 1, GONE, &mut host).unwrap();
         assert_eq!(
             (record.labels.model.as_str(), record.outcome),
             (expected, Outcome::ClientLeft)
@@ -124,6 +125,20 @@ fn a_client_that_leaves_early_is_still_one_request() {
         assert_eq!(record.request_bytes, body.len() as u64);
     }
     assert_eq!(running(&host, "a"), 0);
+}
+
+#[test]
+fn an_exchange_that_goes_on_after_a_redirect_is_no_exchange_of_its_own() {
+    let (config, _) = Config::parse(br#"{"models":["a"]}"#);
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
+    let mut exchange = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
+    assert_eq!(running(&host, "a"), 1);
+    let moved = Ending {
+        status: Some(302),
+        side: Side::Redirect,
+    };
+    assert_eq!(worker.end(&mut exchange, 1, moved, &mut host), None);
+    assert_eq!(host.stats().into_iter().filter(|(_, value)| *value > 0).count(), 0);
 }
 
 #[test]
@@ -139,86 +154,96 @@ fn an_answer_may_overtake_its_request() {
     worker.settle(&mut exchange, 2, &mut host);
     assert_eq!(running(&host, "a"), 1);
     exchange.response_end(3);
-    assert_eq!(labels(&worker.end(&mut exchange, 4, GOOD, &mut host)), ("a", "a"));
+    assert_eq!(
+        labels(&worker.end(&mut exchange, 4, GOOD, &mut host).unwrap()),
+        ("a", "a")
+    );
     assert_eq!(running(&host, "a"), 0);
 }
 
-/// A captured message: its head, and its body without the chunk framing.
-fn message(path: &Path) -> (String, Vec<u8>) {
-    let bytes = std::fs::read(path).unwrap();
-    let end = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
-    let at = end(&bytes, b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
-    let mut rest = &bytes[at + 4..];
-    if !head.contains("transfer-encoding: chunked") {
-        return (head, rest.to_vec());
-    }
-    let mut body = Vec::new();
-    while let Some(line) = end(rest, b"\r\n") {
-        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
-        body.extend_from_slice(&rest[line + 2..line + 2 + size]);
-        rest = &rest[line + 4 + size..];
-    }
-    (head, body)
-}
+#[cfg(not(target_arch = "wasm32"))]
+mod captures {
+    use std::path::Path;
 
-/// What one exchange leaves behind.
-type Trace = (Record, Vec<(String, i64)>);
+    use super::*;
 
-/// A captured exchange, both bodies cut in two at this place.
-fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -> Trace {
-    let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
-    let path = request.0.split(' ').nth(1).unwrap();
-    let api = worker.route(b"POST", path.as_bytes()).unwrap_or(Api::Chat);
-    let mut exchange = Exchange::new(api, 0, None);
-    let (first, second) = request.1.split_at(cut.min(request.1.len()));
-    for chunk in [first, second] {
-        exchange.request_body(chunk.len());
-        exchange.read_request(chunk);
-    }
-    exchange.request_end();
-    let status = answer.0.split(' ').nth(1).unwrap().parse().unwrap();
-    let content_type = answer.0.lines().find_map(|line| line.strip_prefix("content-type: "));
-    exchange.response_headers(status, content_type.map(str::as_bytes), None);
-    let (first, second) = answer.1.split_at(cut.min(answer.1.len()));
-    for chunk in [first, second] {
-        if exchange.response_body(chunk.len()) {
-            exchange.read_response(chunk);
+    /// A captured message: its head, and its body without the chunk framing.
+    fn message(path: &Path) -> (String, Vec<u8>) {
+        let bytes = std::fs::read(path).unwrap();
+        let end = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
+        let at = end(&bytes, b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
+        let mut rest = &bytes[at + 4..];
+        if !head.contains("transfer-encoding: chunked") {
+            return (head, rest.to_vec());
         }
-        worker.settle(&mut exchange, 1, &mut host);
+        let mut body = Vec::new();
+        while let Some(line) = end(rest, b"\r\n") {
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            body.extend_from_slice(&rest[line + 2..line + 2 + size]);
+            rest = &rest[line + 4 + size..];
+        }
+        (head, body)
     }
-    exchange.response_end(2);
-    let record = worker.end(&mut exchange, 3, GOOD, &mut host);
-    (
-        record,
-        host.stats()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
-}
 
-#[test]
-fn every_capture_leaves_the_same_behind_at_every_cut() {
-    let mut captures = 0;
-    for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../tests/fixtures")
-            .join(folder);
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|extension| extension != "resp") {
-                continue;
+    /// What one exchange leaves behind.
+    type Trace = (Record, Vec<(String, i64)>);
+
+    /// A captured exchange, both bodies cut in two at this place.
+    fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -> Trace {
+        let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
+        let path = request.0.split(' ').nth(1).unwrap();
+        let api = worker.route(b"POST", path.as_bytes()).unwrap_or(Api::Chat);
+        let mut exchange = Exchange::new(api, 0, None);
+        let (first, second) = request.1.split_at(cut.min(request.1.len()));
+        for chunk in [first, second] {
+            exchange.request_body(chunk.len());
+            exchange.read_request(chunk);
+        }
+        exchange.request_end();
+        let status = answer.0.split(' ').nth(1).unwrap().parse().unwrap();
+        let content_type = answer.0.lines().find_map(|line| line.strip_prefix("content-type: "));
+        exchange.response_headers(status, content_type.map(str::as_bytes), None);
+        let (first, second) = answer.1.split_at(cut.min(answer.1.len()));
+        for chunk in [first, second] {
+            if exchange.response_body(chunk.len()) {
+                exchange.read_response(chunk);
             }
-            captures += 1;
-            let (request, answer) = (message(&path.with_extension("req")), message(&path));
-            let whole = replay(&request, &answer, 0);
-            // Every cut of a short answer, and a spread of cuts of a long one.
-            let step = answer.1.len() / 1000 + 1;
-            for cut in (0..answer.1.len().max(request.1.len())).step_by(step) {
-                assert_eq!(replay(&request, &answer, cut), whole, "{} cut at {cut}", path.display());
+            worker.settle(&mut exchange, 1, &mut host);
+        }
+        exchange.response_end(2);
+        let record = worker.end(&mut exchange, 3, GOOD, &mut host).unwrap();
+        (
+            record,
+            host.stats()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn every_capture_leaves_the_same_behind_at_every_cut() {
+        let mut captures = 0;
+        for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../tests/fixtures")
+                .join(folder);
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|extension| extension != "resp") {
+                    continue;
+                }
+                captures += 1;
+                let (request, answer) = (message(&path.with_extension("req")), message(&path));
+                let whole = replay(&request, &answer, 0);
+                // Every cut of a short answer, and a spread of cuts of a long one.
+                let step = answer.1.len() / 1000 + 1;
+                for cut in (0..answer.1.len().max(request.1.len())).step_by(step) {
+                    assert_eq!(replay(&request, &answer, cut), whole, "{} cut at {cut}", path.display());
+                }
             }
         }
+        assert!(captures > 150, "{captures} captures");
     }
-    assert!(captures > 150, "{captures} captures");
 }

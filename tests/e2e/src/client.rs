@@ -93,6 +93,25 @@ async fn leave_when(to: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bo
     }
 }
 
+/// Sends a request and counts the bytes that come back, head and framing included, without keeping them.
+///
+/// # Errors
+/// As [`exchange`]; a silence of [`PATIENCE`] counts as no end.
+pub async fn drain(to: SocketAddr, request: &[u8]) -> Result<u64> {
+    let mut stream = connect(to).await?;
+    stream.write_all(request).await?;
+    let (mut piece, mut bytes) = (vec![0; 256 * 1024], 0);
+    loop {
+        let read = timeout(PATIENCE, stream.read(&mut piece))
+            .await
+            .map_err(|_| "the answer does not end")?;
+        match read? {
+            0 => return Ok(bytes),
+            read => bytes += read as u64,
+        }
+    }
+}
+
 /// `GET`s a page and gives its text.
 ///
 /// # Errors

@@ -151,6 +151,11 @@ impl Envoy {
         .map_err(|error| format!("{error}\n{}", self.process.log()).into())
     }
 
+    /// The number of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What it has logged: warnings and above.
     pub fn log(&self) -> String {
         self.process.log()

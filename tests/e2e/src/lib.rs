@@ -9,6 +9,7 @@ pub mod demo;
 pub mod edits;
 pub mod envoy;
 pub mod expected;
+pub mod flood;
 pub mod http2;
 pub mod message;
 pub mod reading;

@@ -17,7 +17,18 @@ use infertally_e2e::stats::{Series, Stats};
 use infertally_e2e::{client, repository};
 use infertally_sim::{Replay, ReplayConfig};
 
-const CAPTURES: &str = "tests/fixtures/vllm-0.32.0";
+/// A server of generating models, and one of an embedding model.
+const FOLDERS: [&str; 2] = ["tests/fixtures/vllm-0.32.0", "tests/fixtures/vllm-0.32.0-embed"];
+/// What is measured: the end of a path that is asked with POST.
+const PATHS: [&str; 7] = [
+    "/v1/chat/completions",
+    "/v1/chat/completions/batch",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+    "/pooling",
+];
 
 /// How an answer is cut, and the request.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +37,11 @@ struct Chunking {
     request: usize,
 }
 
-async fn replay() -> Replay {
+async fn replay(folder: &str) -> Replay {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     Replay::start(ReplayConfig {
         listen,
-        dir: repository(CAPTURES),
+        dir: repository(folder),
     })
     .await
     .unwrap()
@@ -77,53 +88,56 @@ fn check_duration(before: &Stats, after: &Stats, took_us: u64) {
 }
 
 async fn run(chunking: Chunking) {
-    let replay = replay().await;
     let binaries = Binaries::from_env().unwrap();
-    let envoy = Envoy::start(&binaries, replay.addr(), 1, Ok).await.unwrap();
-    let mut captures = Capture::load_all(&repository(CAPTURES)).unwrap();
-    captures.retain(|capture| capture.name.starts_with("chat_") || capture.name.starts_with("completions_"));
-    assert_eq!(captures.len(), 97);
-    let mut expected = Expected::new(1);
-    let mut before = Stats::new();
-    for capture in &captures {
-        let timed = client::exchange(
-            envoy.listener(),
-            &request(capture, chunking.answer, ""),
-            chunking.request,
-        )
-        .await
-        .unwrap();
-        let Answer {
-            status, body, whole, ..
-        } = &timed.answer;
-        assert_eq!(
-            (*status, *whole),
-            (capture.answer.status, capture.answer.whole),
-            "{}",
-            capture.name
-        );
-        let passed = if capture.answer.whole {
-            &capture.answer.body[..]
-        } else {
-            &capture.answer.body[..body.len()]
-        };
-        assert_eq!(body, passed, "{} in {chunking:?}: the answer was changed", capture.name);
+    let mut measured = 0;
+    for folder in FOLDERS {
+        let replay = replay(folder).await;
+        let envoy = Envoy::start(&binaries, replay.addr(), 1, Ok).await.unwrap();
+        let mut expected = Expected::new(1);
+        let mut before = Stats::new();
+        for capture in &Capture::load_all(&repository(folder)).unwrap() {
+            let request = request(capture, chunking.answer, "");
+            let timed = client::exchange(envoy.listener(), &request, chunking.request)
+                .await
+                .unwrap();
+            let Answer {
+                status, body, whole, ..
+            } = &timed.answer;
+            assert_eq!(
+                (*status, *whole),
+                (capture.answer.status, capture.answer.whole),
+                "{}",
+                capture.name
+            );
+            let passed = if capture.answer.whole {
+                &capture.answer.body[..]
+            } else {
+                &capture.answer.body[..body.len()]
+            };
+            assert_eq!(body, passed, "{} in {chunking:?}: the answer was changed", capture.name);
 
-        let end = if capture.answer.whole {
-            End::Whole
-        } else {
-            End::ServerCut
-        };
-        expected.add(&read(&capture.request_body, &timed.answer, end));
-        let after = envoy
-            .scrape_until(|stats| expected.check(stats))
-            .await
-            .unwrap_or_else(|error| panic!("{} in {chunking:?}:\n{error}", capture.name));
-        check_duration(&before, &after, u64::try_from(timed.took.as_micros()).unwrap());
-        before = after;
+            let is_measured = capture.method == "POST" && PATHS.iter().any(|path| capture.path.ends_with(path));
+            if is_measured {
+                let end = if capture.answer.whole {
+                    End::Whole
+                } else {
+                    End::ServerCut
+                };
+                expected.add(&read(&capture.path, &capture.request_body, &timed.answer, end));
+            }
+            let after = envoy
+                .scrape_until(|stats| expected.check(stats))
+                .await
+                .unwrap_or_else(|error| panic!("{} in {chunking:?}:\n{error}", capture.name));
+            if is_measured {
+                check_duration(&before, &after, u64::try_from(timed.took.as_micros()).unwrap());
+            }
+            before = after;
+        }
+        measured += expected.requests();
+        assert_eq!(envoy.log().matches("wasm").count(), 0, "{}", envoy.log());
     }
-    assert_eq!(expected.requests(), captures.len() as u64);
-    assert_eq!(envoy.log().matches("wasm").count(), 0, "{}", envoy.log());
+    assert_eq!(measured, 120);
 }
 
 #[tokio::test]
@@ -155,25 +169,34 @@ async fn every_capture_seven_bytes_at_a_time() {
 
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_is_no_error() {
-    let replay = replay().await;
+    let [folder, _] = FOLDERS;
+    let replay = replay(folder).await;
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), replay.addr(), 1, Ok)
         .await
         .unwrap();
     let mut expected = Expected::new(1);
     for name in ["chat_stream_abort", "completions_stream_abort"] {
-        let capture = Capture::load(&repository(CAPTURES), name).unwrap();
+        let capture = Capture::load(&repository(folder), name).unwrap();
         let all = capture.answer.body.len();
         let answer = client::leave_after(envoy.listener(), &request(&capture, "captured", "hang"), all)
             .await
             .unwrap();
         assert_eq!(answer.body, capture.answer.body);
-        expected.add(&read(&capture.request_body, &answer, End::ClientLeft));
+        expected.add(&read(&capture.path, &capture.request_body, &answer, End::ClientLeft));
         envoy.scrape_until(|stats| expected.check(stats)).await.unwrap();
     }
     let stats = envoy.scrape().await.unwrap();
-    assert!(stats.keys().all(|series| !series.name.contains("error")), "{stats:?}");
+    assert!(
+        stats.keys().all(|series| !series.name.contains("error_total")),
+        "{stats:?}"
+    );
     assert_eq!(
         stats[&Series::new("inference_model_running_requests", &[("model_name", "tiny")])],
         0
     );
+    let cancelled = Series::new(
+        "inference_model_client_cancelled_total",
+        &[("model_name", "tiny"), ("target_model_name", "tiny")],
+    );
+    assert_eq!(stats[&cancelled], 2);
 }

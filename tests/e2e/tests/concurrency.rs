@@ -58,7 +58,7 @@ fn told(request: &[u8], answer: &infertally_e2e::capture::Answer) -> Reading {
         .map(|at| &request[at + 4..])
         .unwrap();
     assert!(answer.whole, "{:?}", answer.headers);
-    let reading = read(body, answer, End::Whole);
+    let reading = read("/v1/chat/completions", body, answer, End::Whole);
     if reading.good {
         let header = |name: &str| answer.header(name).unwrap().parse::<u64>().ok();
         assert_eq!(answer.header("x-sim-model"), reading.answered.as_deref());

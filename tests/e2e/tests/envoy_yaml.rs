@@ -38,17 +38,24 @@ async fn the_build_is_told_from_the_start_and_nothing_else() {
         .await
         .unwrap();
     let stats = envoy.scrape().await.unwrap();
-    let names: Vec<_> = stats
+    let told: Vec<_> = stats
         .iter()
-        .map(|(series, value)| (series.name.as_str(), *value))
+        .filter(|(series, _)| series.name.ends_with("_info"))
         .collect();
-    assert_eq!(names, [("inference_extension_info", 1)]);
-    let info = stats.keys().next().unwrap();
-    assert_eq!(info.labels.keys().collect::<Vec<_>>(), ["build_ref", "commit"]);
-    assert!(
-        !info.label("commit").is_empty() && !info.label("build_ref").is_empty(),
-        "{info}"
-    );
+    for (series, value) in &told {
+        assert_eq!(**value, 1, "{series}");
+        assert!(series.labels.values().all(|value| !value.is_empty()), "{series}");
+    }
+    let labels: Vec<_> = told.iter().flat_map(|(series, _)| series.labels.keys()).collect();
+    assert_eq!(labels, ["build_ref", "commit", "version"]);
+    // No model before its first request, and no failure.
+    for (series, value) in stats.iter().filter(|(series, _)| !series.name.ends_with("_info")) {
+        assert!(series.name.starts_with("infertally_filter_"), "{series}");
+        assert!(
+            *value == 0 || series.name == "infertally_filter_memory_bytes",
+            "{series}: {value}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -103,6 +110,8 @@ async fn a_broken_configuration_is_reported_whole_and_the_filter_works_on() {
         .scrape_until(|stats| stats.get(&failed).map(|_| ()).ok_or(format!("{stats:?}")))
         .await
         .unwrap();
+    let errors = Series::new("infertally_filter_config_errors", &[]);
+    assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
     for mistake in [
         r#"key "maxModels" must be a whole number from 0 to 10000, not "many""#,
         r#"key "modles" is unknown"#,

@@ -36,7 +36,7 @@ impl Request {
             End::ClientLeft => client::leave_after_events(listener, &request, 3).await?,
             End::Whole | End::ServerCut => client::exchange(listener, &request, usize::MAX).await?.answer,
         };
-        Ok(read(&self.body, &answer, self.end))
+        Ok(read(self.path, &self.body, &answer, self.end))
     }
 }
 

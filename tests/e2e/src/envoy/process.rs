@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Process {
     folder: PathBuf,
+    id: u32,
     stop: Option<Sender<()>>,
     waiter: Option<JoinHandle<()>>,
     exited: Arc<Mutex<Option<String>>>,
@@ -58,7 +59,7 @@ impl Process {
                         return;
                     }
                 };
-                _ = started.send(Ok(()));
+                _ = started.send(Ok(child.id()));
                 while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     if let Ok(Some(status)) = child.try_wait() {
                         if let Ok(mut exited) = exited.lock() {
@@ -71,14 +72,19 @@ impl Process {
                 _ = child.wait();
             }
         });
-        let process = Self {
+        let mut process = Self {
             folder,
+            id: 0,
             stop: Some(stop),
             waiter: Some(waiter),
             exited,
         };
-        start.recv()?.map_err(|error| format!("{}: {error}", envoy.display()))?;
+        process.id = start.recv()?.map_err(|error| format!("{}: {error}", envoy.display()))?;
         Ok(process)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.id
     }
 
     /// An error if it has ended by itself.

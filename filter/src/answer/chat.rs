@@ -1,0 +1,140 @@
+//! The events of a chat or completions stream: every one holds the model and a piece of some choices; the last one before
+//! the end marker may hold the usage of all.
+
+use super::events::{Dialect, Stream};
+use super::field::Field;
+use super::finish::{FinishReason, Finished};
+use super::usage::{Usage, count, usage_paths};
+use crate::json::{Path, Seg, Seg::Key, Value};
+use crate::request::ModelName;
+
+/// Finish reasons that one event may give. A server sends one event for each choice, or a few in one.
+const MAX_REASONS: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Chat {
+    finished: Finished,
+    event: Event,
+}
+
+#[derive(Debug, Default)]
+struct Event {
+    model: Option<ModelName>,
+    usage: Usage,
+    choice: Choice,
+    reasons: Vec<(u16, FinishReason)>,
+    token_ids: Option<u64>,
+    error: bool,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    /// Those above are no choice of any server; they share one number.
+    index: u16,
+    reason: Option<FinishReason>,
+}
+
+const PATHS: &[Path<Field>] = &[
+    Path {
+        id: Field::Model,
+        segs: &[Key("model")],
+    },
+    Path {
+        id: Field::Choice,
+        segs: &[Key("choices"), Seg::Each],
+    },
+    Path {
+        id: Field::Index,
+        segs: &[Key("choices"), Seg::Each, Key("index")],
+    },
+    Path {
+        id: Field::FinishReason,
+        segs: &[Key("choices"), Seg::Each, Key("finish_reason")],
+    },
+    Path {
+        id: Field::TokenIds,
+        segs: &[Key("choices"), Seg::Each, Key("token_ids")],
+    },
+    Path {
+        id: Field::TokenId,
+        segs: &[Key("choices"), Seg::Each, Key("token_ids"), Seg::Each],
+    },
+    Path {
+        id: Field::Error,
+        segs: &[Key("error")],
+    },
+    Path {
+        id: Field::Object,
+        segs: &[Key("object")],
+    },
+];
+
+// === impl Chat ===
+
+impl Dialect for Chat {
+    const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
+
+    fn read(&mut self, field: Field, value: Value<'_>) {
+        let Event {
+            model,
+            usage,
+            choice,
+            reasons,
+            token_ids,
+            error,
+        } = &mut self.event;
+        match (field, value) {
+            (Field::Choice, Value::End) => {
+                if let Some(reason) = choice.reason.filter(|_| reasons.len() < MAX_REASONS) {
+                    reasons.push((choice.index, reason));
+                }
+            }
+            (Field::Usage(field), value) => usage.read(field, value),
+            (_, Value::End) => {}
+            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
+            (Field::Model, _) => *model = None,
+            (Field::Choice, _) => *choice = Choice::default(),
+            (Field::Index, value) => {
+                choice.index = count(value).map_or(0, |index| u16::try_from(index).unwrap_or(u16::MAX))
+            }
+            (Field::FinishReason, Value::Str(word)) => choice.reason = Some(FinishReason::from_wire(word)),
+            (Field::FinishReason, _) => choice.reason = None,
+            (Field::TokenIds, Value::Array) => *token_ids = token_ids.or(Some(0)),
+            (Field::TokenIds, _) => {}
+            (Field::TokenId, _) => *token_ids = token_ids.map(|ids| ids.saturating_add(1)),
+            (Field::Error, value) => *error |= value != Value::Null,
+            // As servers wrote an error before it had a key of its own.
+            (Field::Object, value) => *error |= value == Value::Str(b"error"),
+            // At no path of this reader.
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, _name: &[u8], stream: &mut Stream) {
+        let Event {
+            model,
+            usage,
+            choice: _,
+            reasons,
+            token_ids,
+            error,
+        } = std::mem::take(&mut self.event);
+        stream.usage.update(usage);
+        stream.facts.error |= error;
+        if stream.model.is_none() {
+            stream.model = model;
+        }
+        for (index, reason) in reasons {
+            if self.finished.is_first(index) {
+                stream.finish_reasons.add(reason);
+            }
+        }
+        if let Some(ids) = token_ids {
+            stream.counted_output = Some(stream.counted_output.unwrap_or_default().saturating_add(ids));
+        }
+    }
+
+    fn discard(&mut self) {
+        self.event = Event::default();
+    }
+}

@@ -1,0 +1,123 @@
+//! The events of OpenAI's Responses API: the last one holds the whole response with its usage. There is no `[DONE]`.
+
+use super::events::{Dialect, Stream};
+use super::field::Field;
+use super::finish::FinishReason;
+use super::usage::{Usage, usage_paths};
+use crate::json::{Path, Seg::Key, Value};
+use crate::request::ModelName;
+
+#[derive(Debug, Default)]
+pub(super) struct Responses {
+    event: Event,
+}
+
+#[derive(Debug, Default)]
+struct Event {
+    kind: Option<Kind>,
+    model: Option<ModelName>,
+    usage: Usage,
+    status: Option<FinishReason>,
+    incomplete: Option<FinishReason>,
+}
+
+/// The kinds of event that matter.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// The response is over, for this reason unless it names a better one.
+    End(FinishReason),
+    Error,
+}
+
+const PATHS: &[Path<Field>] = &[
+    Path {
+        id: Field::Type,
+        segs: &[Key("type")],
+    },
+    Path {
+        id: Field::Model,
+        segs: &[Key("response"), Key("model")],
+    },
+    Path {
+        id: Field::Status,
+        segs: &[Key("response"), Key("status")],
+    },
+    Path {
+        id: Field::IncompleteReason,
+        segs: &[Key("response"), Key("incomplete_details"), Key("reason")],
+    },
+];
+
+// === impl Kind ===
+
+impl Kind {
+    fn from_wire(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"response.completed" => Self::End(FinishReason::Stop),
+            b"response.incomplete" => Self::End(FinishReason::Length),
+            b"response.failed" => Self::End(FinishReason::Error),
+            b"response.cancelled" => Self::End(FinishReason::Abort),
+            b"error" => Self::Error,
+            _ => return None,
+        })
+    }
+}
+
+// === impl Responses ===
+
+impl Dialect for Responses {
+    const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage, "response")];
+
+    fn read(&mut self, field: Field, value: Value<'_>) {
+        let Event {
+            kind,
+            model,
+            usage,
+            status,
+            incomplete,
+        } = &mut self.event;
+        let reason = match value {
+            Value::Str(word) => Some(FinishReason::from_wire(word)),
+            _ => None,
+        };
+        match (field, value) {
+            (Field::Type, Value::Str(name)) => *kind = Kind::from_wire(name),
+            (Field::Type, _) => *kind = None,
+            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
+            (Field::Model, _) => *model = None,
+            (Field::Status, _) => *status = reason,
+            (Field::IncompleteReason, _) => *incomplete = reason,
+            (Field::Usage(field), value) => usage.read(field, value),
+            // At no path of this reader.
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, name: &[u8], stream: &mut Stream) {
+        let Event {
+            kind,
+            model,
+            usage,
+            status,
+            incomplete,
+        } = std::mem::take(&mut self.event);
+        stream.usage.update(usage);
+        if stream.model.is_none() {
+            stream.model = model;
+        }
+        match kind.or_else(|| Kind::from_wire(name)) {
+            Some(Kind::End(reason)) => {
+                // vLLM calls the event completed even where the response says that it ran into its limit.
+                stream.finish_reasons.add(incomplete.or(status).unwrap_or(reason));
+                stream.facts.error |= matches!(reason, FinishReason::Error);
+                stream.facts.ended = true;
+            }
+            Some(Kind::Error) => stream.facts.error = true,
+            None => {}
+        }
+    }
+
+    fn discard(&mut self) {
+        self.event = Event::default();
+    }
+}

@@ -1,0 +1,42 @@
+//! The splitter against the standard's own words, on streams that a generator makes.
+
+use proptest::prelude::*;
+
+use super::MAX_NAME;
+use super::tests::split;
+
+proptest! {
+    /// Against the standard's own words: split at line ends, then at the first colon.
+    #[test]
+    fn it_splits_as_the_standard_says(
+        parts in proptest::collection::vec(
+            prop_oneof![
+                Just("data"), Just("event"), Just(":"), Just(" "), Just("\n"), Just("\r"), Just("\r\n"), Just("\n\n"),
+                Just("x"), Just("id"), Just("\u{fc}"), Just("{}"),
+            ], 0..40),
+        size in 1usize..5,
+    ) {
+        let text = parts.concat();
+        let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+        let mut events = Vec::new();
+        let (mut name, mut data) = (String::new(), Vec::new());
+        for line in lines.split('\n').chain([""]) {
+            if line.is_empty() {
+                if !data.is_empty() {
+                    events.push((name.clone(), data.join("\n")));
+                }
+                name.clear();
+                data.clear();
+                continue;
+            }
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            match field {
+                "data" => data.push(value.strip_prefix(' ').unwrap_or(value)),
+                "event" => name = value.strip_prefix(' ').unwrap_or(value).chars().take(MAX_NAME).collect(),
+                _ => {}
+            }
+        }
+        prop_assert_eq!(split([text.as_bytes()]), events.clone());
+        prop_assert_eq!(split(text.as_bytes().chunks(size)), events);
+    }
+}

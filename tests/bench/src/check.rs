@@ -1,0 +1,95 @@
+//! Whether every Envoy did what it is measured for. If not, the figures mean nothing.
+
+use infertally_e2e::client::get;
+use infertally_e2e::envoy::Envoy;
+use infertally_e2e::stats::{Series, Stats, difference};
+use infertally_e2e::{Result, eventually};
+
+use crate::variant::Variant;
+use crate::workload::{MODEL, Workload};
+
+/// Holds the counts of one Envoy against what it was sent: so many requests of each workload.
+pub(crate) async fn check(variant: &Variant, envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
+    match variant {
+        Variant::Plain | Variant::Noop(_) => Ok(()),
+        Variant::Infertally | Variant::OtherBuild(_) => infertally(envoy, sent).await,
+        Variant::Cpp => cpp(envoy, sent).await,
+    }
+    .map_err(|error| format!("{} did not do its work:\n{error}", variant.title()).into())
+}
+
+async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
+    let sum = |of: fn(&Workload) -> u64| sent.iter().map(|(workload, count)| of(workload) * count).sum();
+    let wanted: Stats = [
+        ("inference_model_request_total", sum(|_| 1)),
+        ("inference_model_request_duration_seconds_count", sum(|_| 1)),
+        ("normalized_time_per_output_token_seconds_count", sum(|_| 1)),
+        (
+            "inference_model_request_sizes_sum",
+            sum(|workload| workload.request_body_bytes),
+        ),
+        (
+            "inference_model_response_sizes_sum",
+            sum(|workload| workload.answer.body.len() as u64),
+        ),
+        (
+            "inference_model_input_tokens_sum",
+            sum(|workload| workload.prompt_tokens),
+        ),
+        (
+            "inference_model_output_tokens_sum",
+            sum(|workload| workload.completion_tokens),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, value)| {
+        let labels = [("model_name", MODEL), ("target_model_name", MODEL)];
+        (Series::new(name, &labels), value)
+    })
+    .collect();
+    let names = |series: &Series| wanted.keys().any(|known| known.name == series.name);
+    envoy
+        .scrape_until(|stats| {
+            let seen: Stats = stats
+                .iter()
+                .filter(|(series, _)| names(series))
+                .map(|(series, value)| (series.clone(), *value))
+                .collect();
+            if seen == wanted {
+                Ok(())
+            } else {
+                Err(difference(&seen, &wanted))
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+async fn cpp(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
+    let count = |stream: Option<bool>| {
+        sent.iter()
+            .filter(|(workload, _)| stream.is_none_or(|stream| workload.is_stream() == stream))
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    // Of a stream the model, prompt and completion tokens, each once.
+    let wanted = [
+        ("json_to_metadata.rq.success", count(None)),
+        ("json_to_metadata.resp.success", count(Some(false))),
+        ("sse_to_metadata.resp.json.metadata_added", 3 * count(Some(true))),
+    ];
+    eventually(|| async {
+        let page = get(envoy.admin(), "/stats?filter=_to_metadata").await?;
+        let value = |name: &str| {
+            let line = page.lines().find_map(|line| line.split_once(name))?;
+            line.1.trim_start_matches(':').trim().parse::<u64>().ok()
+        };
+        for (name, wanted) in wanted {
+            if value(name) != Some(wanted) {
+                return Err(format!("{name} must be {wanted}:\n{page}").into());
+            }
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,91 @@
+//! The figures as tables for a person.
+
+use std::fmt::Write;
+
+use crate::run::{Figures, Slices, WorkloadFigures};
+use crate::summary::Spread;
+use crate::variant::Variant;
+
+const TITLE: usize = 32;
+const COLUMN: usize = 23;
+
+/// All tables.
+pub fn tables(figures: &Figures) -> String {
+    let rounds = figures
+        .workloads
+        .first()
+        .and_then(|workload| workload.variants.first())
+        .map_or(0, |slices| slices.cpu_us.len());
+    let mut text = format!(
+        "Medians of {rounds} rounds. What is added is taken round by round; in brackets the middle half of the rounds.\n\
+         Quietest tenth: a tenth of the slices was not above it; other work on the machine spoils these least.\n"
+    );
+    let cpu: fn(&Slices) -> &[f64] = |slices| &slices.cpu_us;
+    let p50: fn(&Slices) -> &[f64] = |slices| &slices.p50_us;
+    table(&mut text, "Envoy's CPU, µs a request", figures, cpu, Spread::of_added);
+    table(&mut text, "The same, quietest tenth", figures, cpu, Spread::of_quiet);
+    table(
+        &mut text,
+        "Latency at the client, p50, µs",
+        figures,
+        p50,
+        Spread::of_added,
+    );
+    memory(&mut text, figures);
+    text
+}
+
+/// How one side is compared with the one without a filter.
+type Compare = fn(&[f64], &[f64]) -> Option<Spread>;
+
+fn table(text: &mut String, title: &str, figures: &Figures, of: fn(&Slices) -> &[f64], compare: Compare) {
+    heading(text, title, figures);
+    _ = writeln!(text, "{:>COLUMN$}", "infertally / C++");
+    for WorkloadFigures { workload, variants } in &figures.workloads {
+        _ = write!(text, "{:<TITLE$}", workload.title);
+        let without = variants.first().map(of).unwrap_or_default();
+        let none = vec![0.0; without.len()];
+        let alone = compare(without, &none).map(|spread| format!("{:.0}", spread.median));
+        _ = write!(text, "{:>COLUMN$}", or_dash(alone));
+        for slices in variants.iter().skip(1) {
+            _ = write!(text, "{:>COLUMN$}", or_dash(compare(of(slices), without).map(added)));
+        }
+        let median = |wanted: &Variant| {
+            let at = figures.variants.iter().position(|variant| variant == wanted)?;
+            compare(of(variants.get(at)?), without).map(|spread| spread.median)
+        };
+        // Where the C++ filters add nothing that stands out of the noise, there is no ratio.
+        let ratio = median(&Variant::Infertally)
+            .zip(median(&Variant::Cpp).filter(|cpp| *cpp > 0.0))
+            .map(|(ours, cpp)| format!("{:.2}", ours / cpp));
+        _ = writeln!(text, "{:>COLUMN$}", or_dash(ratio));
+    }
+}
+
+fn memory(text: &mut String, figures: &Figures) {
+    heading(text, "Envoy's memory, MB", figures);
+    _ = write!(text, "\n{:<TITLE$}", "resident, after all of it");
+    for bytes in &figures.resident_bytes {
+        _ = write!(text, "{:>COLUMN$.1}", *bytes as f64 / 1e6);
+    }
+    text.push('\n');
+}
+
+fn heading(text: &mut String, title: &str, figures: &Figures) {
+    _ = write!(text, "\n{title:<TITLE$}");
+    for variant in &figures.variants {
+        _ = write!(text, "{:>COLUMN$}", variant.title());
+    }
+}
+
+fn added(Spread { low, median, high }: Spread) -> String {
+    if low == high {
+        format!("{median:+.0}")
+    } else {
+        format!("{median:+.0} [{low:+.0}, {high:+.0}]")
+    }
+}
+
+fn or_dash(figure: Option<String>) -> String {
+    figure.unwrap_or("-".to_owned())
+}

@@ -1,0 +1,30 @@
+//! One tiny round of all of it: every Envoy comes up, answers, and did its work.
+
+use infertally_bench::report::tables;
+use infertally_bench::run::{Options, run};
+use infertally_e2e::envoy::Binaries;
+
+#[tokio::test]
+async fn a_tiny_round_measures_every_envoy_and_finds_its_counts_exact() {
+    let Binaries { envoy, wasm } = Binaries::from_env().unwrap();
+    let options = Options {
+        envoy,
+        wasm,
+        noop: None,
+        other: None,
+        only: Vec::new(),
+        rounds: 1,
+        percent: 10,
+    };
+    let figures = run(&options).await.unwrap();
+    assert_eq!((figures.variants.len(), figures.workloads.len()), (3, 4));
+    for workload in &figures.workloads {
+        for slices in &workload.variants {
+            assert!(
+                slices.cpu_us.iter().chain(&slices.p50_us).all(|value| *value > 0.0),
+                "{workload:?}"
+            );
+        }
+    }
+    assert!(tables(&figures).contains("Envoy's CPU"));
+}

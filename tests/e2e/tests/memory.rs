@@ -1,0 +1,69 @@
+//! What bodies of any size, and very many streams at once, cost in memory: next to nothing for each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper of a test fails it"
+)]
+
+use infertally_e2e::client;
+use infertally_e2e::envoy::{Binaries, Envoy};
+use infertally_e2e::flood::Flood;
+use infertally_e2e::stats::{Series, Stats};
+
+/// Memory of a worker's VM that has read one exchange at a time, whatever their size: what the VM starts with, and a few
+/// read buffers.
+const HEAP_LIMIT: u64 = 2 * 1024 * 1024;
+const GIB: u64 = 1024 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+fn value(stats: &Stats, name: &str) -> u64 {
+    let labels: &[(&str, &str)] = if name.starts_with("inference") {
+        &[("model_name", "tiny"), ("target_model_name", "tiny")]
+    } else {
+        &[]
+    };
+    stats.get(&Series::new(name, labels)).copied().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn bodies_of_any_size_are_read_in_a_bounded_heap() {
+    let flood = Flood::start().await.unwrap();
+    let envoy = Envoy::start(&Binaries::from_env().unwrap(), flood.addr(), 1, Ok)
+        .await
+        .unwrap();
+    let mut bytes = 0;
+    // A stream of ten minutes at 50 events a second has 30,000 events.
+    let floods = [("json", GIB), ("event", 50 * MIB), ("events", 30_000)];
+    for (count, (what, size)) in (1..).zip(floods) {
+        let path = format!("/v1/chat/completions?{what}={size}");
+        let request = client::request("POST", &path, &[], br#"{"model":"tiny"}"#);
+        let came = client::drain(envoy.listener(), &request).await.unwrap();
+        assert!(
+            came >= if what == "events" { size * 50 } else { size },
+            "{came} bytes of {what}"
+        );
+        bytes += came;
+        let stats = envoy
+            .scrape_until(|stats| match value(stats, "inference_model_output_tokens_sum") {
+                sum if sum == count * 8 => Ok(()),
+                sum => Err(format!("{sum} tokens after {what}")),
+            })
+            .await
+            .unwrap();
+        // Head and framing aside, every byte was counted.
+        let counted = value(&stats, "inference_model_response_sizes_sum");
+        assert!(counted < bytes && counted > bytes - bytes / 100, "{counted} of {bytes}");
+    }
+    // The next heartbeat tells the heap.
+    let heap = |stats: &Stats| value(stats, "infertally_filter_memory_bytes");
+    let told = |stats: &Stats| {
+        if heap(stats) > 0 {
+            Ok(())
+        } else {
+            Err("no heartbeat yet".to_owned())
+        }
+    };
+    let stats = envoy.scrape_until(told).await.unwrap();
+    assert!(heap(&stats) <= HEAP_LIMIT, "{} bytes", heap(&stats));
+}

@@ -1,0 +1,61 @@
+//! What must hold of the filter for every input: a function for each of its byte readers, and one for whole exchanges.
+//! Each takes any bytes and panics if a property is broken. `fuzz/` runs them under libFuzzer, `tests/smoke.rs` over
+//! the corpus and a fixed number of mutations of it.
+//!
+//! ```text
+//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events: what to compare with)
+//!                  └─▶ program ─▶ exchange ─▶ stats
+//!  captures ─▶ corpus ─▶ mutation ─▶ input
+//! ```
+//!
+//! The first bytes of an input choose (the API, the content type, where to cut), the rest is what is read. Properties
+//! hold the readers against themselves, cut in other places, and against slow readers that were written from the
+//! formats' own words.
+
+pub mod answer;
+mod body;
+mod choices;
+pub mod corpus;
+mod events;
+pub mod exchange;
+mod heap;
+pub mod json;
+pub mod mutation;
+mod program;
+pub mod request;
+pub mod sse;
+mod stats;
+mod tree;
+
+/// A property and what it is called: by libFuzzer's target, by its folder of the corpus.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name.
+    pub name: &'static str,
+    /// Panics if the input breaks it.
+    pub check: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
+    Target {
+        name: "json",
+        check: json::check,
+    },
+    Target {
+        name: "sse",
+        check: sse::check,
+    },
+    Target {
+        name: "request",
+        check: request::check,
+    },
+    Target {
+        name: "answer",
+        check: answer::check,
+    },
+    Target {
+        name: "exchange",
+        check: exchange::check,
+    },
+];

@@ -1,0 +1,138 @@
+//! Inputs made of others, for runs without libFuzzer: the same ones every time.
+
+/// What the formats are made of.
+pub const TOKENS: [&str; 46] = [
+    "data:",
+    "data: ",
+    "event: error\n",
+    "event:",
+    "id: 1\n",
+    ": ping\n",
+    "[DONE]",
+    "data: [DONE]\n\n",
+    "\n\n",
+    "\r",
+    "\r\n",
+    "\n",
+    "\u{feff}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\u0065",
+    "\\ud83d",
+    "\\ude00",
+    "\"model\":\"tiny\"",
+    "\"model\":\"lora\",",
+    "\"model\":null,",
+    "\"model\":{\"model\":",
+    "\"usage\":{",
+    "\"usage\":null,",
+    "\"usage\":{},",
+    "\"usage\":{\"prompt_tokens\":5},",
+    "\"prompt_tokens\":",
+    "\"completion_tokens\":",
+    "\"input_tokens\":5,",
+    "\"output_tokens\":-1,",
+    "\"prompt_tokens\":12.0e1,",
+    "\"completion_tokens\":7,",
+    "\"choices\":[{",
+    "\"finish_reason\":\"stop\"",
+    "\"error\":{",
+    "\"object\":\"error\"",
+    "null",
+    "-1",
+    "18446744073709551616",
+    "NaN",
+];
+/// Longest input that is made.
+const MAX_INPUT: usize = 1 << 16;
+/// About as many bytes stand before what is read.
+const MAX_CHOICES: usize = 16;
+/// Changes made to one input at most.
+const MAX_CHANGES: usize = 4;
+
+/// A source of inputs.
+#[derive(Debug)]
+pub struct Mutator {
+    state: u64,
+}
+
+// === impl Mutator ===
+
+impl Mutator {
+    /// The same number gives the same inputs.
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed | 1 }
+    }
+
+    /// One of these inputs, changed in one to four places.
+    pub fn mutate(&mut self, inputs: &[&[u8]]) -> Vec<u8> {
+        let mut input = self.one_of(inputs).to_vec();
+        for _ in 0..=self.below(MAX_CHANGES) {
+            self.change(&mut input, inputs);
+        }
+        input.truncate(MAX_INPUT);
+        input
+    }
+
+    fn change(&mut self, input: &mut Vec<u8>, inputs: &[&[u8]]) {
+        // The bytes that choose are few, and deserve more than their share.
+        let end = if self.below(4) == 0 {
+            input.len().min(MAX_CHOICES)
+        } else {
+            input.len()
+        };
+        let at = self.below(end + 1);
+        match self.below(7) {
+            0 => {
+                let bit = self.below(8);
+                input.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit);
+            }
+            1 => {
+                let new = self.below(256) as u8;
+                input.iter_mut().skip(at).take(1).for_each(|byte| *byte = new);
+            }
+            2 => input.truncate(at),
+            3 => {
+                let end = (at + self.below(64)).min(input.len());
+                input.drain(at..end);
+            }
+            4 => {
+                let again: Vec<u8> = input.iter().skip(at).take(self.below(300)).copied().collect();
+                input.splice(at..at, again);
+            }
+            5 => {
+                let other = self.one_of(inputs);
+                let from = self.below(other.len() + 1);
+                input.truncate(at);
+                input.extend(other.iter().skip(from));
+            }
+            _ => {
+                let token = TOKENS.get(self.below(TOKENS.len())).copied().unwrap_or_default();
+                // Mostly where a member or a line may begin.
+                let begins = |byte: &u8| matches!(byte, b'{' | b',' | b'\n');
+                let next = input.iter().skip(at).position(begins).map(|after| at + after + 1);
+                let at = next.filter(|_| self.below(4) > 0).unwrap_or(at);
+                input.splice(at..at, token.bytes());
+            }
+        }
+    }
+
+    fn one_of<'a>(&mut self, inputs: &[&'a [u8]]) -> &'a [u8] {
+        inputs.get(self.below(inputs.len())).copied().unwrap_or_default()
+    }
+
+    /// A number below `end`; 0 if there is none.
+    fn below(&mut self, end: usize) -> usize {
+        // Marsaglia's xorshift64.
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state >> 11) as usize % end.max(1)
+    }
+}

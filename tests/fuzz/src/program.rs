@@ -1,0 +1,224 @@
+//! What an Envoy does to the filter, as a list of events that is written in the bytes of an input.
+
+use crate::choices::Choices;
+
+/// Exchanges that can be under way at once.
+pub(crate) const STREAMS: u8 = 6;
+/// Worker threads.
+pub(crate) const WORKERS: u8 = 3;
+
+/// One event. `stream` and `worker` say where; the numbers that choose something are taken as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    RequestHeaders {
+        stream: u8,
+        worker: u8,
+        path: u8,
+        target: u8,
+        end: bool,
+    },
+    RequestBody {
+        stream: u8,
+        end: bool,
+        bytes: &'a [u8],
+    },
+    RequestTrailers {
+        stream: u8,
+    },
+    ResponseHeaders {
+        stream: u8,
+        status: u8,
+        content_type: u8,
+        coding: u8,
+        end: bool,
+    },
+    ResponseBody {
+        stream: u8,
+        end: bool,
+        bytes: &'a [u8],
+    },
+    ResponseTrailers {
+        stream: u8,
+    },
+    /// The end of an exchange; `status` 0 is none.
+    Log {
+        stream: u8,
+        status: u8,
+        client_left: bool,
+    },
+    /// A worker's heartbeat.
+    Beat {
+        worker: u8,
+    },
+    /// 2^`bits` nanoseconds pass.
+    Pass {
+        bits: u8,
+    },
+    Configure {
+        worker: u8,
+        config: u8,
+    },
+    /// The worker's VM dies, and its exchanges with it; Envoy starts another.
+    Die {
+        worker: u8,
+    },
+}
+
+// === impl Event ===
+
+impl<'a> Event<'a> {
+    const KINDS: u8 = 11;
+
+    /// The next event; `None` at the end of the input.
+    pub(crate) fn read(choices: &mut Choices<'a>) -> Option<Self> {
+        if choices.is_empty() {
+            return None;
+        }
+        let kind = choices.byte() % Self::KINDS;
+        let at = choices.byte();
+        let (stream, worker, end) = (at % 0x80 % STREAMS, at % WORKERS, at & 0x80 != 0);
+        Some(match kind {
+            0 => Self::RequestHeaders {
+                stream,
+                end,
+                worker: choices.byte() % WORKERS,
+                path: choices.byte(),
+                target: choices.byte(),
+            },
+            1 => Self::RequestBody {
+                stream,
+                end,
+                bytes: Self::bytes(choices),
+            },
+            2 => Self::RequestTrailers { stream },
+            3 => Self::ResponseHeaders {
+                stream,
+                end,
+                status: choices.byte(),
+                content_type: choices.byte(),
+                coding: choices.byte(),
+            },
+            4 => Self::ResponseBody {
+                stream,
+                end,
+                bytes: Self::bytes(choices),
+            },
+            5 => Self::ResponseTrailers { stream },
+            6 => Self::Log {
+                stream,
+                client_left: end,
+                status: choices.byte(),
+            },
+            7 => Self::Beat { worker },
+            8 => Self::Pass { bits: at },
+            9 => Self::Configure {
+                worker,
+                config: choices.byte(),
+            },
+            _ => Self::Die { worker },
+        })
+    }
+
+    fn bytes(choices: &mut Choices<'a>) -> &'a [u8] {
+        let size = choices.word();
+        choices.take(size.into())
+    }
+
+    /// Writes the event so that [`Self::read`] gives it back; a chunk is at most 65,535 bytes.
+    pub(crate) fn write(self, input: &mut Vec<u8>) {
+        let at = |stream: u8, flag: bool| stream | u8::from(flag) << 7;
+        let mut write_bytes = |kind: u8, at: u8, bytes: &[u8]| {
+            let size = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+            input.extend([kind, at]);
+            input.extend(size.to_le_bytes());
+            input.extend(bytes.iter().take(size.into()));
+        };
+        match self {
+            Self::RequestBody { stream, end, bytes } => write_bytes(1, at(stream, end), bytes),
+            Self::ResponseBody { stream, end, bytes } => write_bytes(4, at(stream, end), bytes),
+            Self::RequestHeaders {
+                stream,
+                worker,
+                path,
+                target,
+                end,
+            } => {
+                input.extend([0, at(stream, end), worker, path, target]);
+            }
+            Self::RequestTrailers { stream } => input.extend([2, stream]),
+            Self::ResponseHeaders {
+                stream,
+                status,
+                content_type,
+                coding,
+                end,
+            } => {
+                input.extend([3, at(stream, end), status, content_type, coding]);
+            }
+            Self::ResponseTrailers { stream } => input.extend([5, stream]),
+            Self::Log {
+                stream,
+                status,
+                client_left,
+            } => input.extend([6, at(stream, client_left), status]),
+            Self::Beat { worker } => input.extend([7, worker]),
+            Self::Pass { bits } => input.extend([8, bits]),
+            Self::Configure { worker, config } => input.extend([9, worker, config]),
+            Self::Die { worker } => input.extend([10, worker]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (stream, worker, end) = (5, 2, true);
+        let program = [
+            Event::RequestHeaders {
+                stream,
+                worker,
+                path: 7,
+                target: 3,
+                end,
+            },
+            Event::RequestBody {
+                stream,
+                end,
+                bytes: b"{}",
+            },
+            Event::RequestTrailers { stream },
+            Event::ResponseHeaders {
+                stream,
+                status: 9,
+                content_type: 1,
+                coding: 2,
+                end: false,
+            },
+            Event::ResponseBody {
+                stream,
+                end: false,
+                bytes: b"",
+            },
+            Event::ResponseTrailers { stream },
+            Event::Beat { worker },
+            Event::Pass { bits: 30 },
+            Event::Configure { worker, config: 4 },
+            Event::Die { worker },
+            Event::Log {
+                stream,
+                status: 3,
+                client_left: true,
+            },
+        ];
+        let mut input = Vec::new();
+        for event in program {
+            event.write(&mut input);
+        }
+        let mut choices = Choices(&input);
+        let read: Vec<_> = std::iter::from_fn(|| Event::read(&mut choices)).collect();
+        assert_eq!(read, program);
+    }
+}

@@ -1,0 +1,46 @@
+//! The splitter of server-sent events. Input: a body.
+
+use infertally_filter::sse::{MAX_NAME, Piece, Splitter};
+
+use crate::body::Body;
+use crate::choices::Choices;
+use crate::events::{Event, events};
+use crate::heap;
+use infertally_filter::exchange::MAX_STATE_BYTES;
+
+/// Panics if the splitter breaks its word.
+pub fn check(input: &[u8]) {
+    let body = Body::read(Choices(input));
+    let found = body.read_in_every_way(split);
+    assert_eq!(found, events(&body.bytes));
+
+    let mut splitter = Splitter::default();
+    let held = heap::peak(|| {
+        for chunk in body.chunks() {
+            splitter.feed(chunk, &mut |_| {});
+        }
+        splitter.finish(&mut |_| {});
+    });
+    assert!(held <= MAX_STATE_BYTES, "{held} bytes held");
+}
+
+fn split(chunks: &mut dyn Iterator<Item = &[u8]>) -> Vec<Event> {
+    let mut splitter = Splitter::default();
+    let (mut events, mut data) = (Vec::new(), Vec::new());
+    let mut on = |piece: Piece<'_>| match piece {
+        Piece::Data(bytes) => data.extend_from_slice(bytes),
+        Piece::End { name } => {
+            assert!(name.len() <= MAX_NAME, "{} bytes", name.len());
+            events.push(Event {
+                name: name.to_vec(),
+                data: std::mem::take(&mut data),
+            });
+        }
+    };
+    for chunk in chunks {
+        splitter.feed(chunk, &mut on);
+    }
+    splitter.finish(&mut on);
+    assert!(data.is_empty(), "data without an event: {data:?}");
+    events
+}
