@@ -152,11 +152,6 @@ impl Exchange {
         self.answer_ended_ns.is_some()
     }
 
-    /// When the answer came to its end.
-    pub fn answered_ns(&self) -> Option<u64> {
-        self.answer_ended_ns
-    }
-
     /// The status of the answer.
     pub fn status(&self) -> Option<u16> {
         self.status

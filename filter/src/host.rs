@@ -185,10 +185,8 @@ impl HttpContext for Stream {
         } else {
             calls::ending()
         };
-        // An answer that ended needs no other time.
-        let now_ns = exchange.answered_ns().unwrap_or_else(monotonic_ns);
         let mut worker = self.worker.borrow_mut();
-        let record = worker.end(&mut exchange, now_ns, ending, &mut EnvoyHost);
+        let record = worker.end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
         for (name, value) in record
             .iter()
             .filter(|_| worker.logs_access())

@@ -337,9 +337,8 @@ impl Envoy {
                 },
             }
         };
-        let now_ns = stream.exchange.answered_ns().unwrap_or(self.now_ns);
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            let ended = vm.worker.end(&mut stream.exchange, now_ns, ending, &mut self.host);
+            let ended = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
             assert_eq!(ended.is_none(), ending.side == Side::Redirect);
             let Some(record) = ended else { return };
             assert_eq!(record.request_bytes, stream.request_bytes);
