@@ -1,0 +1,3 @@
+//! The syncer: the pool's gauges from model servers and Kubernetes, and one `/metrics` for everything.
+
+pub mod exposition;

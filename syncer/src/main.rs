@@ -1,0 +1,3 @@
+//! `infertally-syncer`.
+
+fn main() {}
