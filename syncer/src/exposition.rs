@@ -69,3 +69,13 @@ pub struct Histogram {
     /// How many there were: the `+Inf` bucket too.
     pub count: u64,
 }
+impl Format {
+    /// Stand-in.
+    pub fn from_content_type(text: &str) -> Self {
+        if text.contains("openmetrics") {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
+    }
+}

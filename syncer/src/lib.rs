@@ -1,7 +1,9 @@
 //! The syncer: the pool's gauges from model servers and Kubernetes, and one `/metrics` for everything.
 
 pub mod discovery;
+pub mod engine;
 pub mod exposition;
+pub mod scrape;
 
 /// An error and what caused it, in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
