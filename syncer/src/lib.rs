@@ -3,6 +3,7 @@
 pub mod discovery;
 pub mod engine;
 pub mod exposition;
+pub mod pool;
 pub mod scrape;
 
 /// An error and what caused it, in one line.

@@ -2,6 +2,7 @@
 //! delays no other. It knows no gauge and keeps nothing of what it reads.
 
 pub mod fetch;
+pub mod history;
 pub mod schedule;
 pub mod tls;
 
