@@ -5,6 +5,7 @@
 
 pub mod dns;
 pub mod file;
+pub mod kubernetes;
 
 pub mod target;
 

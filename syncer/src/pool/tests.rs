@@ -17,7 +17,7 @@ impl Scenario {
     fn new() -> Self {
         Self {
             pool: Pool::new("p", STALE_AFTER),
-            start: Instant::now(),
+            start: tokio::time::Instant::now().into_std(),
             now_ms: 0,
         }
     }
@@ -45,7 +45,12 @@ impl Scenario {
 
     /// An attempt of 10 ms on the target as it is known now.
     fn tried(&mut self, name: &str, outcome: Result<ServerLoad, Reason>) -> &mut Self {
-        let target = self.pool.targets().find(|target| &*target.name == name).unwrap().clone();
+        let target = self
+            .pool
+            .targets()
+            .find(|target| &*target.name == name)
+            .unwrap()
+            .clone();
         self.tried_target(&target, outcome)
     }
 
@@ -68,7 +73,11 @@ impl Scenario {
         let mut page = String::new();
         encode(&self.pool.families(self.now()), Format::Text, &mut page);
         let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        let expected: Vec<_> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let expected: Vec<_> = expected
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         assert_eq!(lines, expected, "at {} ms", self.now_ms);
         self
     }
@@ -77,7 +86,11 @@ impl Scenario {
     fn has(&mut self, line: &str) -> &mut Self {
         let mut page = String::new();
         encode(&self.pool.families(self.now()), Format::Text, &mut page);
-        assert!(page.lines().any(|found| found == line), "at {} ms no {line}\n{page}", self.now_ms);
+        assert!(
+            page.lines().any(|found| found == line),
+            "at {} ms no {line}\n{page}",
+            self.now_ms
+        );
         self
     }
 
@@ -235,7 +248,11 @@ fn a_pod_that_answers_without_a_load_is_stale_and_one_of_many_does_not_spoil_the
 #[test]
 fn kubernetes_word_decides_what_is_ready_and_the_scrape_what_is_known() {
     Scenario::new()
-        .discovered(&[target("a", Some(true)), target("b", Some(false)), target("c", Some(true))])
+        .discovered(&[
+            target("a", Some(true)),
+            target("b", Some(false)),
+            target("c", Some(true)),
+        ])
         .tried("a", load(1.0, 1.0, 0.5))
         .tried("b", load(3.0, 1.0, 0.5))
         .tried("c", Err(Reason::Connect))
@@ -246,7 +263,11 @@ fn kubernetes_word_decides_what_is_ready_and_the_scrape_what_is_known() {
         .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="unreachable"} 1"#)
         // Becomes unready, and stays what it was otherwise.
-        .discovered(&[target("a", Some(false)), target("b", Some(false)), target("c", Some(false))])
+        .discovered(&[
+            target("a", Some(false)),
+            target("b", Some(false)),
+            target("c", Some(false)),
+        ])
         .has(r#"inference_pool_ready_pods{name="p"} 0"#)
         .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="not_ready"} 3"#);

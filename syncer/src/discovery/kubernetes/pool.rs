@@ -1,0 +1,201 @@
+//! What an InferencePool says, in either version of its API: which pods, and which of their ports. Pure.
+//!
+//! Source of the shapes: the CRDs of the Gateway API Inference Extension, v0.5.1 (`v1alpha2`) and v1.0.0 and later (`v1`).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use kube::core::{DynamicObject, Selector};
+use kube::discovery::ApiResource;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The CRD allows 8; room for one that allows more.
+pub(super) const MAX_PORTS: usize = 64;
+
+/// The versions of the API that are read. They are of two groups, so a cluster may serve both, with other objects in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V1Alpha2,
+}
+
+/// Which pods are in the pool, and where they listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pool {
+    /// Never empty.
+    pub selector: BTreeMap<String, String>,
+    /// Never empty; the index of a port is its rank.
+    pub ports: Vec<NonZeroU16>,
+}
+
+/// Why an InferencePool can't be used. The API server checks them against their schema, so this takes a schema that is
+/// newer than this code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("it has no spec that can be read: {0}")]
+    Spec(String),
+    #[error("its selector is empty, which would take in every pod of the namespace")]
+    NoSelector,
+    #[error("it has {0} target ports, not 1 to {max}", max = MAX_PORTS)]
+    Ports(usize),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpecV1 {
+    selector: LabelSelector,
+    target_ports: Vec<Port>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LabelSelector {
+    match_labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Port {
+    number: NonZeroU16,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpecV1Alpha2 {
+    selector: BTreeMap<String, String>,
+    target_port_number: NonZeroU16,
+}
+
+// === impl Version ===
+
+impl Version {
+    /// `group/version`, as in an object's `apiVersion`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "inference.networking.k8s.io/v1",
+            Self::V1Alpha2 => "inference.networking.x-k8s.io/v1alpha2",
+        }
+    }
+
+    /// Where the API server has them.
+    pub fn resource(self) -> ApiResource {
+        let (group, version) = match self {
+            Self::V1 => ("inference.networking.k8s.io", "v1"),
+            Self::V1Alpha2 => ("inference.networking.x-k8s.io", "v1alpha2"),
+        };
+        ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: self.as_str().to_owned(),
+            kind: "InferencePool".to_owned(),
+            plural: "inferencepools".to_owned(),
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Reads a `v1` object.
+    pub fn v1(object: &DynamicObject) -> Result<Self, Unusable> {
+        let spec: SpecV1 = spec(object)?;
+        Self::new(
+            spec.selector.match_labels,
+            spec.target_ports.iter().map(|port| port.number).collect(),
+        )
+    }
+
+    /// Reads a `v1alpha2` object.
+    pub fn v1alpha2(object: &DynamicObject) -> Result<Self, Unusable> {
+        let spec: SpecV1Alpha2 = spec(object)?;
+        Self::new(spec.selector, vec![spec.target_port_number])
+    }
+
+    /// The selector as the API server takes it.
+    pub fn labels(&self) -> Selector {
+        self.selector.clone().into_iter().collect()
+    }
+
+    fn new(selector: BTreeMap<String, String>, ports: Vec<NonZeroU16>) -> Result<Self, Unusable> {
+        if selector.is_empty() {
+            return Err(Unusable::NoSelector);
+        }
+        if ports.is_empty() || ports.len() > MAX_PORTS {
+            return Err(Unusable::Ports(ports.len()));
+        }
+        Ok(Self { selector, ports })
+    }
+}
+
+fn spec<'a, T: Deserialize<'a>>(object: &'a DynamicObject) -> Result<T, Unusable> {
+    T::deserialize(object.data.get("spec").unwrap_or(&Value::Null)).map_err(|error| Unusable::Spec(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(version: Version, spec: Value) -> DynamicObject {
+        DynamicObject::new("chat", &version.resource()).data(json!({ "spec": spec }))
+    }
+
+    fn v1(spec: Value) -> Result<Pool, Unusable> {
+        Pool::v1(&object(Version::V1, spec))
+    }
+
+    #[test]
+    fn v1_has_match_labels_and_a_list_of_ports() {
+        let pool = v1(json!({
+            "selector": {"matchLabels": {"app": "vllm", "tier": "gpu"}},
+            "targetPorts": [{"number": 8000}, {"number": 8001}],
+            "endpointPickerRef": {"name": "picker", "port": {"number": 9002}},
+        }))
+        .unwrap();
+        assert_eq!(pool.labels().to_string(), "app=vllm,tier=gpu");
+        assert_eq!(
+            pool.ports.iter().map(|port| port.get()).collect::<Vec<_>>(),
+            [8000, 8001]
+        );
+    }
+
+    #[test]
+    fn v1alpha2_has_a_plain_map_and_one_port() {
+        let spec = json!({"selector": {"app": "vllm"}, "targetPortNumber": 8000, "extensionRef": {"name": "picker"}});
+        let pool = Pool::v1alpha2(&object(Version::V1Alpha2, spec)).unwrap();
+        assert_eq!(pool.labels().to_string(), "app=vllm");
+        assert_eq!(pool.ports.iter().map(|port| port.get()).collect::<Vec<_>>(), [8000]);
+    }
+
+    #[test]
+    fn a_pool_that_would_take_in_every_pod_is_refused() {
+        let spec = json!({"selector": {"matchLabels": {}}, "targetPorts": [{"number": 8000}]});
+        assert_eq!(v1(spec), Err(Unusable::NoSelector));
+    }
+
+    #[test]
+    fn a_spec_of_another_shape_says_what_is_wrong_with_it() {
+        let labels = json!({"matchLabels": {"app": "vllm"}});
+        for (spec, why) in [
+            (Value::Null, "null"),
+            (json!({"targetPorts": [{"number": 1}]}), "selector"),
+            (json!({"selector": labels, "targetPorts": [{"number": 0}]}), "0"),
+            (json!({"selector": labels, "targetPorts": [{"number": 65536}]}), "65536"),
+            (
+                json!({"selector": {"matchLabels": {"app": 1}}, "targetPorts": [{"number": 1}]}),
+                "1",
+            ),
+        ] {
+            let error = v1(spec.clone()).unwrap_err().to_string();
+            assert!(error.contains(why), "{spec}: {error}");
+        }
+        let none = v1(json!({"selector": labels, "targetPorts": []}));
+        assert_eq!(none, Err(Unusable::Ports(0)));
+        let many: Vec<_> = (1..=65).map(|number| json!({ "number": number })).collect();
+        assert_eq!(
+            v1(json!({"selector": labels, "targetPorts": many})),
+            Err(Unusable::Ports(65))
+        );
+    }
+}

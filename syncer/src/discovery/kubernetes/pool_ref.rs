@@ -1,0 +1,112 @@
+//! Which InferencePool: `[NAMESPACE/]NAME`, as the command line has it. Names are checked here, so that nothing odd gets
+//! into a request's path or field selector.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Kubernetes' cap for a namespace (a DNS label).
+const MAX_NAMESPACE: usize = 63;
+/// Kubernetes' cap for an object's name (a DNS subdomain).
+const MAX_NAME: usize = 253;
+
+/// The name of an InferencePool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolRef {
+    /// Where it is; `None`: where the syncer itself is, or the kubeconfig's context.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// Why a text names no InferencePool.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolRefError {
+    /// The part before the slash.
+    #[error("`{0}` is no namespace: at most 63 of a-z, 0-9 and `-`, and no `-` at an end")]
+    Namespace(String),
+    /// The part behind it.
+    #[error(
+        "`{0}` is no name of an InferencePool: at most 253 of a-z, 0-9, `-` and `.`, and a letter or digit at each end"
+    )]
+    Name(String),
+}
+
+// === impl PoolRef ===
+
+impl FromStr for PoolRef {
+    type Err = PoolRefError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        if let Some(namespace) = namespace
+            && !(namespace.len() <= MAX_NAMESPACE && is_label(namespace))
+        {
+            return Err(PoolRefError::Namespace(namespace.to_owned()));
+        }
+        if name.len() > MAX_NAME || !name.split('.').all(is_label) {
+            return Err(PoolRefError::Name(name.to_owned()));
+        }
+        Ok(Self {
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for PoolRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_namespace_or_none() {
+        let pool: PoolRef = "chat".parse().unwrap();
+        assert_eq!((pool.namespace.as_deref(), pool.name.as_str()), (None, "chat"));
+        let pool: PoolRef = "inference/vllm-llama3.8b".parse().unwrap();
+        assert_eq!(pool.namespace.as_deref(), Some("inference"));
+        assert_eq!(pool.name, "vllm-llama3.8b");
+        assert_eq!(pool.to_string(), "inference/vllm-llama3.8b");
+    }
+
+    #[test]
+    fn what_kubernetes_would_not_take_is_refused() {
+        for text in [
+            "", "/", "a/", "-a", "a-", "A", "a_b", "a,b", "a..b", "x/a/b", "a=b", "a b", "é",
+        ] {
+            assert!(
+                matches!(text.parse::<PoolRef>(), Err(PoolRefError::Name(_))) || text == "/",
+                "{text}"
+            );
+        }
+        for text in ["/a", "/", "A/a", "a.b/c", "a b/c"] {
+            assert!(
+                matches!(text.parse::<PoolRef>(), Err(PoolRefError::Namespace(_))),
+                "{text}"
+            );
+        }
+        assert!("a".repeat(253).parse::<PoolRef>().is_ok());
+        assert!("a".repeat(254).parse::<PoolRef>().is_err());
+        assert!(format!("{}/a", "a".repeat(63)).parse::<PoolRef>().is_ok());
+        assert!(format!("{}/a", "a".repeat(64)).parse::<PoolRef>().is_err());
+    }
+}
