@@ -2,8 +2,12 @@
 //!
 //! [`Family`] is what we serve.
 
+mod encode;
+
 use std::borrow::Cow;
 use std::sync::Arc;
+
+pub use encode::encode;
 
 /// The two formats that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
