@@ -2,6 +2,7 @@
 
 pub mod discovery;
 pub mod exposition;
+pub mod serve;
 
 /// An error and what caused it, in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
