@@ -7,6 +7,7 @@ pub mod envoy;
 pub mod exposition;
 pub mod pool;
 pub mod scrape;
+pub mod serve;
 
 /// An error and what caused it, in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
