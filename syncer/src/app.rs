@@ -1,6 +1,9 @@
 //! The roles at work: wiring, and what ends them. No logic of its own.
 
 pub mod pool;
+mod serving;
+
+pub use serving::ServingError;
 
 use std::future::Future;
 

@@ -68,6 +68,45 @@ pub enum AuthMode {
     Kubernetes,
 }
 
+// === impl ServeArgs ===
+
+impl ServeArgs {
+    /// Who may read: inside a cluster, unless it is said, whom the cluster allows.
+    pub fn auth_mode(&self) -> AuthMode {
+        let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        self.metrics_auth.unwrap_or(if in_cluster {
+            AuthMode::Kubernetes
+        } else {
+            AuthMode::None
+        })
+    }
+
+    /// Every mistake that the arguments make together.
+    fn mistakes(&self) -> Vec<String> {
+        let wants_token = self.metrics_auth == Some(AuthMode::Token);
+        let rules = [
+            (
+                wants_token && self.token_file.is_none(),
+                "--metrics-auth token: needs --token-file",
+            ),
+            (
+                !wants_token && self.token_file.is_some(),
+                "--token-file: only with --metrics-auth token; without it the file would protect nothing",
+            ),
+            (
+                self.tls_cert.is_some() != self.tls_key.is_some(),
+                "--tls-cert and --tls-key: only together",
+            ),
+            (
+                self.tls_self_signed && self.tls_cert.is_some(),
+                "--tls-self-signed: not beside --tls-cert",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(broken, _)| *broken);
+        broken.map(|(_, mistake)| mistake.to_owned()).collect()
+    }
+}
+
 /// A duration as a person writes it: `1s`, `900ms`, `1m 30s`. Not zero.
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {

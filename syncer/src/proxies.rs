@@ -65,11 +65,17 @@ impl Proxies {
         let mut families = envoy::families(fresh, self.proxies.len() > 1);
         let ages = self.proxies.iter().filter_map(|proxy| {
             let age = proxy.history.age(now)?;
-            Some(series(vec![("envoy", Arc::clone(&proxy.name))], Value::Float(age.as_secs_f64())))
+            Some(series(
+                vec![("envoy", Arc::clone(&proxy.name))],
+                Value::Float(age.as_secs_f64()),
+            ))
         });
         let errors = self.proxies.iter().flat_map(|proxy| {
             proxy.history.failures().map(|(reason, count)| {
-                let labels = vec![("envoy", Arc::clone(&proxy.name)), ("reason", Arc::from(reason.as_str()))];
+                let labels = vec![
+                    ("envoy", Arc::clone(&proxy.name)),
+                    ("reason", Arc::from(reason.as_str())),
+                ];
                 series(labels, Value::Integer(count))
             })
         });

@@ -11,24 +11,26 @@ mod scrapers;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
+use super::serving::{self, ServingError};
 use crate::aliases::{self, AliasSet};
 use crate::cli::pool::PoolArgs;
 use crate::discovery::dns::{self, DnsConfigError, Resolver};
+use crate::discovery::kubernetes::{self, ClientError};
 use crate::discovery::target::host_and_port;
-use crate::discovery::{Discovered, file, kubernetes};
+use crate::discovery::{Discovered, file};
 use crate::exposition::{Family, Kind, Series, Value};
 use crate::pool::Pool;
 use crate::proxies::Proxies;
 use crate::scrape::fetch::Client;
 use crate::scrape::schedule::Schedule;
 use crate::scrape::tls::{self, TlsError};
-use crate::serve::{Pages, ServeError};
+use crate::serve::Pages;
 use crate::version::{BUILD_REF, COMMIT};
-use scrapers::{EnvoyScrapers, PodScrapers};
+use scrapers::{PodScrapers, start_envoy};
+use writer::{Inputs, write};
 
 /// An Envoy's page has its own stats, too, and a pair of model names has some three hundred lines.
 const MAX_ENVOY_PAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -45,12 +47,12 @@ pub enum PoolError {
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The API server's address or credentials are not known.
-    #[error("kubernetes: neither inside a cluster nor with a kubeconfig that can be used")]
-    Kubernetes(#[source] Box<kube::Error>),
+    /// The API server that knows the pool.
+    #[error("inference pool")]
+    Kubernetes(#[from] ClientError),
     /// /metrics can't be served.
     #[error(transparent)]
-    Serve(#[from] ServeError),
+    Serving(#[from] ServingError),
 }
 
 /// All that is served, at a moment.
@@ -71,6 +73,7 @@ struct Metrics {
 /// # Errors
 /// What keeps it from starting, or ends it.
 pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
+    let server = serving::bind(args.listen, &args.serve).await?;
     let tls = tls::client_config(args.ca_file.as_deref())?;
     let schedule = Schedule {
         every: args.scrape_interval,
@@ -89,13 +92,9 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPTS_WAITING);
     let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPTS_WAITING);
-    let scrapers = PodScrapers {
-        client: Client::new(usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX), tls.clone()),
-        schedule,
-        reading: args.reading(),
-        attempts: pod_attempts,
-        tasks: HashMap::new(),
-    };
+    let max_page_bytes = usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX);
+    let client = Client::new(max_page_bytes, tls.clone());
+    let scrapers = PodScrapers::new(client, schedule, args.reading(), pod_attempts);
     let envoy_client = Client::new(MAX_ENVOY_PAGE_BYTES, tls);
     let _envoy_tasks: Vec<_> = envoys
         .into_iter()
@@ -112,9 +111,11 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
     });
     let writing = write(inputs, scrapers, written);
     tokio::select! {
-        served = serve(&args, metrics, shutdown) => served,
-        () = writing => Ok(()),
+        () = server.run(metrics, shutdown) => {}
+        // It goes on as long as there is somebody to serve.
+        () = writing => {}
     }
+    Ok(())
 }
 
 /// Starts the source of targets. A pool that has none is an empty one.
@@ -130,6 +131,15 @@ async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolErr
         _ = out.send(Discovered::Targets(args.targets.clone())).await;
     }
     Ok(discovered)
+}
+
+// === impl PoolError ===
+
+impl PoolError {
+    /// Whether a person has to change the configuration.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Serving(ServingError::Serve(_)))
+    }
 }
 
 // === impl Metrics ===

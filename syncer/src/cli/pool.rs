@@ -13,7 +13,7 @@ use crate::discovery::Target;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
 use crate::discovery::target::{host_and_port, metrics_url};
-use crate::engine::{CustomName, Engine};
+use crate::engine::{Engine, Reading, Selector};
 
 /// Where an Envoy's admin has its stats in Prometheus' form.
 const STATS_PATH: &str = "/stats/prometheus";
@@ -27,11 +27,21 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_POOL", value_name = "NAME")]
     pub pool: Option<String>,
     /// Where to serve /metrics, /healthz and /readyz.
-    #[arg(long, env = "INFERTALLY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    #[arg(
+        long,
+        env = "INFERTALLY_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:9090"
+    )]
     pub listen: SocketAddr,
 
     /// A model server: [name=]http://host:port. Repeatable.
-    #[arg(long = "target", env = "INFERTALLY_TARGET", value_name = "[NAME=]URL", value_delimiter = ',')]
+    #[arg(
+        long = "target",
+        env = "INFERTALLY_TARGET",
+        value_name = "[NAME=]URL",
+        value_delimiter = ','
+    )]
     #[arg(group = "source", help_heading = "Where the pool's pods are (one of)")]
     pub targets: Vec<Target>,
     /// A file of such targets, one a line; read again when it changes.
@@ -51,7 +61,8 @@ pub struct PoolArgs {
     /// again, as true histograms. Repeatable; with several, each series also says which Envoy.
     #[arg(long = "envoy", env = "INFERTALLY_ENVOY", value_name = "URL", value_delimiter = ',', value_parser = envoy_url)]
     pub envoys: Vec<Uri>,
-    /// Serve these metrics under the names of another version of the guide's reference, too. Repeatable.
+    /// Serve the metrics under the names of another version of the guide's reference, too: inference_model,
+    /// inference_objective or llm_d_epp. Repeatable.
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
@@ -62,15 +73,15 @@ pub struct PoolArgs {
     /// Another metric of waiting requests: name or name{label=value}.
     #[arg(long, env = "INFERTALLY_WAITING_METRIC", value_name = "METRIC")]
     #[arg(help_heading = "How model servers are read")]
-    pub waiting_metric: Option<CustomName>,
+    pub waiting_metric: Option<Selector>,
     /// Another metric of running requests.
     #[arg(long, env = "INFERTALLY_RUNNING_METRIC", value_name = "METRIC")]
     #[arg(help_heading = "How model servers are read")]
-    pub running_metric: Option<CustomName>,
+    pub running_metric: Option<Selector>,
     /// Another metric of the KV cache's use, 0 to 1.
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = "How model servers are read")]
-    pub kv_cache_metric: Option<CustomName>,
+    pub kv_cache_metric: Option<Selector>,
     /// How often each model server and Envoy is read.
     #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     #[arg(help_heading = "How model servers are read")]
@@ -120,6 +131,19 @@ impl PoolArgs {
     pub fn stale_after(&self) -> Duration {
         self.stale_after
             .unwrap_or_else(|| self.scrape_interval * STALE_INTERVALS)
+    }
+
+    /// How model servers' pages are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            engine: match self.engine {
+                EngineChoice::Auto => None,
+                EngineChoice::Forced(engine) => Some(engine),
+            },
+            waiting: self.waiting_metric.clone(),
+            running: self.running_metric.clone(),
+            kv_cache: self.kv_cache_metric.clone(),
+        }
     }
 
     /// The label `name`.
@@ -190,5 +214,7 @@ fn engine(text: &str) -> Result<EngineChoice, String> {
     if text == "auto" {
         return Ok(EngineChoice::Auto);
     }
-    text.parse().map(EngineChoice::Forced).map_err(|error| format!("{error}"))
+    text.parse()
+        .map(EngineChoice::Forced)
+        .map_err(|error| format!("{error}"))
 }

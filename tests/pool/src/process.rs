@@ -35,7 +35,6 @@ impl Process {
         self.child.id()
     }
 
-
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }

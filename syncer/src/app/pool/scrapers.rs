@@ -17,11 +17,11 @@ use crate::scrape::schedule::{Attempt, Schedule, Ticks, attempt};
 /// The pods' tasks.
 #[derive(Debug)]
 pub(super) struct PodScrapers {
-    pub client: Client,
-    pub schedule: Schedule,
-    pub reading: Reading,
-    pub attempts: Sender<(Target, Attempt<ServerLoad>)>,
-    pub tasks: HashMap<Key, Task>,
+    client: Client,
+    schedule: Schedule,
+    reading: Reading,
+    attempts: Sender<(Target, Attempt<ServerLoad>)>,
+    tasks: HashMap<Key, Task>,
 }
 
 /// What makes a task another one. That a pod becomes ready does not.
@@ -40,28 +40,50 @@ impl Drop for Task {
 // === impl PodScrapers ===
 
 impl PodScrapers {
+    pub(super) fn new(
+        client: Client,
+        schedule: Schedule,
+        reading: Reading,
+        attempts: Sender<(Target, Attempt<ServerLoad>)>,
+    ) -> Self {
+        Self {
+            client,
+            schedule,
+            reading,
+            attempts,
+            tasks: HashMap::new(),
+        }
+    }
+
     /// Reads these targets from now on, and no others.
     pub(super) fn follow<'a>(&mut self, targets: impl Iterator<Item = &'a Target>) {
         let mut before = std::mem::take(&mut self.tasks);
         for target in targets {
             let Some(url) = &target.url else { continue };
             let key = (Arc::clone(&target.name), url.clone(), target.engine.clone());
-            let task = before.remove(&key).unwrap_or_else(|| self.start(target.clone(), url.clone()));
+            let task = before
+                .remove(&key)
+                .unwrap_or_else(|| self.start(target.clone(), url.clone()));
             self.tasks.insert(key, task);
         }
     }
 
+    /// A flag that forces the engine is stronger than the pod's label.
+    fn reading(&self, target: &Target) -> Reading {
+        let mut reading = self.reading.clone();
+        if let (None, Some(label)) = (reading.engine, &target.engine) {
+            reading.engine = label
+                .parse()
+                .inspect_err(|error| {
+                    tracing::warn!(pod = %target.name, %error, "the pod's label is not heeded; what it serves tells the engine");
+                })
+                .ok();
+        }
+        reading
+    }
+
     fn start(&self, target: Target, url: Uri) -> Task {
-        let reading = match &target.engine {
-            None => self.reading.clone(),
-            Some(label) => match label.parse() {
-                Ok(engine) => self.reading.clone().with_engine(engine),
-                Err(error) => {
-                    tracing::warn!(pod = %target.name, %error, "the pod's label names no engine that is known; it is told by what it serves");
-                    self.reading.clone()
-                }
-            },
-        };
+        let reading = self.reading(&target);
         let (client, attempts) = (self.client.clone(), self.attempts.clone());
         let Schedule { every, timeout } = self.schedule;
         let task = async move {
