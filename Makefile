@@ -2,17 +2,20 @@
 
 # Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
 .NOTPARALLEL:
-.PHONY: help setup wasm demo demo-once test bench fuzz lint fmt clean clean-tools
+.PHONY: help setup wasm syncer demo demo-once test bench fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny
+setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny, Prometheus
 	@scripts/setup.sh
 
 wasm: setup ## Build the filter: dist/infertally.wasm
 	@scripts/build-wasm.sh
+
+syncer: ## Build the syncer: dist/infertally-syncer
+	@scripts/build-syncer.sh
 
 demo: wasm ## Run the filter in a real Envoy with simulated model servers, until Ctrl-C
 	@scripts/demo.sh

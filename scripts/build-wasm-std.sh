@@ -4,7 +4,8 @@ set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/wasm-lib.sh"
 
 scratch
-scripts/fetch-rust-src.sh "$RUST_VERSION" "$SCRATCH/src"
+say "rust-src: $RUST_VERSION is 45 MB"
+scripts/fetch-debian.sh "$SCRATCH/src" "$RUST_VERSION" rust-src
 source_root=$SCRATCH/src/usr/src/rustc-$RUST_VERSION
 library=$source_root/library
 [[ -d $library/vendor ]] || die "Debian's rust-src $RUST_VERSION lacks library/vendor"

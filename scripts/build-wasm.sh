@@ -6,11 +6,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 # Envoy loads the file once per worker and a Kubernetes ConfigMap or a registry carries it: it has to stay small.
 LIMIT=307200
 
-# What the filter says about its own build. A source archive without git has no commit.
-INFERTALLY_COMMIT=$(git rev-parse HEAD 2>/dev/null) || INFERTALLY_COMMIT=unknown
-INFERTALLY_BUILD_REF=$(git describe --tags --always --dirty 2>/dev/null) || INFERTALLY_BUILD_REF=unknown
-export INFERTALLY_COMMIT INFERTALLY_BUILD_REF
-
+export_build_identity
 say "wasm: building the filter"
 scripts/wasm-env.sh cargo build --package infertally-filter --profile wasm ||
     die "the filter does not build for wasm32: the compiler's message is above"

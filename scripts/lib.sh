@@ -56,3 +56,10 @@ version_at_least() {
     done
     return 0
 }
+
+# What a build says about itself. A source archive without git has no commit.
+export_build_identity() {
+    INFERTALLY_COMMIT=$(git rev-parse HEAD 2>/dev/null) || INFERTALLY_COMMIT=unknown
+    INFERTALLY_BUILD_REF=$(git describe --tags --always --dirty 2>/dev/null) || INFERTALLY_BUILD_REF=unknown
+    export INFERTALLY_COMMIT INFERTALLY_BUILD_REF
+}

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2317,SC2329 # the checks are called by name
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/envoy-lib.sh"
+source "${BASH_SOURCE[0]%/*}/prometheus-lib.sh"
 scratch
 
 passed=0
@@ -119,6 +120,30 @@ an_old_envoy_that_was_asked_for_is_an_error() {
     ! ENVOY=$SCRATCH/old/envoy scripts/envoy-path.sh
 }
 
+# === which Prometheus
+
+# fake_prometheus DIRECTORY PROGRAM VERSION
+fake_prometheus() {
+    mkdir -p "$1"
+    printf '#!/bin/sh\necho "%s, version %s (branch: HEAD, revision: 0123456)"\n' "$2" "$3" >"$1/$2"
+    chmod +x "$1/$2"
+}
+
+a_recent_promtool_on_path_is_used() {
+    fake_prometheus "$SCRATCH/recent" promtool 3.5.0
+    [[ $(PROMTOOL='' PATH=$SCRATCH/recent:$PATH find_prometheus promtool) == "$SCRATCH/recent/promtool" ]]
+}
+
+an_old_promtool_on_path_is_passed_over() {
+    fake_prometheus "$SCRATCH/old" promtool 2.31.2+ds1
+    [[ $(PROMTOOL='' PATH=$SCRATCH/old:$PATH find_prometheus promtool) != "$SCRATCH/old/promtool" ]]
+}
+
+an_old_prometheus_that_was_asked_for_is_an_error() {
+    fake_prometheus "$SCRATCH/old" prometheus 2.31.2+ds1
+    ! PROMETHEUS=$SCRATCH/old/prometheus scripts/prometheus-path.sh prometheus
+}
+
 # === the filter
 
 the_filter_holds_no_path_of_this_machine() {
@@ -139,6 +164,9 @@ check "Envoy's versions are read" envoy_versions_are_read
 check "a recent Envoy on PATH is used" a_recent_envoy_on_path_is_used
 check "an old Envoy on PATH is passed over" an_old_envoy_on_path_is_passed_over
 check "an old Envoy that was asked for is an error" an_old_envoy_that_was_asked_for_is_an_error
+check "a recent promtool on PATH is used" a_recent_promtool_on_path_is_used
+check "an old promtool on PATH is passed over" an_old_promtool_on_path_is_passed_over
+check "an old Prometheus that was asked for is an error" an_old_prometheus_that_was_asked_for_is_an_error
 check "the filter holds no path of this machine" the_filter_holds_no_path_of_this_machine
 
 say "scripts: $passed passed, $failed failed"

@@ -1,33 +1,75 @@
-//! Which model servers the pool has. Each source says the whole set, again whenever it changes; what the servers serve is
-//! another module's business.
+//! Where the pool's pods are. Each source tells the whole set whenever it changes; nobody keeps a set by increments.
+//!
+//! A source that can't say sends [`Discovered::Failing`], and whoever listens keeps what it was told last. Only
+//! `kubernetes` knows Kubernetes' types.
 
+pub mod dns;
+pub mod file;
 pub mod kubernetes;
 
+pub mod target;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
+use tokio::sync::mpsc::Sender;
 
-/// A model server, as a source of targets names it.
+/// More targets than one syncer can read each second; what lies beyond is not scraped, and said to be failing.
+pub const MAX_TARGETS: usize = 10_000;
+
+/// A replica of the model server whose metrics are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The value of the label `model_server_pod`.
+    /// Its name: the value of the label `model_server_pod`.
     pub name: Arc<str>,
-    /// Where its metrics are; `None` when it has no address, so that it counts but can't be read.
+    /// Where its metrics are; none while it has no address yet.
     pub url: Option<Uri>,
-    /// The source's own word about it; `None` when the scrape decides.
+    /// Whether it is ready by Kubernetes' word (condition Ready, and not terminating). None: nobody says, so it is as long
+    /// as it can be read.
     pub ready: Option<bool>,
-    /// The engine, as the source spells it.
+    /// The engine that it is labelled with, as the label says it.
     pub engine: Option<String>,
 }
 
-/// What a source has to say.
+/// What a source says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Discovered {
-    /// The whole set; it replaces the one before, and the source is well.
+    /// These are all, from now on.
     Targets(Vec<Target>),
-    /// The source can't say; the last known set stays.
+    /// The source can't say; what it said last still stands.
     Failing {
-        /// For the log and the status page.
+        /// Why, for a person.
         why: String,
     },
+}
+
+/// For a source without a watch of its own, which is asked again and again: tells what has changed.
+#[derive(Debug)]
+struct Poll {
+    every: Duration,
+    out: Sender<Discovered>,
+    told: Option<Discovered>,
+}
+
+// === impl Poll ===
+
+impl Poll {
+    fn new(every: Duration, out: Sender<Discovered>) -> Self {
+        Self { every, out, told: None }
+    }
+
+    /// Tells this unless it was told before, and waits until it is time to ask again. Says whether anybody listens.
+    async fn tell(&mut self, now: Discovered) -> bool {
+        if self.told.as_ref() != Some(&now) {
+            self.told = Some(now.clone());
+            if self.out.send(now).await.is_err() {
+                return false;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(self.every) => true,
+            () = self.out.closed() => false,
+        }
+    }
 }

@@ -1,9 +1,18 @@
 //! Prometheus' exposition formats: what a page of metrics says, and how one is written. Pure: bytes in, bytes out.
 //!
-//! [`Family`] is what we serve.
+//! [`parse`] reads the samples of a page, [`encode`] writes the families that we serve. What a metric means is known to
+//! neither.
+
+mod encode;
+mod parse;
+#[cfg(test)]
+mod property;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+
+pub use encode::encode;
+pub use parse::{Labels, ParseError, Sample, parse};
 
 /// The two formats that Prometheus reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,4 +77,52 @@ pub struct Histogram {
     pub sum: f64,
     /// How many there were: the `+Inf` bucket too.
     pub count: u64,
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The media type that a page of this format is served as.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The format of a page that came with this `Content-Type`. Only the media type counts: servers write all sorts of
+    /// versions behind it (vLLM a `text/plain; version=1.0.0`), and what is not OpenMetrics by name is text.
+    pub fn from_content_type(content_type: &str) -> Self {
+        let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+        if media_type.trim().eq_ignore_ascii_case("application/openmetrics-text") {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn a_format_is_known_by_its_media_type() {
+        for (content_type, format) in [
+            ("text/plain; version=0.0.4; charset=utf-8", Format::Text),
+            ("text/plain; version=1.0.0; charset=utf-8", Format::Text),
+            (
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                Format::OpenMetrics,
+            ),
+            ("Application/OpenMetrics-Text", Format::OpenMetrics),
+            ("application/json", Format::Text),
+            ("", Format::Text),
+        ] {
+            assert_eq!(Format::from_content_type(content_type), format, "{content_type}");
+        }
+        for format in [Format::Text, Format::OpenMetrics] {
+            assert_eq!(Format::from_content_type(format.content_type()), format);
+        }
+    }
 }

@@ -1,3 +1,81 @@
-//! `infertally-syncer`.
+//! `infertally-syncer`: parses its arguments, runs a role, says how it ended.
 
-fn main() {}
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use infertally_syncer::cli::{Cli, LogFormat, Role};
+use infertally_syncer::{app, error_chain};
+use tracing_subscriber::EnvFilter;
+
+/// Usage or configuration; sysexits' EX_USAGE.
+const EXIT_USAGE: u8 = 64;
+/// Anything else; sysexits' EX_SOFTWARE.
+const EXIT_INTERNAL: u8 = 70;
+/// Reading a thousand pods is a third of a core's work; a thread for each of a large machine's cores is only memory.
+const MOST_THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // To standard output if it is what was asked for, else to standard error.
+            _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(EXIT_USAGE),
+            };
+        }
+    };
+    start_log(cli.log_format);
+    let Role::Pool(args) = cli.role;
+    let mistakes = args.mistakes();
+    for mistake in &mistakes {
+        eprintln!("error: {mistake}");
+    }
+    if !mistakes.is_empty() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    // A connection for each pod: the usual thousand is too few.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(EXIT_INTERNAL, &error),
+    };
+    runtime.block_on(async {
+        let shutdown = match app::shutdown() {
+            Ok(shutdown) => shutdown,
+            Err(error) => return fail(EXIT_INTERNAL, &error),
+        };
+        match app::pool::run(args, shutdown).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_configuration() => fail(EXIT_USAGE, &error),
+            Err(error) => fail(EXIT_INTERNAL, &error),
+        }
+    })
+}
+
+fn fail(code: u8, error: &dyn Error) -> ExitCode {
+    eprintln!("error: {}", error_chain(error));
+    ExitCode::from(code)
+}
+
+/// Log lines go to standard error.
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# fetch-rust-src.sh VERSION DIRECTORY: unpacks Debian's package rust-src of exactly that version, whatever Debian release
-# this machine runs. apt works in state of its own: the machine's sources, lists and packages stay as they are, and apt
-# verifies what it fetches against the archive's signature.
+# fetch-debian.sh DIRECTORY VERSION PACKAGE...: unpacks Debian's packages of exactly that upstream version, all from one
+# suite, whatever Debian release this machine runs. apt works in state of its own: the machine's sources, lists and
+# packages stay as they are, and apt verifies what it fetches against the archive's signature.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
-version=$1 directory=$2
+directory=$1 version=$2
+packages=("${@:3}")
 suites=(trixie-backports trixie forky sid)
 
 for tool in apt-get apt-cache dpkg; do
@@ -35,24 +36,35 @@ key_of() {
     sed -nE -e 's/^Signed-By: *(\/[^ ]+).*/\1/p' -e 's/.*signed-by=([^] ,]+).*/\1/p' "${1%:*}" | head -n 1
 }
 
+# The full version of PACKAGE in the suite at hand whose upstream part is the one that is wanted.
+full_version() {
+    apt-cache "${options[@]}" madison "$1" |
+        awk -v want="$version" '{ upstream = $3; sub(/[+~-].*/, "", upstream) } upstream == want { print $3; exit }'
+}
+
 while read -r mirror entry; do
     key=$(key_of "$entry")
     for suite in "${suites[@]}"; do
-        say "rust-src: looking in Debian $suite"
+        say "${packages[0]}: looking in Debian $suite"
         say "deb ${key:+[signed-by=$key] }$mirror $suite main" >"$list"
         apt-get "${options[@]}" -qq update 2>"$SCRATCH/apt.log" || continue
-        package=$(apt-cache "${options[@]}" madison rust-src |
-            awk -v want="$version" '{ upstream = $3; sub(/[+~-].*/, "", upstream) } upstream == want { print $3; exit }')
-        [[ -n $package ]] || continue
+        wanted=()
+        for package in "${packages[@]}"; do
+            found=$(full_version "$package")
+            [[ -n $found ]] || continue 2
+            wanted+=("$package=$found")
+        done
 
-        say "rust-src: fetching $package (45 MB)"
-        (cd "$SCRATCH/download" && apt-get "${options[@]}" -qq download "rust-src=$package") ||
-            die "apt could not fetch rust-src $package: its message is above"
+        say "${packages[0]}: fetching ${wanted[*]}"
+        (cd "$SCRATCH/download" && apt-get "${options[@]}" -qq download "${wanted[@]}") ||
+            die "apt could not fetch ${wanted[*]}: its message is above"
         mkdir -p "$directory"
-        dpkg -x "$SCRATCH"/download/*.deb "$directory"
+        for archive in "$SCRATCH"/download/*.deb; do
+            dpkg -x "$archive" "$directory"
+        done
         exit
     done
 done <<<"$mirrors"
 
 [[ ! -s $SCRATCH/apt.log ]] || cat "$SCRATCH/apt.log" >&2
-die "none of Debian's suites (${suites[*]}) has rust-src $version"
+die "none of Debian's suites (${suites[*]}) has ${packages[*]} $version"

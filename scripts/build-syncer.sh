@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the syncer as it ships: dist/infertally-syncer.
+set -euo pipefail
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+export_build_identity
+say "syncer: building it"
+cargo build --package infertally-syncer --profile dist ||
+    die "the syncer does not build: the compiler's message is above"
+
+mkdir -p dist
+cp "$CARGO_TARGET_DIR/dist/infertally-syncer" dist/.infertally-syncer
+mv dist/.infertally-syncer dist/infertally-syncer
+say "syncer: dist/infertally-syncer, $(($(wc -c <dist/infertally-syncer))) bytes"

@@ -1,0 +1,25 @@
+//! The roles at work: wiring, and what ends them. No logic of its own.
+
+pub mod pool;
+mod serving;
+
+pub use serving::ServingError;
+
+use std::future::Future;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Completes when the process is asked to end (SIGTERM, SIGINT).
+///
+/// # Errors
+/// If the signals can't be listened to.
+pub fn shutdown() -> std::io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: ending"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: ending"),
+        }
+    })
+}

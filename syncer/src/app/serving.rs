@@ -1,0 +1,63 @@
+//! What both roles serve with: from arguments to a server that has its address.
+
+use std::net::SocketAddr;
+
+use crate::cli::{AuthMode, ServeArgs};
+use crate::discovery::kubernetes::{self, ClientError};
+use crate::serve::auth::{Auth, Kubernetes, Times, TokenError, TokenFile};
+use crate::serve::tls::{Tls, TlsError};
+use crate::serve::{Limits, ServeError, Server, Settings};
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingError {
+    /// The token's file.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The API server that is to be asked.
+    #[error("metrics auth kubernetes")]
+    Kubernetes(#[from] ClientError),
+    /// The address.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Takes the address, with the certificate and the rights that the arguments say.
+///
+/// # Errors
+/// What of it can't be used.
+pub(super) async fn bind(listen: SocketAddr, args: &ServeArgs) -> Result<Server, ServingError> {
+    let auth = match args.auth_mode() {
+        AuthMode::None => Auth::None,
+        AuthMode::Token => {
+            let path = args.token_file.clone().unwrap_or_default();
+            Auth::Token(TokenFile::open(path).await?)
+        }
+        AuthMode::Kubernetes => Auth::Kubernetes(Kubernetes::new(kubernetes::client().await?, Times::default())),
+    };
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::from_files(certificate.clone(), key.clone()).await?),
+        _ if args.tls_self_signed => Some(Tls::self_signed(names(listen))?),
+        _ => None,
+    };
+    tracing::info!(auth = ?args.auth_mode(), "who may read /metrics");
+    let settings = Settings {
+        listen,
+        auth,
+        tls,
+        limits: Limits::default(),
+    };
+    Ok(Server::bind(settings).await?)
+}
+
+/// Whom a certificate of our own making is for: a client that checks names must be told to trust it anyway.
+fn names(listen: SocketAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned()];
+    if !listen.ip().is_unspecified() {
+        names.push(listen.ip().to_string());
+    }
+    names
+}

@@ -1,0 +1,171 @@
+//! A file of targets, one a line, read again when it changes.
+//!
+//! ```text
+//! # a comment
+//! pod-a=http://10.0.0.1:8000
+//! http://10.0.0.2:8000
+//! ```
+//! A file that can't be read, or that has one bad line, changes nothing: half of a pool is worse than yesterday's.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc::Sender;
+
+use super::target::{self, TargetError};
+use super::{Discovered, Poll, Target};
+
+/// How often the file is read. It is small, and its time stamp says little: a mounted ConfigMap changes by a link that is
+/// swapped.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// Ten thousand targets of 400 bytes each.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why the file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Not there, not allowed, no file.
+    #[error("targets file {path}: cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Longer than a file of targets can be.
+    #[error("targets file {path}: more than {MAX_BYTES} bytes")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line is no target.
+    #[error("targets file {path}, line {line}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: TargetError,
+    },
+    /// The targets together make no pool.
+    #[error("targets file {path}")]
+    Targets {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: TargetError,
+    },
+}
+
+/// Tells the file's targets, and again whenever they change. Returns when nobody listens.
+pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
+    let mut poll = Poll::new(POLL_EVERY, out);
+    loop {
+        let now = match read(&path).await {
+            Ok(targets) => Discovered::Targets(targets),
+            Err(error) => Discovered::Failing {
+                why: crate::error_chain(&error),
+            },
+        };
+        if !poll.tell(now).await {
+            return;
+        }
+    }
+}
+
+/// Reads the file once.
+pub async fn read(path: &Path) -> Result<Vec<Target>, FileError> {
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let mut text = String::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .await
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(FileError::TooLong { path: path.to_owned() });
+    }
+    parse(&text, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Vec<Target>, FileError> {
+    let targets = text
+        .lines()
+        .map(str::trim)
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(index, line)| {
+            line.parse().map_err(|source| FileError::Line {
+                path: path.to_owned(),
+                line: index + 1,
+                source,
+            })
+        })
+        .collect::<Result<Vec<Target>, _>>()?;
+    target::check(&targets).map_err(|source| FileError::Targets {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn comments_and_blank_lines_are_no_targets() {
+        let targets = parse("# all\n\n a=http://h:1 \r\n\thttp://h:2\n#b=http://h:3", Path::new("f")).unwrap();
+        let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
+        assert_eq!(names, ["a", "h:2"]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        let error = parse("a=http://h:1\n\nb=h", Path::new("f")).unwrap_err();
+        assert_eq!(
+            crate::error_chain(&error),
+            "targets file f, line 3: target \"b=h\": not an http:// or https:// URL"
+        );
+        let error = parse("a=http://h:1\na=http://h:2", Path::new("f")).unwrap_err();
+        assert_eq!(
+            crate::error_chain(&error),
+            "targets file f: target \"a\": two targets have this name"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_file_is_read_again_when_it_changes_and_a_bad_one_is_told() {
+        let path = std::env::temp_dir().join(format!("infertally-targets-{}", std::process::id()));
+        let (out, mut told) = mpsc::channel(1);
+        let watching = tokio::spawn(watch(path.clone(), out));
+        let failing = told.recv().await.unwrap();
+        assert!(
+            matches!(&failing, Discovered::Failing { why } if why.contains("cannot be read")),
+            "{failing:?}"
+        );
+        for names in [vec!["a"], vec!["a", "b"], vec![]] {
+            let text: String = names.iter().map(|name| format!("{name}=http://h:1\n")).collect();
+            std::fs::write(path.with_extension("new"), text).unwrap();
+            std::fs::rename(path.with_extension("new"), &path).unwrap();
+            let Discovered::Targets(targets) = told.recv().await.unwrap() else {
+                panic!("the file is good")
+            };
+            assert_eq!(targets.iter().map(|target| &*target.name).collect::<Vec<_>>(), names);
+        }
+        std::fs::write(&path, [0xff, b'\n']).unwrap();
+        assert!(matches!(told.recv().await.unwrap(), Discovered::Failing { .. }));
+        drop(told);
+        watching.await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,332 @@
+use std::fmt::Write;
+
+use infertally_filter::labels::Label;
+use infertally_filter::metrics::{METRICS, Metric, MetricId};
+
+use super::*;
+use crate::exposition::{Histogram, Kind, Value, encode};
+
+const REAL: &str = include_str!("../../../tests/fixtures/envoy-1.40.0/stats_prometheus.txt");
+const PAIR: &str = r#"model_name="m",target_model_name="t""#;
+
+/// A page with a histogram whose buckets, from the lowest, have these counts; bounds beyond them have the last one.
+fn histogram(metric: &Metric, labels: &str, counts: &[u64], sum: u64) -> String {
+    let last = counts.last().copied().unwrap_or_default();
+    let bounds = super::parts::bounds(metric).iter().map(|bound| bound.le);
+    let counts = counts.iter().copied().chain(std::iter::repeat(last));
+    let mut page = String::new();
+    for (le, count) in bounds.chain(["+Inf"]).zip(counts) {
+        _ = writeln!(page, "{}_bucket{{{labels},le=\"{le}\"}} {count}", metric.name);
+    }
+    let sum_name = metric.microseconds_name().unwrap_or(format!("{}_sum", metric.name));
+    page + &format!(
+        "{}_count{{{labels}}} {last}\n{sum_name}{{{labels}}} {sum}\n",
+        metric.name
+    )
+}
+
+fn read_text(page: &str) -> EnvoyPage {
+    read(page.as_bytes()).unwrap()
+}
+
+fn served(page: &str) -> Vec<Family> {
+    families([("envoy:9901", &read_text(page))], false)
+}
+
+fn only_histogram(page: &str) -> Histogram {
+    let families = served(page);
+    let mut histograms = families
+        .iter()
+        .filter(|family| family.kind == Kind::Histogram)
+        .flat_map(|family| &family.series);
+    match (histograms.next().map(|series| &series.value), histograms.next()) {
+        (Some(Value::Histogram(histogram)), None) => histogram.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn left_out(page: &str) -> Vec<(&'static str, u64)> {
+    let counts = read_text(page);
+    counts
+        .left_out()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.as_str(), count))
+        .collect()
+}
+
+#[test]
+fn a_real_page_gives_the_families_of_the_golden_file() {
+    let mut text = String::new();
+    encode(&served(REAL), Format::Text, &mut text);
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/envoy-1.40.0.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(golden, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(golden).unwrap());
+    assert_eq!(left_out(REAL), []);
+}
+
+#[test]
+fn a_page_without_the_filter_is_a_good_page_without_families() {
+    for page in ["", "# TYPE envoy_x counter\nenvoy_x{} 1\n"] {
+        assert_eq!(served(page), []);
+        assert_eq!((read_text(page).series(), left_out(page)), (0, vec![]));
+    }
+}
+
+#[test]
+fn what_is_no_page_of_metrics_is_an_error() {
+    let error = read(format!("inference_model_request_total{{{PAIR}}} many").as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "envoy's stats page can't be read");
+}
+
+#[test]
+fn the_sum_of_seconds_is_the_exact_one_and_the_microseconds_are_served_beside_it() {
+    let mut page = histogram(MetricId::RequestDuration.metric(), PAIR, &[1, 3], 1_234_567);
+    // Whole seconds, as Envoy has them; not used.
+    _ = writeln!(page, "inference_model_request_duration_seconds_sum{{{PAIR}}} 1");
+    let histogram = only_histogram(&page);
+    assert_eq!((histogram.sum, histogram.count), (1.234567, 3));
+    assert_eq!(histogram.buckets[..2], [("0.005".into(), 1), ("0.025".into(), 3)]);
+    assert_eq!(histogram.buckets.len(), 35);
+    let families = served(&page);
+    assert_eq!(families.len(), 2);
+    assert_eq!(families[1].name, "inference_model_request_duration_microseconds_total");
+    assert_eq!(families[1].series[0].value, Value::Integer(1_234_567));
+    assert_eq!(families[1].series[0].labels, families[0].series[0].labels);
+}
+
+#[test]
+fn names_types_help_labels_and_bounds_are_the_tables() {
+    let mut page = String::new();
+    let labelled = |metric: &Metric| -> String {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("{}=\"v\"", label.as_str()))
+            .collect();
+        labels.join(",")
+    };
+    for metric in &METRICS {
+        if super::parts::bounds(metric).is_empty() {
+            _ = writeln!(page, "{}{{{}}} 1", metric.name, labelled(metric));
+        } else {
+            page += &histogram(metric, &labelled(metric), &[1], 1);
+        }
+    }
+    let families = served(&page);
+    let mut families = families.iter();
+    for metric in METRICS
+        .iter()
+        .filter(|metric| metric.name != "inference_extension_info")
+    {
+        let family = families.next().unwrap();
+        assert_eq!((family.name.as_ref(), family.help.as_ref()), (metric.name, metric.help));
+        let names: Vec<_> = family.series[0].labels.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            metric.labels.iter().map(|label| label.as_str()).collect::<Vec<_>>()
+        );
+        match &family.series[0].value {
+            Value::Histogram(histogram) => {
+                let bounds: Vec<_> = histogram.buckets.iter().map(|(le, _)| le.as_ref()).collect();
+                let table: Vec<_> = super::parts::bounds(metric).iter().map(|bound| bound.le).collect();
+                assert_eq!((bounds, family.kind), (table, Kind::Histogram));
+            }
+            Value::Integer(_) => assert_eq!(family.kind, Kind::Counter),
+            Value::Float(_) => assert_eq!(family.kind, Kind::Gauge),
+        }
+        if let Some(name) = metric.microseconds_name() {
+            assert_eq!(families.next().unwrap().name, name);
+        }
+    }
+    assert_eq!(families.next(), None);
+}
+
+#[test]
+fn label_values_stay_as_envoy_shows_them() {
+    let page = "inference_model_running_requests{model_name=\"a%3Bb \\\"\\\\\\n模型\"} 2\n";
+    let series = &served(page)[0].series[0];
+    assert_eq!(series.labels, [("model_name", "a%3Bb \"\\\n模型".into())]);
+    assert_eq!(series.value, Value::Float(2.0));
+}
+
+#[test]
+fn a_bucket_that_was_read_later_than_the_ones_above_it_raises_them() {
+    // `+Inf` stands first on Envoy's page.
+    let page = format!(
+        "inference_model_input_tokens_bucket{{{PAIR},le=\"+Inf\"}} 7\n\
+         inference_model_input_tokens_bucket{{{PAIR},le=\"16\"}} 8\n\
+         inference_model_input_tokens_bucket{{{PAIR},le=\"1\"}} 3\n\
+         inference_model_input_tokens_bucket{{{PAIR},le=\"8\"}} 9\n\
+         inference_model_input_tokens_count{{{PAIR}}} 12\n\
+         inference_model_input_tokens_sum{{{PAIR}}} 100\n"
+    );
+    assert_eq!(
+        only_histogram(&page),
+        Histogram {
+            buckets: vec![("1".into(), 3), ("8".into(), 9), ("16".into(), 9)],
+            sum: 100.0,
+            count: 9
+        }
+    );
+}
+
+#[test]
+fn a_histogram_without_its_end_or_its_sum_is_left_out() {
+    let whole = histogram(MetricId::InputTokens.metric(), PAIR, &[0, 1], 5);
+    for missing in ["+Inf", "_sum"] {
+        let page: Vec<_> = whole.lines().filter(|line| !line.contains(missing)).collect();
+        let page = page.join("\n");
+        assert_eq!(served(&page), []);
+        assert_eq!(left_out(&page), [("incomplete", 1)], "{missing}");
+    }
+    // The exact counter of a histogram that is being made is good by itself.
+    let page = format!("inference_model_request_duration_microseconds_total{{{PAIR}}} 0\n");
+    assert_eq!(
+        served(&page)[0].name,
+        "inference_model_request_duration_microseconds_total"
+    );
+    // `_count` only repeats the last bucket.
+    let page: Vec<_> = whole.lines().filter(|line| !line.contains("_count")).collect();
+    assert_eq!(only_histogram(&page.join("\n")).count, 1);
+}
+
+#[test]
+fn what_is_no_whole_number_is_left_out_and_the_rest_stays() {
+    for value in ["NaN", "+Inf", "-Inf", "-1", "0.5", "1e300", "18446744073709551616"] {
+        let page = format!(
+            "inference_model_request_total{{{PAIR}}} {value}\ninference_model_running_requests{{model_name=\"m\"}} 1\n"
+        );
+        assert_eq!(served(&page).len(), 1, "{value}");
+        assert_eq!(left_out(&page), [("not_a_whole_number", 1)], "{value}");
+    }
+    // Above 2^53 a page's numbers are rounded, by Prometheus too.
+    for (value, seen) in [
+        ("0", 0),
+        ("-0", 0),
+        ("1e3", 1000),
+        ("9007199254740993", 9_007_199_254_740_992),
+    ] {
+        let page = format!("inference_model_request_total{{{PAIR}}} {value}\n");
+        assert_eq!(served(&page)[0].series[0].value, Value::Integer(seen), "{value}");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_no_number_is_left_out_of_its_histogram() {
+    let page = histogram(MetricId::InputTokens.metric(), PAIR, &[1, 2, 3], 5).replace("le=\"8\"} 2", "le=\"8\"} NaN");
+    let histogram = only_histogram(&page);
+    assert_eq!(histogram.buckets[..2], [("1".into(), 1), ("16".into(), 3)]);
+}
+
+#[test]
+fn series_that_only_resemble_the_filters_are_left_out() {
+    // Another wasm filter's, of the same and of similar names.
+    let page = format!(
+        "inference_model_request_total{{}} 1\n\
+         inference_model_request_total{{model_name=\"m\"}} 1\n\
+         inference_model_request_total{{model_name=\"n\",{PAIR}}} 1\n\
+         inference_model_request_total{{model_name=\"m\",target_model_name=\"\"}} 1\n\
+         inference_model_input_tokens_bucket{{{PAIR},le=\"7\"}} 1\n\
+         inference_model_input_tokens_bucket{{{PAIR}}} 1\n\
+         inference_model_request_totals{{{PAIR}}} 1\n\
+         my_inference_model_request_total{{{PAIR}}} 1\n\
+         inference_model_input_tokens{{{PAIR}}} 1\n\
+         le___1___inference_model_input_tokens_bucket{{{PAIR}}} 1\n"
+    );
+    assert_eq!(served(&page), []);
+    assert_eq!(left_out(&page), [("other_labels", 6)]);
+}
+
+#[test]
+fn labels_that_the_table_does_not_know_are_not_served() {
+    let page = format!("inference_model_request_total{{cluster=\"c\",{PAIR},cache=\"q4\"}} 4\n");
+    assert_eq!(
+        served(&page)[0].series,
+        [Series {
+            labels: vec![("model_name", "m".into()), ("target_model_name", "t".into())],
+            value: Value::Integer(4)
+        }]
+    );
+}
+
+#[test]
+fn two_series_never_become_one() {
+    // They differ in a label that is not served, or in nothing: neither is believed.
+    for more in ["namespace=\"b\",", ""] {
+        let page = format!(
+            "inference_model_request_total{{{PAIR}}} 4\n\
+             inference_model_request_total{{{more}{PAIR}}} 4\n\
+             inference_model_request_total{{model_name=\"m\",target_model_name=\"u\"}} 1\n"
+        );
+        assert_eq!(served(&page)[0].series.len(), 1);
+        assert_eq!(left_out(&page), [("twice", 1)]);
+    }
+    let twice = histogram(MetricId::RequestDuration.metric(), PAIR, &[1], 5).repeat(2);
+    assert_eq!((served(&twice), left_out(&twice)), (vec![], vec![("twice", 1)]));
+    // Values that run together in a label are no twins.
+    let page = "inference_model_request_total{model_name=\"ab\",target_model_name=\"c\"} 1\n\
+                inference_model_request_total{model_name=\"a\",target_model_name=\"bc\"} 2\n";
+    assert_eq!(served(page)[0].series.len(), 2);
+}
+
+#[test]
+fn the_filters_build_is_not_served_for_the_syncer_tells_its_own() {
+    assert!(REAL.contains("inference_extension_info{"));
+    let families = served(REAL);
+    assert!(families.iter().all(|family| family.name != "inference_extension_info"));
+    assert!(families.iter().any(|family| family.name == "infertally_filter_info"));
+}
+
+#[test]
+fn series_beyond_the_cap_are_counted_and_those_before_it_are_whole() {
+    let mut page = String::new();
+    for number in 0..MAX_SERIES + 7 {
+        _ = writeln!(page, "inference_model_running_requests{{model_name=\"{number}\"}} 1");
+    }
+    page += "inference_model_running_requests{model_name=\"x\"} 1\n";
+    let read = read_text(&page);
+    assert_eq!(read.series(), MAX_SERIES);
+    assert_eq!(left_out(&page), [("beyond_cap", 8)]);
+    let served = families([("e", &read)], false);
+    assert_eq!(
+        served[0].series[MAX_SERIES - 1].labels[0].1.as_ref(),
+        (MAX_SERIES - 1).to_string()
+    );
+}
+
+#[test]
+fn several_envoys_keep_their_series_apart_and_nothing_is_added_up() {
+    let page = |requests: u64| {
+        read_text(&format!(
+            "inference_model_request_total{{{PAIR}}} {requests}\n{}",
+            histogram(MetricId::InputTokens.metric(), PAIR, &[requests], requests)
+        ))
+    };
+    let (a, b, idle) = (page(3), page(5), read_text(""));
+    let families = families([("a:9901", &a), ("b:9901", &b), ("c:9901", &idle)], true);
+    assert_eq!(families.len(), 2);
+    for family in &families {
+        let envoys: Vec<_> = family
+            .series
+            .iter()
+            .map(|series| series.labels.last().unwrap())
+            .collect();
+        assert_eq!(envoys, [&("envoy", "a:9901".into()), &("envoy", "b:9901".into())]);
+        assert!(family.series.iter().all(|series| series.labels.len() == 3));
+    }
+    let values: Vec<_> = families[0].series.iter().map(|series| &series.value).collect();
+    assert_eq!(values, [&Value::Integer(3), &Value::Integer(5)]);
+    // The label does not stay behind in the page.
+    assert!(served("").is_empty());
+    assert_eq!(super::families([("a:9901", &a)], false)[0].series[0].labels.len(), 2);
+}
+
+#[test]
+fn le_is_the_only_label_of_the_filter_that_is_in_no_row() {
+    for label in Label::ALL {
+        let in_a_row = METRICS.iter().any(|metric| metric.labels.contains(&label));
+        assert_eq!(in_a_row, label != Label::Le, "{label:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! What holds for every page: what we write we read back, and no bytes break the parser.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Family, Format, Histogram, Kind, Series, Value, encode, parse};
+
+const LABELS: [&str; 4] = ["model_name", "le_", "_x9", "A"];
+const BOUNDS: [&str; 4] = ["0.005", "1", "524288", "1.048576e+06"];
+
+fn format() -> impl Strategy<Value = Format> {
+    prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)]
+}
+
+/// Half of all floats, by their bits, and half that look like load.
+fn float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits),
+        (0_u32..10_000).prop_map(|value| f64::from(value) / 8.0)
+    ]
+}
+
+fn value(kind: Kind) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Counter => any::<u64>().prop_map(Value::Integer).boxed(),
+        Kind::Gauge => float().prop_map(Value::Float).boxed(),
+        Kind::Histogram => (vec(any::<u64>(), BOUNDS.len()), float(), any::<u64>())
+            .prop_map(|(counts, sum, count)| {
+                let buckets = BOUNDS.iter().map(|bound| (*bound).into()).zip(counts).collect();
+                Value::Histogram(Histogram { buckets, sum, count })
+            })
+            .boxed(),
+    }
+}
+
+fn family(index: usize) -> impl Strategy<Value = Family> {
+    let kind = prop_oneof![Just(Kind::Counter), Just(Kind::Gauge), Just(Kind::Histogram)];
+    kind.prop_flat_map(move |kind| {
+        let labels = vec("(?s).{0,12}", 0..=LABELS.len())
+            .prop_map(|values| LABELS.into_iter().zip(values.into_iter().map(Arc::from)).collect());
+        let series = (labels, value(kind)).prop_map(|(labels, value)| Series { labels, value });
+        let suffix = if kind == Kind::Counter { "_total" } else { "" };
+        ("(?s).{0,20}", vec(series, 0..4)).prop_map(move |(help, series)| Family {
+            name: format!("family:{index}{suffix}").into(),
+            help: help.into(),
+            kind,
+            series,
+        })
+    })
+}
+
+/// A sample as a test sees it; the value's bits, since NaN equals nothing.
+type Seen = (String, Vec<(String, String)>, u64);
+
+fn bits(value: f64) -> u64 {
+    if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
+}
+
+/// The samples that a page of `families` has to hold.
+fn expected(families: &[Family]) -> Vec<Seen> {
+    let mut all = Vec::new();
+    for (family, series) in families
+        .iter()
+        .flat_map(|family| family.series.iter().map(move |series| (family, series)))
+    {
+        let mut push = |suffix: &str, bound: Option<&str>, value: f64| {
+            let mut labels: Vec<_> = series
+                .labels
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_string()))
+                .collect();
+            labels.extend(bound.map(|bound| ("le".to_owned(), bound.to_owned())));
+            all.push((format!("{}{suffix}", family.name), labels, bits(value)));
+        };
+        match &series.value {
+            Value::Float(value) => push("", None, *value),
+            Value::Integer(value) => push("", None, *value as f64),
+            Value::Histogram(Histogram { buckets, sum, count }) => {
+                for (bound, below) in buckets {
+                    push("_bucket", Some(bound), *below as f64);
+                }
+                push("_bucket", Some("+Inf"), *count as f64);
+                push("_sum", None, *sum);
+                push("_count", None, *count as f64);
+            }
+        }
+    }
+    all
+}
+
+/// Bytes that are often nearly a page.
+fn page_like() -> impl Strategy<Value = Vec<u8>> {
+    let token = prop_oneof![
+        4 => prop::sample::select(vec![
+            "a", "vllm:x", "{", "}", "{b=\"", "\"", "\\", "\\n", "=", ",", " ", "\t", "\n", "1", "-Inf", "NaN", "1e9",
+            "# HELP ", "# TYPE a gauge", "# EOF", " # {", "# ", "\r", "\0", "ü",
+        ]).prop_map(|text| text.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..4),
+    ];
+    vec(token, 0..40).prop_map(|tokens| tokens.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_encoded_is_read_back(format in format(), families in (family(0), family(1), family(2))) {
+        let families = [families.0, families.1, families.2];
+        let mut page = String::new();
+        encode(&families, format, &mut page);
+        let mut seen: Vec<Seen> = Vec::new();
+        parse(page.as_bytes(), format, |_| true, |sample| {
+            let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+            seen.push((sample.name.to_owned(), labels, bits(sample.value)));
+        })
+        .unwrap();
+        prop_assert_eq!(seen, expected(&families));
+    }
+
+    #[test]
+    fn no_bytes_break_the_parser(format in format(), page in prop_oneof![page_like(), vec(any::<u8>(), 0..200)]) {
+        let lines = page.split(|byte| *byte == b'\n').count();
+        for wanted in [true, false] {
+            let result = parse(&page, format, |_| wanted, |sample| _ = sample.labels.iter().count());
+            if let Err(error) = result {
+                prop_assert!((1..=lines + 1).contains(&error.line()), "{}", error);
+                prop_assert!(error.to_string().len() < 600, "{}", error);
+            }
+        }
+    }
+
+    /// What is skipped changes nothing of what is read.
+    #[test]
+    fn a_sample_is_read_alike_whatever_else_is_wanted(page in page_like()) {
+        let read = |only_a: bool| {
+            let mut seen = Vec::new();
+            let result = parse(&page, Format::Text, |name| !only_a || name == "a", |sample| {
+                if sample.name == "a" {
+                    seen.push((sample.labels.iter().collect::<Vec<_>>(), bits(sample.value)));
+                }
+            });
+            (result, seen)
+        };
+        let (all, seen) = read(false);
+        if all.is_ok() {
+            prop_assert_eq!(read(true), (Ok(()), seen));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a [`Pool`] says to each metric of the table, at a moment.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::metrics::{self, Metric};
+use super::{Pod, Pool, State};
+use crate::engine::ServerLoad;
+use crate::exposition::{Family, Series, Value};
+
+type Labels = Vec<(&'static str, Arc<str>)>;
+
+// === impl Pool ===
+
+impl Pool {
+    /// All families of the pool, in the table's order. A family without a series is left out.
+    pub fn families(&self, now: Instant) -> Vec<Family> {
+        let loads: Vec<_> = self
+            .pods
+            .iter()
+            .filter_map(|pod| Some((&**pod, pod.history.fresh(now, self.stale_after)?)))
+            .collect();
+        let is_ready = |pod: &&Arc<Pod>| pod.is_ready(now, self.stale_after);
+        let ready = self.pods.iter().filter(is_ready).count();
+        let families = [
+            self.average(metrics::AVERAGE_KV_CACHE, &loads, |load| load.kv_cache),
+            self.average(metrics::AVERAGE_QUEUE, &loads, |load| load.waiting),
+            self.per_pod(metrics::POD_QUEUE, &loads, |load| load.waiting),
+            family(metrics::READY_PODS, [(self.labels(), count(ready))]),
+            self.average(metrics::AVERAGE_RUNNING, &loads, |load| load.running),
+            self.per_pod(metrics::POD_RUNNING, &loads, |load| load.running),
+            self.per_pod(metrics::POD_KV_CACHE, &loads, |load| load.kv_cache),
+            self.states(now),
+            self.each(metrics::SCRAPE_DURATION, |pod| {
+                Some(pod.history.last()?.took.as_secs_f64())
+            }),
+            self.errors(),
+            self.each(metrics::SCRAPE_AGE, |pod| Some(pod.history.age(now)?.as_secs_f64())),
+            family(
+                metrics::DISCOVERY_AGE,
+                [(self.labels(), Value::Float(self.source_age(now).as_secs_f64()))],
+            ),
+        ];
+        families
+            .into_iter()
+            .filter(|family| !family.series.is_empty())
+            .collect()
+    }
+
+    /// Over the pods that say it.
+    fn average(
+        &self,
+        metric: Metric,
+        loads: &[(&Pod, &ServerLoad)],
+        value: impl Fn(&ServerLoad) -> Option<f64>,
+    ) -> Family {
+        let values: Vec<f64> = loads.iter().filter_map(|(_, load)| value(load)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        family(
+            metric,
+            (!values.is_empty()).then(|| (self.labels(), Value::Float(mean))),
+        )
+    }
+
+    fn per_pod(
+        &self,
+        metric: Metric,
+        loads: &[(&Pod, &ServerLoad)],
+        value: impl Fn(&ServerLoad) -> Option<f64>,
+    ) -> Family {
+        let series = loads
+            .iter()
+            .filter_map(|(pod, load)| Some((self.pod_labels(pod), Value::Float(value(load)?))));
+        family(metric, series)
+    }
+
+    fn each(&self, metric: Metric, value: impl Fn(&Pod) -> Option<f64>) -> Family {
+        let pods = self.pods.iter();
+        family(
+            metric,
+            pods.filter_map(|pod| Some((self.pod_labels(pod), Value::Float(value(pod)?)))),
+        )
+    }
+
+    fn states(&self, now: Instant) -> Family {
+        let mut counts = [0; State::ALL.len()];
+        for pod in &self.pods {
+            if let Some(count) = counts.get_mut(pod.state(now, self.stale_after) as usize) {
+                *count += 1;
+            }
+        }
+        let series = State::ALL.into_iter().zip(counts).map(|(state, pods)| {
+            let mut labels = self.labels();
+            labels.push(("state", Arc::from(state.as_str())));
+            (labels, count(pods))
+        });
+        family(metrics::PODS, series)
+    }
+
+    fn errors(&self) -> Family {
+        let series = self.pods.iter().flat_map(|pod| {
+            pod.history.failures().map(|(reason, count)| {
+                let mut labels = self.pod_labels(pod);
+                labels.push(("reason", Arc::from(reason.as_str())));
+                (labels, Value::Integer(count))
+            })
+        });
+        family(metrics::SCRAPE_ERRORS, series)
+    }
+
+    fn labels(&self) -> Labels {
+        vec![("name", Arc::clone(&self.name))]
+    }
+
+    fn pod_labels(&self, pod: &Pod) -> Labels {
+        vec![
+            ("name", Arc::clone(&self.name)),
+            ("model_server_pod", Arc::clone(&pod.target.name)),
+        ]
+    }
+}
+
+fn family(metric: Metric, series: impl IntoIterator<Item = (Labels, Value)>) -> Family {
+    let Metric { name, kind, help } = metric;
+    Family {
+        name: name.into(),
+        help: help.into(),
+        kind,
+        series: series
+            .into_iter()
+            .map(|(labels, value)| Series { labels, value })
+            .collect(),
+    }
+}
+
+fn count(pods: usize) -> Value {
+    Value::Float(pods as f64)
+}

@@ -1,0 +1,381 @@
+//! Scenarios: what happens to a pool, and the exact page at each step.
+
+use super::*;
+use crate::exposition::{Format, encode};
+use crate::scrape::schedule::Failure;
+
+const STALE_AFTER: Duration = Duration::from_secs(3);
+
+/// A pool, and the time, in milliseconds since the start.
+struct Scenario {
+    pool: Pool,
+    start: Instant,
+    now_ms: u64,
+}
+
+impl Scenario {
+    fn new() -> Self {
+        Self {
+            pool: Pool::new("p", STALE_AFTER),
+            start: tokio::time::Instant::now().into_std(),
+            now_ms: 0,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.now_ms)
+    }
+
+    fn at(&mut self, now_ms: u64) -> &mut Self {
+        assert!(now_ms >= self.now_ms, "time goes on");
+        self.now_ms = now_ms;
+        self
+    }
+
+    fn discovered(&mut self, targets: &[Target]) -> &mut Self {
+        self.pool.discovered(Discovered::Targets(targets.to_vec()), self.now());
+        self
+    }
+
+    fn discovery_fails(&mut self, why: &str) -> &mut Self {
+        self.pool
+            .discovered(Discovered::Failing { why: why.to_owned() }, self.now());
+        self
+    }
+
+    /// An attempt of 10 ms on the target as it is known now.
+    fn tried(&mut self, name: &str, outcome: Result<ServerLoad, Reason>) -> &mut Self {
+        let target = self
+            .pool
+            .targets()
+            .find(|target| &*target.name == name)
+            .unwrap()
+            .clone();
+        self.tried_target(&target, outcome)
+    }
+
+    fn tried_target(&mut self, target: &Target, outcome: Result<ServerLoad, Reason>) -> &mut Self {
+        let attempt = Attempt {
+            at: self.now(),
+            took: Duration::from_millis(10),
+            outcome: outcome.map_err(|reason| Failure {
+                reason,
+                why: "because".to_owned(),
+            }),
+        };
+        self.pool.scraped(target, attempt);
+        self
+    }
+
+    /// The page without comments must be this.
+    #[track_caller]
+    fn shows(&mut self, expected: &str) -> &mut Self {
+        let mut page = String::new();
+        encode(&self.pool.families(self.now()), Format::Text, &mut page);
+        let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected: Vec<_> = expected
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(lines, expected, "at {} ms", self.now_ms);
+        self
+    }
+
+    #[track_caller]
+    fn has(&mut self, line: &str) -> &mut Self {
+        let mut page = String::new();
+        encode(&self.pool.families(self.now()), Format::Text, &mut page);
+        assert!(
+            page.lines().any(|found| found == line),
+            "at {} ms no {line}\n{page}",
+            self.now_ms
+        );
+        self
+    }
+
+    #[track_caller]
+    fn lacks(&mut self, part: &str) -> &mut Self {
+        let mut page = String::new();
+        encode(&self.pool.families(self.now()), Format::Text, &mut page);
+        let found = page.lines().find(|line| !line.starts_with('#') && line.contains(part));
+        assert_eq!(found, None, "at {} ms", self.now_ms);
+        self
+    }
+}
+
+fn target(name: &str, ready: Option<bool>) -> Target {
+    Target {
+        ready,
+        ..format!("{name}=http://{name}:8000").parse().unwrap()
+    }
+}
+
+fn load(waiting: f64, running: f64, kv_cache: f64) -> Result<ServerLoad, Reason> {
+    Ok(ServerLoad {
+        waiting: Some(waiting),
+        running: Some(running),
+        kv_cache: Some(kv_cache),
+        ..ServerLoad::default()
+    })
+}
+
+#[test]
+fn a_pool_of_which_nothing_is_known_has_no_ready_pod_and_no_average() {
+    let mut scenario = Scenario::new();
+    scenario.shows(
+        r#"
+        inference_pool_ready_pods{name="p"} 0
+        inference_pool_pods{name="p",state="ready"} 0
+        inference_pool_pods{name="p",state="not_ready"} 0
+        inference_pool_pods{name="p",state="stale"} 0
+        inference_pool_pods{name="p",state="unreachable"} 0
+        inference_pool_discovery_age_seconds{name="p"} 0
+        "#,
+    );
+    assert_eq!(scenario.pool.ready(), Err("the pods are not known yet".to_owned()));
+}
+
+#[test]
+fn averages_are_exact_means_of_what_is_known() {
+    let mut scenario = Scenario::new();
+    scenario.discovered(&[target("b", None), target("a", None)]);
+    assert_eq!(scenario.pool.ready(), Err("2 of 2 pods were not read yet".to_owned()));
+    scenario
+        .at(1_000)
+        .tried("a", load(1.0, 3.0, 0.000733))
+        .at(2_000)
+        .tried("b", load(0.0, 2.0, 0.5))
+        .at(2_500)
+        .shows(
+            r#"
+            inference_pool_average_kv_cache_utilization{name="p"} 0.2503665
+            inference_pool_average_queue_size{name="p"} 0.5
+            inference_pool_per_pod_queue_size{name="p",model_server_pod="a"} 1
+            inference_pool_per_pod_queue_size{name="p",model_server_pod="b"} 0
+            inference_pool_ready_pods{name="p"} 2
+            inference_pool_average_running_requests{name="p"} 2.5
+            inference_pool_per_pod_running_requests{name="p",model_server_pod="a"} 3
+            inference_pool_per_pod_running_requests{name="p",model_server_pod="b"} 2
+            inference_pool_per_pod_kv_cache_utilization{name="p",model_server_pod="a"} 0.000733
+            inference_pool_per_pod_kv_cache_utilization{name="p",model_server_pod="b"} 0.5
+            inference_pool_pods{name="p",state="ready"} 2
+            inference_pool_pods{name="p",state="not_ready"} 0
+            inference_pool_pods{name="p",state="stale"} 0
+            inference_pool_pods{name="p",state="unreachable"} 0
+            inference_pool_scrape_duration_seconds{name="p",model_server_pod="a"} 0.01
+            inference_pool_scrape_duration_seconds{name="p",model_server_pod="b"} 0.01
+            inference_pool_last_scrape_age_seconds{name="p",model_server_pod="a"} 1.5
+            inference_pool_last_scrape_age_seconds{name="p",model_server_pod="b"} 0.5
+            inference_pool_discovery_age_seconds{name="p"} 0
+            "#,
+        );
+    assert_eq!(scenario.pool.ready(), Ok(()));
+}
+
+#[test]
+fn a_pod_that_says_nothing_of_a_value_is_not_counted_as_zero() {
+    let only_queue = Ok(ServerLoad {
+        waiting: Some(4.0),
+        ..ServerLoad::default()
+    });
+    Scenario::new()
+        .discovered(&[target("a", None), target("b", None)])
+        .tried("a", only_queue)
+        .tried("b", load(1.0, 1.0, 0.25))
+        .has(r#"inference_pool_average_queue_size{name="p"} 2.5"#)
+        .has(r#"inference_pool_average_kv_cache_utilization{name="p"} 0.25"#)
+        .has(r#"inference_pool_average_running_requests{name="p"} 1"#)
+        .lacks(r#"kv_cache_utilization{name="p",model_server_pod="a""#)
+        .has(r#"inference_pool_ready_pods{name="p"} 2"#);
+}
+
+#[test]
+fn a_pod_that_dies_stands_until_its_value_is_stale_and_then_leaves_no_value() {
+    Scenario::new()
+        .discovered(&[target("a", None)])
+        .tried("a", load(7.0, 1.0, 0.5))
+        .at(1_000)
+        .tried("a", Err(Reason::Connect))
+        .at(2_999)
+        .tried("a", Err(Reason::Timeout))
+        .has(r#"inference_pool_average_queue_size{name="p"} 7"#)
+        .has(r#"inference_pool_ready_pods{name="p"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
+        // Nothing happens but time.
+        .at(3_000)
+        .shows(
+            r#"
+            inference_pool_ready_pods{name="p"} 0
+            inference_pool_pods{name="p",state="ready"} 0
+            inference_pool_pods{name="p",state="not_ready"} 0
+            inference_pool_pods{name="p",state="stale"} 0
+            inference_pool_pods{name="p",state="unreachable"} 1
+            inference_pool_scrape_duration_seconds{name="p",model_server_pod="a"} 0.01
+            inference_pool_scrape_errors_total{name="p",model_server_pod="a",reason="connect"} 1
+            inference_pool_scrape_errors_total{name="p",model_server_pod="a",reason="timeout"} 1
+            inference_pool_last_scrape_age_seconds{name="p",model_server_pod="a"} 3
+            inference_pool_discovery_age_seconds{name="p"} 0
+            "#,
+        )
+        // It comes back.
+        .at(9_000)
+        .tried("a", load(2.0, 0.0, 0.0))
+        .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
+        .has(r#"inference_pool_average_kv_cache_utilization{name="p"} 0"#)
+        .has(r#"inference_pool_ready_pods{name="p"} 1"#)
+        .has(r#"inference_pool_scrape_errors_total{name="p",model_server_pod="a",reason="connect"} 1"#);
+}
+
+#[test]
+fn a_pod_that_answers_without_a_load_is_stale_and_one_of_many_does_not_spoil_the_average() {
+    Scenario::new()
+        .discovered(&[target("a", None), target("b", None)])
+        .tried("a", load(1.0, 1.0, 0.5))
+        .tried("b", load(3.0, 1.0, 0.5))
+        .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
+        .at(2_000)
+        .tried("a", load(1.0, 1.0, 0.5))
+        .tried("b", Err(Reason::Parse))
+        .at(3_500)
+        .tried("b", Err(Reason::Status))
+        .has(r#"inference_pool_average_queue_size{name="p"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="stale"} 1"#)
+        .lacks(r#"queue_size{name="p",model_server_pod="b""#);
+}
+
+#[test]
+fn kubernetes_word_decides_what_is_ready_and_the_scrape_what_is_known() {
+    Scenario::new()
+        .discovered(&[
+            target("a", Some(true)),
+            target("b", Some(false)),
+            target("c", Some(true)),
+        ])
+        .tried("a", load(1.0, 1.0, 0.5))
+        .tried("b", load(3.0, 1.0, 0.5))
+        .tried("c", Err(Reason::Connect))
+        .has(r#"inference_pool_ready_pods{name="p"} 2"#)
+        // Its queue is the truth as long as it can be read, ready or not.
+        .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
+        .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="unreachable"} 1"#)
+        // Becomes unready, and stays what it was otherwise.
+        .discovered(&[
+            target("a", Some(false)),
+            target("b", Some(false)),
+            target("c", Some(false)),
+        ])
+        .has(r#"inference_pool_ready_pods{name="p"} 0"#)
+        .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a"} 1"#)
+        .has(r#"inference_pool_pods{name="p",state="not_ready"} 3"#);
+}
+
+#[test]
+fn series_go_with_their_pod_and_an_empty_pool_has_no_average() {
+    Scenario::new()
+        .discovered(&[target("a", Some(true)), target("b", Some(true))])
+        .tried("a", load(1.0, 1.0, 0.5))
+        .tried("b", load(3.0, 1.0, 0.5))
+        .discovered(&[target("b", Some(true)), target("c", Some(true))])
+        .lacks(r#"model_server_pod="a""#)
+        .has(r#"inference_pool_average_queue_size{name="p"} 3"#)
+        .has(r#"inference_pool_ready_pods{name="p"} 2"#)
+        .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#)
+        .discovered(&[])
+        .shows(
+            r#"
+            inference_pool_ready_pods{name="p"} 0
+            inference_pool_pods{name="p",state="ready"} 0
+            inference_pool_pods{name="p",state="not_ready"} 0
+            inference_pool_pods{name="p",state="stale"} 0
+            inference_pool_pods{name="p",state="unreachable"} 0
+            inference_pool_discovery_age_seconds{name="p"} 0
+            "#,
+        )
+        // The pool is made again: nothing of before comes back with a name.
+        .discovered(&[target("a", Some(true))])
+        .has(r#"inference_pool_ready_pods{name="p"} 1"#)
+        .lacks("queue_size");
+}
+
+#[test]
+fn what_was_asked_of_a_pod_that_moved_is_not_said_of_the_new_one() {
+    let before = target("a", Some(true));
+    let moved = Target {
+        url: Some("http://10.0.0.9:8000/metrics".parse().unwrap()),
+        ..before.clone()
+    };
+    Scenario::new()
+        .discovered(std::slice::from_ref(&before))
+        .tried("a", Err(Reason::Timeout))
+        .tried("a", load(9.0, 1.0, 0.5))
+        .discovered(std::slice::from_ref(&moved))
+        .lacks("queue_size")
+        // Counters do not fall.
+        .has(r#"inference_pool_scrape_errors_total{name="p",model_server_pod="a",reason="timeout"} 1"#)
+        .tried_target(&before, load(9.0, 1.0, 0.5))
+        .lacks("queue_size")
+        .tried_target(&moved, load(2.0, 1.0, 0.5))
+        .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
+        // Nor of one that is gone.
+        .discovered(&[])
+        .tried_target(&moved, load(2.0, 1.0, 0.5))
+        .lacks("queue_size");
+}
+
+#[test]
+fn a_source_that_fails_keeps_the_pods_and_shows_for_how_long() {
+    let mut scenario = Scenario::new();
+    scenario.discovery_fails("connection refused");
+    assert_eq!(
+        scenario.pool.ready(),
+        Err("the pods cannot be found: connection refused".to_owned())
+    );
+    scenario
+        .at(1_000)
+        .discovered(&[target("a", Some(true))])
+        .tried("a", load(1.0, 1.0, 0.5))
+        .has(r#"inference_pool_discovery_age_seconds{name="p"} 0"#)
+        .at(2_000)
+        .discovery_fails("connection refused")
+        .at(3_000)
+        .discovery_fails("timeout")
+        .at(3_500)
+        .has(r#"inference_pool_discovery_age_seconds{name="p"} 1.5"#)
+        .has(r#"inference_pool_average_queue_size{name="p"} 1"#)
+        .has(r#"inference_pool_ready_pods{name="p"} 1"#)
+        .at(60_000)
+        .tried("a", load(4.0, 1.0, 0.5))
+        .has(r#"inference_pool_average_queue_size{name="p"} 4"#)
+        .has(r#"inference_pool_discovery_age_seconds{name="p"} 58"#)
+        .discovered(&[target("a", Some(true))])
+        .has(r#"inference_pool_discovery_age_seconds{name="p"} 0"#)
+        .has(r#"inference_pool_average_queue_size{name="p"} 4"#);
+    assert_eq!(scenario.pool.ready(), Ok(()));
+}
+
+#[test]
+fn a_pod_without_an_address_is_not_waited_for() {
+    let mut scenario = Scenario::new();
+    let pending = Target {
+        url: None,
+        ..target("a", Some(false))
+    };
+    scenario
+        .discovered(&[pending])
+        .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#);
+    assert_eq!(scenario.pool.ready(), Ok(()));
+}
+
+#[test]
+fn hostile_names_are_escaped() {
+    let mut odd = target("a", Some(true));
+    odd.name = Arc::from("a\"b\\c\nd");
+    Scenario::new()
+        .discovered(std::slice::from_ref(&odd))
+        .tried_target(&odd, load(1.0, 1.0, 0.5))
+        .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a\"b\\c\nd"} 1"#);
+}

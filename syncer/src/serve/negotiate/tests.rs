@@ -1,0 +1,147 @@
+use http::HeaderValue;
+use proptest::prelude::*;
+
+use super::*;
+
+/// As `acceptHeader` of Prometheus' `scrape/scrape.go` makes them.
+const PROMETHEUS_2_20: &str = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_2_45: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_2_53: &str = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+const PROMETHEUS_3_NATIVE_HISTOGRAMS: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+const PROMETHEUS_3_TEXT_FIRST: &str =
+    "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.4";
+
+fn with(name: http::HeaderName, values: &[&[u8]]) -> HeaderMap {
+    values
+        .iter()
+        .map(|value| (name.clone(), HeaderValue::from_bytes(value).unwrap()))
+        .collect()
+}
+
+fn format_for(accept: &str) -> Format {
+    format(&with(ACCEPT, &[accept.as_bytes()]))
+}
+
+fn gzip_for(accept_encoding: &str) -> bool {
+    gzip(&with(ACCEPT_ENCODING, &[accept_encoding.as_bytes()]))
+}
+
+#[test]
+fn prometheus_gets_openmetrics_where_it_puts_it_first() {
+    for accept in [
+        PROMETHEUS_2_45,
+        PROMETHEUS_2_53,
+        PROMETHEUS_3,
+        PROMETHEUS_3_NATIVE_HISTOGRAMS,
+    ] {
+        assert_eq!(format_for(accept), Format::OpenMetrics, "{accept}");
+    }
+    assert_eq!(format_for(PROMETHEUS_3_TEXT_FIRST), Format::Text);
+}
+
+#[test]
+fn a_version_that_we_do_not_have_is_not_meant() {
+    assert_eq!(format_for(PROMETHEUS_2_20), Format::Text);
+    assert_eq!(
+        format_for("application/openmetrics-text;version=2.0.0, text/plain;q=0.1"),
+        Format::Text
+    );
+    assert_eq!(
+        format_for("text/plain;version=1.0.0, application/openmetrics-text;q=0.1"),
+        Format::OpenMetrics
+    );
+}
+
+#[test]
+fn who_does_not_care_gets_text() {
+    assert_eq!(format(&HeaderMap::new()), Format::Text);
+    for accept in [
+        "",
+        "*/*",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "image/png",
+    ] {
+        assert_eq!(format_for(accept), Format::Text, "{accept}");
+    }
+}
+
+#[test]
+fn the_most_specific_range_decides() {
+    assert_eq!(
+        format_for("text/*;q=0.9, text/plain;q=0.1, application/openmetrics-text;q=0.5"),
+        Format::OpenMetrics
+    );
+    assert_eq!(format_for("*/*;q=0.9, application/openmetrics-text;q=0"), Format::Text);
+    assert_eq!(format_for("application/*, text/plain;q=0.9"), Format::OpenMetrics);
+    assert_eq!(
+        format_for("text/plain;version=\"0.0.4\";q=0.2, text/plain;q=0.9, application/openmetrics-text;q=0.5"),
+        Format::OpenMetrics
+    );
+}
+
+#[test]
+fn names_are_read_in_any_case_and_values_in_quotes() {
+    assert_eq!(
+        format_for("Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.5, text/plain;q=0.4"),
+        Format::OpenMetrics
+    );
+}
+
+#[test]
+fn several_headers_are_one_list() {
+    let headers = with(ACCEPT, &[b"text/plain;q=0.3", b"application/openmetrics-text"]);
+    assert_eq!(format(&headers), Format::OpenMetrics);
+}
+
+#[test]
+fn what_cannot_be_read_is_passed_over() {
+    for q in ["2", "1.001", "0.0001", "-1", "nan", "", ".5", "0.x"] {
+        let accept = format!("application/openmetrics-text;q={q}, text/plain;q=0.001");
+        assert_eq!(format_for(&accept), Format::Text, "{accept}");
+    }
+    let headers = with(ACCEPT, &[b"\xff\xfe", b";;=;,,q=1", b"application/openmetrics-text"]);
+    assert_eq!(format(&headers), Format::OpenMetrics);
+}
+
+#[test]
+fn gzip_is_for_those_who_take_it() {
+    for (accepted, expected) in [
+        ("gzip", true),
+        ("x-gzip", true),
+        ("GZIP;Q=0.001", true),
+        ("deflate, gzip, br, zstd", true),
+        ("*", true),
+        ("gzip;q=0.5, identity;q=0.5", true),
+        ("gzip;q=0.5, *;q=0", true),
+        ("", false),
+        ("br", false),
+        ("identity", false),
+        ("gzip;q=0", false),
+        ("gzip;q=0, *", false),
+        ("*;q=0", false),
+        ("gzip;q=0.5, identity", false),
+        ("gzip;q=bad", false),
+        ("gzipped", false),
+    ] {
+        assert_eq!(gzip_for(accepted), expected, "{accepted}");
+    }
+    assert!(!gzip(&HeaderMap::new()));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_an_answer(bytes in proptest::collection::vec(32_u8..=255, 0..64)) {
+        prop_assume!(HeaderValue::from_bytes(&bytes).is_ok());
+        let _ = format(&with(ACCEPT, &[&bytes]));
+        let _ = gzip(&with(ACCEPT_ENCODING, &[&bytes]));
+    }
+
+    #[test]
+    fn the_heavier_format_is_sent(text in 0_u16..=1000, open_metrics in 0_u16..=1000) {
+        let q = |weight: u16| format!("{}.{:03}", weight / 1000, weight % 1000);
+        let accept = format!("application/openmetrics-text;q={},text/plain;q={}", q(open_metrics), q(text));
+        let expected = if open_metrics > text { Format::OpenMetrics } else { Format::Text };
+        prop_assert_eq!(format_for(&accept), expected);
+    }
+}

@@ -1,0 +1,212 @@
+//! Model servers of which only `/metrics` is there, each on a port of its own.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::Result;
+
+/// What a request's head may be at most.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// A drip is a byte in such a time: never whole within a timeout, and never silent for one.
+const DRIP: Duration = Duration::from_millis(50);
+
+/// What a pod does with a scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Answers 200 with this page.
+    Page(Bytes),
+    /// Answers 200 with this page after a while.
+    Late(Bytes, Duration),
+    /// Answers with this status and no body.
+    Status(u16),
+    /// Takes the request and never answers.
+    Hang,
+    /// Answers a byte at a time, for ever.
+    Drip,
+    /// Closes the connection in the middle of this page.
+    Cut(Bytes),
+    /// Sends so many bytes of a page that has no end.
+    Endless(u64),
+}
+
+/// A pod. Dropped, it is gone: its port refuses connections, and those that there are break.
+#[derive(Debug)]
+pub struct Pod {
+    port: u16,
+    behaviour: Arc<Mutex<Behaviour>>,
+    served: Arc<AtomicU64>,
+    _tasks: JoinSet<()>,
+}
+
+/// Many pods.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    /// The pods, `pod-0000` first.
+    pub pods: Vec<Pod>,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// Starts so many pods; `page` makes the page of each.
+    ///
+    /// # Errors
+    /// If there are no more ports.
+    pub async fn start(count: usize, page: impl Fn(usize) -> Bytes) -> Result<Self> {
+        let mut pods = Vec::with_capacity(count);
+        for index in 0..count {
+            pods.push(Pod::start(Behaviour::Page(page(index))).await?);
+        }
+        Ok(Self { pods })
+    }
+
+    /// The text of a file of targets that names all of them.
+    pub fn targets(&self) -> String {
+        let lines = self
+            .pods
+            .iter()
+            .enumerate()
+            .map(|(index, pod)| format!("{}\n", pod.target(&name(index))));
+        lines.collect()
+    }
+}
+
+/// The name of the pod of this number in a fleet.
+pub fn name(index: usize) -> String {
+    format!("pod-{index:04}")
+}
+
+// === impl Pod ===
+
+impl Pod {
+    /// Starts a pod.
+    ///
+    /// # Errors
+    /// If there is no port for it.
+    pub async fn start(behaviour: Behaviour) -> Result<Self> {
+        Self::start_at(0, behaviour).await
+    }
+
+    /// Starts a pod on this port, as one that is made again.
+    ///
+    /// # Errors
+    /// If the port is taken.
+    pub async fn start_at(port: u16, behaviour: Behaviour) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let port = listener.local_addr()?.port();
+        let behaviour = Arc::new(Mutex::new(behaviour));
+        let served = Arc::new(AtomicU64::new(0));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&behaviour), Arc::clone(&served)));
+        Ok(Self {
+            port,
+            behaviour,
+            served,
+            _tasks: tasks,
+        })
+    }
+
+    /// From now on it does this.
+    pub fn set(&self, behaviour: Behaviour) {
+        if let Ok(mut now) = self.behaviour.lock() {
+            *now = behaviour;
+        }
+    }
+
+    /// Its port, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many requests it took.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// As the syncer's `--target` has it.
+    pub fn target(&self, name: &str) -> String {
+        format!("{name}=http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Its connections end with it.
+async fn accept(listener: TcpListener, behaviour: Arc<Mutex<Behaviour>>, served: Arc<AtomicU64>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((socket, _)) = listener.accept() => {
+                let (behaviour, served) = (Arc::clone(&behaviour), Arc::clone(&served));
+                connections.spawn(async move {
+                    // A client that goes away is no event.
+                    _ = talk(socket, &behaviour, &served).await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn talk(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &AtomicU64) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut head = Vec::new();
+    loop {
+        head.clear();
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() > MAX_HEAD_BYTES || socket.read_buf(&mut head).await? == 0 {
+                return Ok(());
+            }
+        }
+        served.fetch_add(1, Ordering::Relaxed);
+        let now = match behaviour.lock() {
+            Ok(behaviour) => behaviour.clone(),
+            Err(_) => return Ok(()),
+        };
+        match now {
+            Behaviour::Page(page) => send(&mut socket, 200, &page).await?,
+            Behaviour::Late(page, after) => {
+                tokio::time::sleep(after).await;
+                send(&mut socket, 200, &page).await?;
+            }
+            Behaviour::Status(status) => send(&mut socket, status, b"").await?,
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Drip => {
+                send_head(&mut socket, 200, usize::MAX >> 1).await?;
+                loop {
+                    socket.write_all(b"#").await?;
+                    tokio::time::sleep(DRIP).await;
+                }
+            }
+            Behaviour::Cut(page) => {
+                send_head(&mut socket, 200, page.len()).await?;
+                return socket.write_all(page.get(..page.len() / 2).unwrap_or_default()).await;
+            }
+            Behaviour::Endless(bytes) => {
+                send_head(&mut socket, 200, usize::MAX >> 1).await?;
+                let line = [b'\n'; 16 * 1024];
+                for _ in 0..bytes / line.len() as u64 {
+                    socket.write_all(&line).await?;
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn send_head(socket: &mut TcpStream, status: u16, length: usize) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\ncontent-length: {length}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await
+}
+
+async fn send(socket: &mut TcpStream, status: u16, body: &[u8]) -> std::io::Result<()> {
+    send_head(socket, status, body.len()).await?;
+    socket.write_all(body).await
+}
