@@ -3,7 +3,7 @@
 
 pub mod fleet;
 pub mod page;
-mod process;
+pub mod process;
 pub mod prometheus;
 pub mod syncer;
 
