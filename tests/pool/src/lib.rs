@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod page;
+pub mod proc;
 mod process;
 pub mod prometheus;
 pub mod syncer;
