@@ -9,6 +9,7 @@ mod selector;
 mod table;
 mod tally;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::str::FromStr;
 
@@ -86,9 +87,8 @@ struct Source<'r> {
     /// Whose metric it is; None is the user's own.
     engine: Option<Engine>,
     quantity: Quantity,
-    name: &'r str,
-    /// What the sample's name has beyond that.
-    suffix: &'static str,
+    /// The sample's whole name.
+    name: Cow<'r, str>,
     labels: Vec<(&'r str, &'r str)>,
     mirrors: &'static [&'static str],
 }
@@ -138,23 +138,26 @@ pub fn read(page: &[u8], format: Format, reading: &Reading) -> Result<ServerLoad
     let recognised: Cell<Option<Engine>> = Cell::new(reading.engine);
 
     let wanted = |name: &str| {
+        // Only an engine that goes before the one recognised so far is news.
+        let mut news = table::ROWS
+            .iter()
+            .take_while(|row| recognised.get().is_none_or(|engine| row.engine < engine));
         if reading.engine.is_none()
-            && let Some(row) = table::ROWS.iter().find(|row| name.starts_with(row.prefix))
-            && recognised.get().is_none_or(|engine| row.engine < engine)
+            && let Some(row) = news.find(|row| name.starts_with(row.prefix))
         {
             recognised.set(Some(row.engine));
         }
-        sources.iter().any(|source| source.is_named(name)) || rows().any(|row| row.adapters == Some(name))
+        sources.iter().any(|source| source.name == name) || rows().any(|row| row.adapters == Some(name))
     };
     exposition::parse(page, format, wanted, |sample| {
         if rows().any(|row| row.adapters == Some(sample.name)) {
             latest.see(&sample);
         }
         for (source, tally) in sources.iter().zip(&mut tallies) {
-            if failed.is_ok() && source.is_named(sample.name) && source.selects(&sample.labels) {
+            if failed.is_ok() && source.name == sample.name && source.selects(&sample.labels) {
                 failed = tally.add(source.quantity, &sample).map_err(|excess| match excess {
-                    Excess::Series => ReadError::TooManySeries(source.name.to_owned()),
-                    Excess::Labels => ReadError::TooManyLabels(source.name.to_owned()),
+                    Excess::Series => ReadError::TooManySeries(source.name.to_string()),
+                    Excess::Labels => ReadError::TooManyLabels(source.name.to_string()),
                 });
             }
         }
@@ -197,18 +200,11 @@ fn sources<'r>(rows: impl Iterator<Item = &'static Row>, reading: &'r Reading, f
         sources.extend(selector.as_ref().map(|selector| Source {
             engine: None,
             quantity,
-            name: selector.name(),
-            suffix: "",
+            name: selector.name().into(),
             labels: selector.labels().collect(),
             mirrors: &[],
         }));
     }
-    // OpenMetrics gives a counter's samples a suffix, and some servers call everything a counter. A name that the user
-    // gave is taken as it is.
-    let suffixes: &[&'static str] = match format {
-        Format::Text => &[""],
-        Format::OpenMetrics => &["", "_total"],
-    };
     for row in rows {
         for (quantity, selector) in own {
             let metrics = match quantity {
@@ -218,14 +214,21 @@ fn sources<'r>(rows: impl Iterator<Item = &'static Row>, reading: &'r Reading, f
                 Quantity::KvCache => row.kv_cache,
             };
             for metric in metrics {
-                sources.extend(suffixes.iter().map(|suffix| Source {
-                    engine: Some(row.engine),
-                    quantity,
-                    name: metric.name,
-                    suffix,
-                    labels: metric.labels.to_vec(),
-                    mirrors: row.mirrors,
-                }));
+                let mut push = |name| {
+                    sources.push(Source {
+                        engine: Some(row.engine),
+                        quantity,
+                        name,
+                        labels: metric.labels.to_vec(),
+                        mirrors: row.mirrors,
+                    });
+                };
+                push(metric.name.into());
+                // OpenMetrics gives a counter's samples a suffix, and some servers call everything a counter. A name
+                // that the user gave is taken as it is.
+                if format == Format::OpenMetrics {
+                    push(format!("{}_total", metric.name).into());
+                }
             }
         }
     }
@@ -235,10 +238,6 @@ fn sources<'r>(rows: impl Iterator<Item = &'static Row>, reading: &'r Reading, f
 // === impl Source ===
 
 impl Source<'_> {
-    fn is_named(&self, name: &str) -> bool {
-        name.strip_suffix(self.suffix) == Some(self.name)
-    }
-
     /// As in PromQL, a label that is not there has the value of an empty one.
     fn selects(&self, labels: &exposition::Labels<'_>) -> bool {
         let mut wanted = self.labels.iter();
