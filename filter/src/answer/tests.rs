@@ -331,6 +331,23 @@ fn an_error_event_is_seen_in_every_form_that_servers_give_it() {
 }
 
 #[test]
+fn an_error_object_is_an_error_in_every_apis_stream() {
+    for api in [Api::Chat, Api::Completions, Api::Responses, Api::Messages] {
+        for (body, error) in [
+            ("data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n", true),
+            ("data: {\"error\":null}\n\n", false),
+            (
+                "data: {\"response\":{\"error\":{}},\"delta\":{\"error\":\"x\"}}\n\n",
+                false,
+            ),
+        ] {
+            let body = format!("{body}data: [DONE]\n\n");
+            assert_eq!(stream(&read(api, SSE, &body)), (error, false, true), "{api:?} {body}");
+        }
+    }
+}
+
+#[test]
 fn the_model_of_a_stream_is_known_from_its_first_event_on() {
     let mut reader = AnswerReader::new(Api::Chat, SSE, None);
     reader.feed(b"data: {\"model\":\"a\"");
