@@ -45,7 +45,7 @@ pub(crate) const ANSWERS: [Answer; 14] = [
     stream(
         "handmade-responses-failed",
         Api::Responses,
-        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"a\",\"status\":\"in_progress\",\"incomplete_details\":null,\"usage\":null}}\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"status\":\"failed\",\"usage\":{\"input_tokens\":5,\"output_tokens\":3}}}\n\n",
+        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"model\":\"a\",\"status\":\"in_progress\",\"incomplete_details\":null,\"usage\":null}}\n\nevent: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"model\":\"b\",\"status\":\"failed\",\"usage\":{\"input_tokens\":5,\"output_tokens\":3}}}\n\n",
     ),
     stream(
         "handmade-responses-named-only",
@@ -55,7 +55,7 @@ pub(crate) const ANSWERS: [Answer; 14] = [
     stream(
         "handmade-responses-broken-event",
         Api::Responses,
-        "data: {\"type\":\"response.completed\",\"response\":{\"model\":\"a\",\"status\":\"completed\",\"usage\":{\"input_tokens\":4}}]\n\ndata: {\"type\":\"response.in_progress\",\"response\":{}}\n\ndata: {\"type\":\"response.cancelled\",\"response\":{\"model\":\"b\",\"model\":\"c\"}}\n\n",
+        "data: {\"type\":\"response.completed\",\"type\":7,\"error\":null}\n\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"a\",\"status\":\"completed\",\"usage\":{\"input_tokens\":4}}]\n\ndata: {\"type\":\"response.in_progress\",\"response\":{}}\n\ndata: {\"type\":\"response.cancelled\",\"response\":{\"model\":\"b\",\"model\":\"c\"}}\n\n",
     ),
     stream(
         "handmade-responses-error",
@@ -65,12 +65,12 @@ pub(crate) const ANSWERS: [Answer; 14] = [
     stream(
         "handmade-messages-cumulative",
         Api::Messages,
-        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"a\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1,\"cache_read_input_tokens\":2}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null},\"usage\":{\"output_tokens\":4}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"input_tokens\":5,\"output_tokens\":8}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\ndata: {\"usage\":{\"output_tokens\":9}}\n\n",
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"a\",\"usage\":{\"input_tokens\":4,\"output_tokens\":1,\"cache_read_input_tokens\":2}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null},\"usage\":{\"output_tokens\":4}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"},\"usage\":{\"input_tokens\":5,\"output_tokens\":8}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"message\":{\"model\":\"b\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\ndata: {\"usage\":{\"output_tokens\":9}}\n\n",
     ),
     stream(
         "handmade-messages-broken-event",
         Api::Messages,
-        "data: {\"message\":{\"model\":\"a\",\"usage\":{\"input_tokens\":4}},\"delta\":{\"stop_reason\":\"refusal\"},\"type\":\"message_stop\"]\n\ndata: {\"message\":{\"model\":\"b\"}}\n\ndata: {\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_tokens\":8}}\n\nevent: message_stop\ndata: {}\n\n",
+        "data: {\"type\":\"message_stop\",\"type\":null,\"error\":null}\n\ndata: {\"message\":{\"model\":\"a\",\"usage\":{\"input_tokens\":4}},\"delta\":{\"stop_reason\":\"refusal\"},\"type\":\"message_stop\"]\n\ndata: {\"message\":{\"model\":\"b\"}}\n\ndata: {\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_tokens\":8}}\n\nevent: message_stop\ndata: {}\n\n",
     ),
     stream(
         "handmade-messages-error",
