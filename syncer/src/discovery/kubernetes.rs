@@ -92,11 +92,22 @@ impl Discovery {
 
     /// Waits until a mirror changed. May be dropped while it waits.
     async fn changed(&mut self) {
+        let lists = self.lists();
         tokio::select! {
             () = self.v1.changed() => {}
             Some(()) = OptionFuture::from(self.v1alpha2.as_mut().map(Mirror::changed)) => {}
             Some(()) = OptionFuture::from(self.pods.as_mut().map(|(_, pods)| pods.changed())) => {}
         }
+        if self.lists() > lists {
+            self.v1.hurry();
+            self.v1alpha2.iter_mut().for_each(Mirror::hurry);
+            self.pods.iter_mut().for_each(|(_, pods)| pods.hurry());
+        }
+    }
+
+    fn lists(&self) -> u64 {
+        let pods = self.pods.as_ref().map(|(_, pods)| pods.lists());
+        self.v1.lists() + self.v1alpha2.as_ref().map_or(0, Mirror::lists) + pods.unwrap_or(0)
     }
 
     /// Watches what the pool now makes worth watching, and nothing else.

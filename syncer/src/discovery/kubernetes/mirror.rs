@@ -41,6 +41,7 @@ pub(super) struct Mirror<K, T> {
     phase: Phase<K, T>,
     objects: Option<BTreeMap<String, T>>,
     failure: Option<Failure>,
+    lists: u64,
 }
 
 enum Phase<K, T> {
@@ -77,6 +78,7 @@ where
             phase: Phase::Resting { until: Instant::now() },
             objects: None,
             failure: None,
+            lists: 0,
         }
     }
 
@@ -90,7 +92,21 @@ where
         self.failure.as_ref()
     }
 
-    /// Waits until something changed. May be dropped while it waits, and called again, with nothing lost.
+    /// How many lists came whole: after one the API server is known to be there.
+    pub fn lists(&self) -> u64 {
+        self.lists
+    }
+
+    /// The API server is there: asks now, if it was only that it was away.
+    pub fn hurry(&mut self) {
+        if let (Phase::Resting { until }, Some(Failure::Silent(_) | Failure::Unreachable(_))) =
+            (&mut self.phase, &self.failure)
+        {
+            *until = Instant::now();
+        }
+    }
+
+    /// Waits until something changed, or was listed anew. May be dropped while it waits, and called again, with nothing lost.
     pub async fn changed(&mut self) {
         while !self.step().await {}
     }
@@ -146,9 +162,10 @@ where
             Phase::Listing { events, listed, .. } => {
                 let since = Instant::now();
                 self.phase = Phase::Watching { events, since };
-                let changed = self.objects.as_ref() != Some(&listed);
                 self.objects = Some(listed);
-                self.failure.take().is_some() || changed
+                self.failure = None;
+                self.lists += 1;
+                true
             }
             other => {
                 self.phase = other;
