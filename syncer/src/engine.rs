@@ -6,10 +6,10 @@
 
 mod adapters;
 mod selector;
+mod source;
 mod table;
 mod tally;
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::str::FromStr;
 
@@ -17,7 +17,7 @@ pub use crate::engine::adapters::Adapters;
 pub use crate::engine::selector::{Selector, SelectorError};
 use crate::exposition::{self, Format, ParseError};
 use adapters::Latest;
-use table::Row;
+use source::sources;
 use tally::{Excess, MAX_LABELS, MAX_SERIES, Quantity, Tally};
 
 /// The model servers whose metrics are known. A page that holds the metrics of several is read as that of the first.
@@ -82,17 +82,6 @@ pub enum ReadError {
     TooManyLabels(String),
 }
 
-/// A metric that may say one of the quantities.
-struct Source<'r> {
-    /// Whose metric it is; None is the user's own.
-    engine: Option<Engine>,
-    quantity: Quantity,
-    /// The sample's whole name.
-    name: Cow<'r, str>,
-    labels: Vec<(&'r str, &'r str)>,
-    mirrors: &'static [&'static str],
-}
-
 // === impl Engine ===
 
 impl Engine {
@@ -151,7 +140,7 @@ pub fn read(page: &[u8], format: Format, reading: &Reading) -> Result<ServerLoad
     };
     exposition::parse(page, format, wanted, |sample| {
         if rows().any(|row| row.adapters == Some(sample.name)) {
-            latest.see(&sample);
+            latest.see(sample);
         }
         for (source, tally) in sources.iter().zip(&mut tallies) {
             if failed.is_ok() && source.name == sample.name && source.selects(&sample.labels) {
@@ -180,69 +169,6 @@ pub fn read(page: &[u8], format: Format, reading: &Reading) -> Result<ServerLoad
         adapters: latest.adapters().filter(|_| engine == Some(Engine::Vllm)),
         engine,
     })
-}
-
-/// Every metric that may matter, the preferred one first.
-fn sources<'r>(rows: impl Iterator<Item = &'static Row>, reading: &'r Reading, format: Format) -> Vec<Source<'r>> {
-    let Reading {
-        engine: _,
-        waiting,
-        running,
-        kv_cache,
-    } = reading;
-    let own = [
-        (Quantity::Waiting, waiting),
-        (Quantity::Running, running),
-        (Quantity::KvCache, kv_cache),
-    ];
-    let mut sources = Vec::new();
-    for (quantity, selector) in own {
-        sources.extend(selector.as_ref().map(|selector| Source {
-            engine: None,
-            quantity,
-            name: selector.name().into(),
-            labels: selector.labels().collect(),
-            mirrors: &[],
-        }));
-    }
-    for row in rows {
-        for (quantity, selector) in own {
-            let metrics = match quantity {
-                _ if selector.is_some() => &[],
-                Quantity::Waiting => row.waiting,
-                Quantity::Running => row.running,
-                Quantity::KvCache => row.kv_cache,
-            };
-            for metric in metrics {
-                let mut push = |name| {
-                    sources.push(Source {
-                        engine: Some(row.engine),
-                        quantity,
-                        name,
-                        labels: metric.labels.to_vec(),
-                        mirrors: row.mirrors,
-                    });
-                };
-                push(metric.name.into());
-                // OpenMetrics gives a counter's samples a suffix, and some servers call everything a counter. A name
-                // that the user gave is taken as it is.
-                if format == Format::OpenMetrics {
-                    push(format!("{}_total", metric.name).into());
-                }
-            }
-        }
-    }
-    sources
-}
-
-// === impl Source ===
-
-impl Source<'_> {
-    /// As in PromQL, a label that is not there has the value of an empty one.
-    fn selects(&self, labels: &exposition::Labels<'_>) -> bool {
-        let mut wanted = self.labels.iter();
-        wanted.all(|(name, value)| labels.get(name).unwrap_or_default() == *value)
-    }
 }
 
 #[cfg(test)]

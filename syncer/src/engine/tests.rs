@@ -233,6 +233,8 @@ fn a_series_that_is_given_twice_makes_the_metric_missing() {
         "vllm:num_requests_waiting{engine=\"0\",model_name=\"m\"} 3\n",
         "vllm:num_requests_waiting{model_name=\"m\",engine=\"0\"} 3\n",
         "vllm:num_requests_running 1\n",
+        // An empty label is none.
+        "vllm:kv_cache_usage_perc 0.5\nvllm:kv_cache_usage_perc{engine=\"\"} 0.5\n",
     );
     assert_eq!(numbers(&load(page)), [None, Some(1.0), None]);
 }
