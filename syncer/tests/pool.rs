@@ -350,6 +350,8 @@ async fn shows(syncer: &Syncer, lines: &[String], parts: &[&str]) -> String {
 
 #[tokio::test]
 async fn for_a_while_among_pods_and_envoys_that_come_go_lie_and_hang() {
-    let seen = infertally_pool::soak::soak(Path::new(BINARY), Duration::from_secs(15)).await.unwrap();
+    let seen = infertally_pool::soak::soak(Path::new(BINARY), Duration::from_secs(15))
+        .await
+        .unwrap();
     println!("{seen}");
 }
