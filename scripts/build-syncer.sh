@@ -5,10 +5,10 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 export_build_identity
 say "syncer: building it"
-cargo build --package infertally-syncer --profile dist ||
+cargo build --package infertally-syncer --release ||
     die "the syncer does not build: the compiler's message is above"
 
 mkdir -p dist
-cp "$CARGO_TARGET_DIR/dist/infertally-syncer" dist/.infertally-syncer
+cp "$CARGO_TARGET_DIR/release/infertally-syncer" dist/.infertally-syncer
 mv dist/.infertally-syncer dist/infertally-syncer
 say "syncer: dist/infertally-syncer, $(($(wc -c <dist/infertally-syncer))) bytes"

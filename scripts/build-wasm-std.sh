@@ -4,7 +4,6 @@ set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/wasm-lib.sh"
 
 scratch
-say "rust-src: $RUST_VERSION is 45 MB"
 scripts/fetch-debian.sh "$SCRATCH/src" "$RUST_VERSION" rust-src
 source_root=$SCRATCH/src/usr/src/rustc-$RUST_VERSION
 library=$source_root/library

@@ -4,7 +4,7 @@
 
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-PROMETHEUS_OLDEST=2.42
+PROMETHEUS_OLDEST=2.53
 PROMETHEUS_PINNED=$(sed -n 's/^prometheus==\([0-9.]*\).*/\1/p' "$ROOT/scripts/pins/prometheus.txt")
 PROMETHEUS_DIR=$TOOLS/prometheus-$PROMETHEUS_PINNED
 

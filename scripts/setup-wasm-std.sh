@@ -17,7 +17,7 @@ if ! has_wasm_std "$WASM_SYSROOT"; then
         exit
     fi
 
-    say "wasm32 standard library: rustup could not add it; building it from Debian's rust-src $RUST_VERSION (about a minute)"
+    say "wasm32 standard library: rustup could not add it; building it from Debian's rust-src $RUST_VERSION (45 MB, about a minute)"
     scripts/build-wasm-std.sh || die "the Rust target $WASM_TARGET is missing and could not be had (the last reason is above).
 Tried: 1. 'rustup target add $WASM_TARGET': $(grep -m 1 '^error' <<<"$refusal" || tail -n 1 <<<"$refusal")
        2. building it from Debian's package rust-src $RUST_VERSION, found through this machine's apt configuration.

@@ -23,7 +23,7 @@ pub const MAX_TARGETS: usize = 10_000;
 pub struct Target {
     /// Its name: the value of the label `model_server_pod`.
     pub name: Arc<str>,
-    /// Where its metrics are; none while it has no address yet.
+    /// Where it is; none while it has no address yet. A path of its own, where it has one, is that of its metrics.
     pub url: Option<Uri>,
     /// Whether it is ready by Kubernetes' word (condition Ready, and not terminating). None: nobody says, so it is as long
     /// as it can be read.

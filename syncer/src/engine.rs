@@ -6,6 +6,7 @@
 
 mod adapters;
 mod selector;
+mod source;
 mod table;
 mod tally;
 
@@ -16,7 +17,7 @@ pub use crate::engine::adapters::Adapters;
 pub use crate::engine::selector::{Selector, SelectorError};
 use crate::exposition::{self, Format, ParseError};
 use adapters::Latest;
-use table::Row;
+use source::sources;
 use tally::{Excess, MAX_LABELS, MAX_SERIES, Quantity, Tally};
 
 /// The model servers whose metrics are known. A page that holds the metrics of several is read as that of the first.
@@ -81,18 +82,6 @@ pub enum ReadError {
     TooManyLabels(String),
 }
 
-/// A metric that may say one of the quantities.
-struct Source<'r> {
-    /// Whose metric it is; None is the user's own.
-    engine: Option<Engine>,
-    quantity: Quantity,
-    name: &'r str,
-    /// What the sample's name has beyond that.
-    suffix: &'static str,
-    labels: Vec<(&'r str, &'r str)>,
-    mirrors: &'static [&'static str],
-}
-
 // === impl Engine ===
 
 impl Engine {
@@ -138,23 +127,26 @@ pub fn read(page: &[u8], format: Format, reading: &Reading) -> Result<ServerLoad
     let recognised: Cell<Option<Engine>> = Cell::new(reading.engine);
 
     let wanted = |name: &str| {
+        // Only an engine that goes before the one recognised so far is news.
+        let mut news = table::ROWS
+            .iter()
+            .take_while(|row| recognised.get().is_none_or(|engine| row.engine < engine));
         if reading.engine.is_none()
-            && let Some(row) = table::ROWS.iter().find(|row| name.starts_with(row.prefix))
-            && recognised.get().is_none_or(|engine| row.engine < engine)
+            && let Some(row) = news.find(|row| name.starts_with(row.prefix))
         {
             recognised.set(Some(row.engine));
         }
-        sources.iter().any(|source| source.is_named(name)) || rows().any(|row| row.adapters == Some(name))
+        sources.iter().any(|source| source.name == name) || rows().any(|row| row.adapters == Some(name))
     };
     exposition::parse(page, format, wanted, |sample| {
         if rows().any(|row| row.adapters == Some(sample.name)) {
-            latest.see(&sample);
+            latest.see(sample);
         }
         for (source, tally) in sources.iter().zip(&mut tallies) {
-            if failed.is_ok() && source.is_named(sample.name) && source.selects(&sample.labels) {
+            if failed.is_ok() && source.name == sample.name && source.selects(&sample.labels) {
                 failed = tally.add(source.quantity, &sample).map_err(|excess| match excess {
-                    Excess::Series => ReadError::TooManySeries(source.name.to_owned()),
-                    Excess::Labels => ReadError::TooManyLabels(source.name.to_owned()),
+                    Excess::Series => ReadError::TooManySeries(source.name.to_string()),
+                    Excess::Labels => ReadError::TooManyLabels(source.name.to_string()),
                 });
             }
         }
@@ -177,73 +169,6 @@ pub fn read(page: &[u8], format: Format, reading: &Reading) -> Result<ServerLoad
         adapters: latest.adapters().filter(|_| engine == Some(Engine::Vllm)),
         engine,
     })
-}
-
-/// Every metric that may matter, the preferred one first.
-fn sources<'r>(rows: impl Iterator<Item = &'static Row>, reading: &'r Reading, format: Format) -> Vec<Source<'r>> {
-    let Reading {
-        engine: _,
-        waiting,
-        running,
-        kv_cache,
-    } = reading;
-    let own = [
-        (Quantity::Waiting, waiting),
-        (Quantity::Running, running),
-        (Quantity::KvCache, kv_cache),
-    ];
-    let mut sources = Vec::new();
-    for (quantity, selector) in own {
-        sources.extend(selector.as_ref().map(|selector| Source {
-            engine: None,
-            quantity,
-            name: selector.name(),
-            suffix: "",
-            labels: selector.labels().collect(),
-            mirrors: &[],
-        }));
-    }
-    // OpenMetrics gives a counter's samples a suffix, and some servers call everything a counter. A name that the user
-    // gave is taken as it is.
-    let suffixes: &[&'static str] = match format {
-        Format::Text => &[""],
-        Format::OpenMetrics => &["", "_total"],
-    };
-    for row in rows {
-        for (quantity, selector) in own {
-            let metrics = match quantity {
-                _ if selector.is_some() => &[],
-                Quantity::Waiting => row.waiting,
-                Quantity::Running => row.running,
-                Quantity::KvCache => row.kv_cache,
-            };
-            for metric in metrics {
-                sources.extend(suffixes.iter().map(|suffix| Source {
-                    engine: Some(row.engine),
-                    quantity,
-                    name: metric.name,
-                    suffix,
-                    labels: metric.labels.to_vec(),
-                    mirrors: row.mirrors,
-                }));
-            }
-        }
-    }
-    sources
-}
-
-// === impl Source ===
-
-impl Source<'_> {
-    fn is_named(&self, name: &str) -> bool {
-        name.strip_suffix(self.suffix) == Some(self.name)
-    }
-
-    /// As in PromQL, a label that is not there has the value of an empty one.
-    fn selects(&self, labels: &exposition::Labels<'_>) -> bool {
-        let mut wanted = self.labels.iter();
-        wanted.all(|(name, value)| labels.get(name).unwrap_or_default() == *value)
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ pub use left_out::LeftOut;
 use names::Names;
 use page::Collector;
 
+/// Series that are kept of a page, a histogram being one. A pair of model names has 12 to 35, so these are several times
+/// what the filter's default of 200 names makes; were all of them histograms, they would take some 20 MB.
+pub const MAX_SERIES: usize = 20_000;
+
 /// What one Envoy's page says of the filter's metrics; at most [`MAX_SERIES`] series. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnvoyPage {
@@ -45,10 +49,6 @@ pub enum ReadError {
     #[error("envoy's stats page can't be read")]
     Parse(#[source] ParseError),
 }
-
-/// Series that are kept of a page, a histogram being one. A pair of model names has 12 to 35, so these are several times what the
-/// filter's default of 200 names makes; were all of them histograms, they would take some 20 MB.
-pub const MAX_SERIES: usize = 20_000;
 
 /// Reads an Envoy's `/stats/prometheus` (text format 0.0.4; Envoy's own metrics on it are skipped).
 ///

@@ -16,6 +16,7 @@ mod connections;
 mod file;
 mod hash;
 mod limits;
+mod linger;
 mod negotiate;
 mod page;
 mod routes;
@@ -135,7 +136,7 @@ impl Server {
             limits,
         } = self;
         info!(%address, tls = tls.is_some(), "serving");
-        let site = Site::new(pages, auth, limits.pages);
+        let site = Site::new(pages, auth, &limits);
         let door = Arc::new(Door::new(site, tls, limits));
         let connections = Arc::new(Connections::new(limits));
         let mut tasks = JoinSet::new();

@@ -17,6 +17,7 @@ pub(super) struct Messages {
 #[derive(Debug, Default)]
 struct Event {
     kind: Option<Kind>,
+    error: bool,
     model: Option<ModelName>,
     start_usage: Usage,
     usage: Usage,
@@ -34,6 +35,11 @@ const PATHS: &[Path<Field>] = &[
     Path {
         id: Field::Type,
         segs: &[Key("type")],
+    },
+    // As servers of several APIs, and proxies, say that they have failed.
+    Path {
+        id: Field::Error,
+        segs: &[Key("error")],
     },
     Path {
         id: Field::Model,
@@ -69,6 +75,7 @@ impl Dialect for Messages {
     fn read(&mut self, field: Field, value: Value<'_>) {
         let Event {
             kind,
+            error,
             model,
             start_usage,
             usage,
@@ -77,6 +84,7 @@ impl Dialect for Messages {
         match (field, value) {
             (Field::Type, Value::Str(name)) => *kind = Kind::from_wire(name),
             (Field::Type, _) => *kind = None,
+            (Field::Error, value) => *error |= value != Value::Null,
             (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
             (Field::Model, _) => *model = None,
             (Field::StopReason, Value::Str(word)) => *stop = Some(FinishReason::from_wire(word)),
@@ -91,6 +99,7 @@ impl Dialect for Messages {
     fn commit(&mut self, name: &[u8], stream: &mut Stream) {
         let Event {
             kind,
+            error,
             model,
             start_usage,
             usage,
@@ -103,6 +112,7 @@ impl Dialect for Messages {
             ..start_usage
         });
         stream.usage.update(usage);
+        stream.facts.error |= error;
         if stream.model.is_none() {
             stream.model = model;
         }

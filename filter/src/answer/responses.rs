@@ -15,6 +15,7 @@ pub(super) struct Responses {
 #[derive(Debug, Default)]
 struct Event {
     kind: Option<Kind>,
+    error: bool,
     model: Option<ModelName>,
     usage: Usage,
     status: Option<FinishReason>,
@@ -33,6 +34,11 @@ const PATHS: &[Path<Field>] = &[
     Path {
         id: Field::Type,
         segs: &[Key("type")],
+    },
+    // As servers of several APIs, and proxies, say that they have failed.
+    Path {
+        id: Field::Error,
+        segs: &[Key("error")],
     },
     Path {
         id: Field::Model,
@@ -71,6 +77,7 @@ impl Dialect for Responses {
     fn read(&mut self, field: Field, value: Value<'_>) {
         let Event {
             kind,
+            error,
             model,
             usage,
             status,
@@ -83,6 +90,7 @@ impl Dialect for Responses {
         match (field, value) {
             (Field::Type, Value::Str(name)) => *kind = Kind::from_wire(name),
             (Field::Type, _) => *kind = None,
+            (Field::Error, value) => *error |= value != Value::Null,
             (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
             (Field::Model, _) => *model = None,
             (Field::Status, _) => *status = reason,
@@ -96,12 +104,14 @@ impl Dialect for Responses {
     fn commit(&mut self, name: &[u8], stream: &mut Stream) {
         let Event {
             kind,
+            error,
             model,
             usage,
             status,
             incomplete,
         } = std::mem::take(&mut self.event);
         stream.usage.update(usage);
+        stream.facts.error |= error;
         if stream.model.is_none() {
             stream.model = model;
         }

@@ -123,6 +123,8 @@ fn half_a_surrogate_pair_becomes_a_replacement_character() {
         (r#"{"a":"\ud83dx"}"#, "\u{fffd}x"),
         (r#"{"a":"\ud83d"}"#, "\u{fffd}"),
         (r#"{"a":"\ud83d\n"}"#, "\u{fffd}\n"),
+        (r#"{"a":"\ud83d\u0041"}"#, "\u{fffd}A"),
+        (r#"{"a":"\ud83d\u0041\ude00"}"#, "\u{fffd}A\u{fffd}"),
         (r#"{"a":"\ud83d\ud83d\ude00"}"#, "\u{fffd}😀"),
         (r#"{"a":"\ude00"}"#, "\u{fffd}"),
     ] {

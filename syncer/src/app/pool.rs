@@ -94,7 +94,13 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
     let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPTS_WAITING);
     let max_page_bytes = usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX);
     let client = Client::new(max_page_bytes, tls.clone());
-    let scrapers = PodScrapers::new(client, schedule, args.reading(), pod_attempts);
+    let scrapers = PodScrapers::new(
+        client,
+        schedule,
+        args.metrics_path.clone(),
+        args.reading(),
+        pod_attempts,
+    );
     let envoy_client = Client::new(MAX_ENVOY_PAGE_BYTES, tls);
     let _envoy_tasks: Vec<_> = envoys
         .into_iter()

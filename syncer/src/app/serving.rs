@@ -36,7 +36,9 @@ pub(super) async fn bind(listen: SocketAddr, args: &ServeArgs) -> Result<Server,
             let path = args.token_file.clone().unwrap_or_default();
             Auth::Token(TokenFile::open(path).await?)
         }
-        AuthMode::Kubernetes => Auth::Kubernetes(Kubernetes::new(kubernetes::client().await?, Times::default())),
+        AuthMode::Kubernetes => {
+            Auth::Kubernetes(Box::new(Kubernetes::new(kubernetes::client().await?, Times::default())))
+        }
     };
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::from_files(certificate.clone(), key.clone()).await?),

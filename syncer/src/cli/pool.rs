@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use http::Uri;
+use http::uri::PathAndQuery;
 
 use super::{ServeArgs, duration};
 use crate::aliases::AliasSet;
 use crate::discovery::Target;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
-use crate::discovery::target::{host_and_port, metrics_url};
+use crate::discovery::target::{base_url, host_and_port, with_path};
 use crate::engine::{Engine, Reading, Selector};
 
 /// Where an Envoy's admin has its stats in Prometheus' form.
@@ -82,6 +83,16 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = "How model servers are read")]
     pub kv_cache_metric: Option<Selector>,
+    /// Where model servers have their metrics, unless a target's URL says (trtllm-serve: /prometheus/metrics).
+    #[arg(
+        long,
+        env = "INFERTALLY_METRICS_PATH",
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
+    #[arg(help_heading = "How model servers are read")]
+    #[arg(value_parser = metrics_path)]
+    pub metrics_path: PathAndQuery,
     /// How often each model server and Envoy is read.
     #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
     #[arg(help_heading = "How model servers are read")]
@@ -207,7 +218,14 @@ impl PoolArgs {
 }
 
 fn envoy_url(text: &str) -> Result<Uri, String> {
-    metrics_url(text, STATS_PATH)
+    base_url(text).map(|url| with_path(&url, &PathAndQuery::from_static(STATS_PATH)))
+}
+
+fn metrics_path(text: &str) -> Result<PathAndQuery, String> {
+    match text.parse() {
+        Ok(path) if text.starts_with('/') => Ok(path),
+        _ => Err("not a path that begins with '/'".to_owned()),
+    }
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {

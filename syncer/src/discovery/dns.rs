@@ -17,7 +17,6 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use tokio::sync::mpsc::Sender;
 
-use super::target::METRICS_PATH;
 use super::{Discovered, MAX_TARGETS, Poll, Target};
 
 /// How often the name is resolved: what a headless Service's records are valid for.
@@ -143,7 +142,7 @@ fn target(address: SocketAddr) -> Option<Target> {
     let url = Uri::builder()
         .scheme(Scheme::HTTP)
         .authority(authority.as_str())
-        .path_and_query(PathAndQuery::from_static(METRICS_PATH))
+        .path_and_query(PathAndQuery::from_static("/"))
         .build()
         .ok()?;
     Some(Target {

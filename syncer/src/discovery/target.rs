@@ -9,8 +9,6 @@ use http::uri::{PathAndQuery, Scheme};
 
 use super::{MAX_TARGETS, Target};
 
-/// Where a model server has its metrics unless the URL says otherwise.
-pub const METRICS_PATH: &str = "/metrics";
 /// A label's value; longer ones are a mistake.
 const MAX_NAME_BYTES: usize = 256;
 
@@ -52,7 +50,7 @@ impl FromStr for Target {
             Some((name, url)) if !name.contains(':') => (Some(name), url),
             _ => (None, text),
         };
-        let url = metrics_url(url, METRICS_PATH).map_err(fail)?;
+        let url = base_url(url).map_err(fail)?;
         let name = match name {
             Some("") => return Err(fail("the name before '=' is empty".to_owned())),
             Some(name) if name.len() > MAX_NAME_BYTES => {
@@ -86,8 +84,8 @@ pub fn check(targets: &[Target]) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// A URL to read metrics from; a path is added where there is none. The error says what is wrong with it.
-pub fn metrics_url(text: &str, default_path: &'static str) -> Result<Uri, String> {
+/// A URL to read metrics from. The error says what is wrong with it.
+pub fn base_url(text: &str) -> Result<Uri, String> {
     let url: Uri = text.parse().map_err(|error| format!("not a URL ({error})"))?;
     match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {}
@@ -95,22 +93,27 @@ pub fn metrics_url(text: &str, default_path: &'static str) -> Result<Uri, String
     }
     match url.authority() {
         Some(authority) if authority.as_str().contains('@') => {
-            return Err("a user and a password in a URL are not supported".to_owned());
+            Err("a user and a password in a URL are not supported".to_owned())
         }
         // `http` takes `http://:80` and `http://host:port`, too.
-        Some(authority) if authority.host().is_empty() => return Err("no host".to_owned()),
+        Some(authority) if authority.host().is_empty() => Err("no host".to_owned()),
         Some(authority) if authority.as_str().ends_with(':') || bad_port(authority) => {
-            return Err("the port is not a number from 1 to 65535".to_owned());
+            Err("the port is not a number from 1 to 65535".to_owned())
         }
-        Some(_) => {}
-        None => return Err("no host".to_owned()),
+        Some(_) => Ok(url),
+        None => Err("no host".to_owned()),
     }
+}
+
+/// The URL with this path, unless it has one of its own.
+pub fn with_path(url: &Uri, path: &PathAndQuery) -> Uri {
     if url.path() != "/" || url.query().is_some() {
-        return Ok(url);
+        return url.clone();
     }
-    let mut parts = url.into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_static(default_path));
-    Uri::from_parts(parts).map_err(|error| error.to_string())
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(path.clone());
+    // It has a scheme and an authority, or it could not be read anyway.
+    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
 }
 
 fn bad_port(authority: &http::uri::Authority) -> bool {
@@ -140,15 +143,31 @@ mod tests {
     #[test]
     fn a_target_is_named_by_its_address_unless_it_has_a_name() {
         for (text, name, url) in [
-            ("http://10.0.0.1:8000", "10.0.0.1:8000", "http://10.0.0.1:8000/metrics"),
-            ("a=http://10.0.0.1:8000/", "a", "http://10.0.0.1:8000/metrics"),
-            ("a-b.c=https://host", "a-b.c", "https://host/metrics"),
-            ("https://host", "host:443", "https://host/metrics"),
-            ("http://[::1]:8000", "[::1]:8000", "http://[::1]:8000/metrics"),
+            ("http://10.0.0.1:8000", "10.0.0.1:8000", "http://10.0.0.1:8000/"),
+            ("a=http://10.0.0.1:8000/", "a", "http://10.0.0.1:8000/"),
+            ("a-b.c=https://host", "a-b.c", "https://host/"),
+            ("https://host", "host:443", "https://host/"),
+            ("http://[::1]:8000", "[::1]:8000", "http://[::1]:8000/"),
             ("http://h:1/m/x?y=z", "h:1", "http://h:1/m/x?y=z"),
             ("n=http://h:1/?y=z", "n", "http://h:1/?y=z"),
         ] {
             assert_eq!(parsed(text), (name.to_owned(), url.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_added_where_there_is_none() {
+        for (url, expected) in [
+            ("http://h:1", "http://h:1/p?q"),
+            ("http://h:1/", "http://h:1/p?q"),
+            ("https://h/m", "https://h/m"),
+            ("http://h/?x", "http://h/?x"),
+        ] {
+            let url = base_url(url).unwrap();
+            assert_eq!(
+                with_path(&url, &PathAndQuery::from_static("/p?q")).to_string(),
+                expected
+            );
         }
     }
 

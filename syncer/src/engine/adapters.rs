@@ -22,32 +22,28 @@ pub struct Adapters {
 
 /// The series with the largest value so far.
 #[derive(Default)]
-pub(super) struct Latest {
-    time: Option<f64>,
-    /// None: its lists are too long. Half of a list would be a lie.
-    adapters: Option<Adapters>,
-}
+pub(super) struct Latest<'a>(Option<Sample<'a>>);
 
 // === impl Latest ===
 
-impl Latest {
-    pub(super) fn see(&mut self, sample: &Sample<'_>) {
-        if !sample.value.is_finite() || self.time.is_some_and(|time| time >= sample.value) {
-            return;
+impl<'a> Latest<'a> {
+    pub(super) fn see(&mut self, sample: Sample<'a>) {
+        let Self(latest) = self;
+        if sample.value.is_finite() && latest.is_none_or(|latest| sample.value > latest.value) {
+            *latest = Some(sample);
         }
-        self.time = Some(sample.value);
-        let list = |label| names(&sample.labels.get(label).unwrap_or_default());
-        self.adapters = list("running_lora_adapters")
-            .zip(list("waiting_lora_adapters"))
-            .map(|(running, waiting)| Adapters {
-                max: sample.labels.get("max_lora").and_then(|max| max.parse().ok()),
-                running,
-                waiting,
-            });
     }
 
-    pub(super) fn adapters(self) -> Option<Adapters> {
-        self.adapters
+    /// None also if a list is too long: half of one would be a lie.
+    pub(super) fn adapters(&self) -> Option<Adapters> {
+        let Self(latest) = self;
+        let labels = latest.as_ref()?.labels;
+        let list = |label| names(&labels.get(label).unwrap_or_default());
+        Some(Adapters {
+            max: labels.get("max_lora").and_then(|max| max.parse().ok()),
+            running: list("running_lora_adapters")?,
+            waiting: list("waiting_lora_adapters")?,
+        })
     }
 }
 

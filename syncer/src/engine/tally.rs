@@ -64,6 +64,8 @@ impl<'a> Tally<'a> {
         if identity.len() > MAX_LABELS {
             return Err(Excess::Labels);
         }
+        // A label without a value is as good as none.
+        identity.retain(|(_, value)| !value.is_empty());
         identity.sort_unstable();
         if self.series.len() == MAX_SERIES && !self.series.contains_key(&identity) {
             return Err(Excess::Series);

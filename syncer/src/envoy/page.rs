@@ -87,7 +87,7 @@ impl<'a> Collector<'a> {
         } = self;
         let Some(row) = rows.get_mut(row) else { return Ok(()) };
         let value = whole(sample.value).ok_or(LeftOut::NotAWholeNumber)?;
-        let le = take_labels(row.metric.labels, &sample.labels, values).ok_or(LeftOut::OtherLabels)?;
+        let le = take_labels(row.metric.labels, &sample.labels, values)?;
         let counter = match part {
             Part::Value => Counter::Value,
             Part::Sum => Counter::Sum,
@@ -176,27 +176,31 @@ fn whole(value: f64) -> Option<u64> {
     ((0.0..TOO_LARGE).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }
 
-/// Takes the values of the labels that the table has, and gives that of `le`. `None` where one is missing or there twice;
-/// an empty one is as good as none in Prometheus.
+/// Takes the values of the labels that the table has, each of which must be there once, and gives that of `le`.
 fn take_labels<'a>(
     table: &[Label],
     labels: &Labels<'a>,
     values: &mut Vec<Cow<'a, str>>,
-) -> Option<Option<Cow<'a, str>>> {
+) -> Result<Option<Cow<'a, str>>, LeftOut> {
     values.clear();
     values.resize(table.len(), Cow::Borrowed(""));
-    let mut le = None;
+    let mut le = Cow::Borrowed("");
     for (name, value) in labels.iter() {
-        if name == Label::Le.as_str() {
-            le = Some(value);
-        } else if let Some(index) = table.iter().position(|label| label.as_str() == name)
-            && let Some(place) = values.get_mut(index)
-            && !std::mem::replace(place, value).is_empty()
-        {
-            return None;
+        let place = if name == Label::Le.as_str() {
+            Some(&mut le)
+        } else {
+            let index = table.iter().position(|label| label.as_str() == name);
+            index.and_then(|index| values.get_mut(index))
+        };
+        if place.is_some_and(|place| !std::mem::replace(place, value).is_empty()) {
+            return Err(LeftOut::OtherLabels);
         }
     }
-    values.iter().all(|value| !value.is_empty()).then_some(le)
+    // To Prometheus an empty label is none.
+    if values.iter().any(|value| value.is_empty()) {
+        return Err(LeftOut::OtherLabels);
+    }
+    Ok(Some(le).filter(|le| !le.is_empty()))
 }
 
 /// Writes the values so that no two lists are written alike.

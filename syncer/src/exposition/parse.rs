@@ -1,12 +1,14 @@
 //! Reads a page of samples, in the text format 0.0.4 or in OpenMetrics, as tolerant as Prometheus' own scraper.
 //!
-//! It owns lines and numbers of lines; `sample` owns what stands in one. A line whose name is not wanted is skipped up to
-//! its end, so what is wrong behind its name goes unseen; so do comments, `HELP`, `TYPE` and `UNIT`. Invariant: a sample
-//! is handed on only if Prometheus would take its line, with the same labels and the same value. In OpenMetrics a page
-//! that does not end with `# EOF` was cut off, and is an error.
+//! It owns lines and their numbers; `sample` owns what stands in one. A line whose name is not wanted is skipped up to
+//! its end, so what is wrong behind its name goes unseen; so are comments, `HELP`, `TYPE` and `UNIT`. Invariant: a sample
+//! that is handed on is one that Prometheus would take, with the same name, labels and value. In OpenMetrics a page that
+//! does not end with `# EOF` was cut off, and is an error.
 //!
-//! One thing that Prometheus' lexer lets pass is refused here: an unescaped line feed inside of a label's value. Lines
-//! could not be skipped by their name otherwise, and both specifications ask for the escape.
+//! It differs from Prometheus in three points. A line feed inside of a label's value has to be escaped, as the
+//! specifications ask: lines could not be skipped by their name otherwise. Blanks before a name are ignored, as the
+//! specification of the text format says (Prometheus 2 refuses them, 3 takes them for a part of the name). A label that
+//! is given twice is handed on twice.
 //!
 //! Grammar: `model/textparse/{promlex.l,openmetricslex.l}` of Prometheus, <https://prometheus.io/docs/instrumenting/exposition_formats/>
 //! and <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
@@ -91,7 +93,8 @@ pub fn parse<'a>(
 ) -> Result<(), ParseError> {
     let mut rest = page;
     let mut number = 0;
-    let mut run: (&[u8], bool) = (&[], false);
+    // The name of the lines at hand, and whether it is wanted.
+    let mut run = ("", false);
     while !rest.is_empty() {
         number += 1;
         let error = |Mismatch { at, expected }: Mismatch<'_>| ParseError::new(number, expected, at.as_bytes());
@@ -121,21 +124,19 @@ pub fn parse<'a>(
             Some(b'\n') if format == Format::Text => rest = start.get(1..).unwrap_or_default(),
             None => break,
             Some(_) => {
-                let name = match run.0.len() {
-                    0 => name(start),
-                    length if start.starts_with(run.0) && !start.get(length).is_some_and(in_name) => run.0,
-                    _ => name(start),
-                };
-                if name.is_empty() {
-                    return Err(ParseError::new(number, "a metric's name", split_line(start).0));
+                if !begins_with(start, run.0) {
+                    let name = name(start);
+                    if name.is_empty() {
+                        return Err(ParseError::new(number, "a metric's name", split_line(start).0));
+                    }
+                    let name = utf8(number, name)?;
+                    run = (name, wanted(name));
                 }
-                if name != run.0 {
-                    run = (name, wanted(utf8(number, name)?));
-                }
+                let (name, is_wanted) = run;
                 let (line, after) = split_line(start.get(name.len()..).unwrap_or_default());
                 rest = after;
-                if run.1 {
-                    each(sample::plain(format, utf8(number, name)?, utf8(number, line)?).map_err(error)?);
+                if is_wanted {
+                    each(sample::plain(format, name, utf8(number, line)?).map_err(error)?);
                 }
             }
         }
@@ -144,6 +145,14 @@ pub fn parse<'a>(
         Format::Text => Ok(()),
         Format::OpenMetrics => Err(ParseError::new(number + 1, "`# EOF`", b"")),
     }
+}
+
+/// Whether the name that `line` begins with is this one.
+fn begins_with(line: &[u8], name: &str) -> bool {
+    !name.is_empty()
+        && line
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| !rest.first().is_some_and(in_name))
 }
 
 /// The name that `line` begins with; empty when it begins with none.

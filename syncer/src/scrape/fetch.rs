@@ -1,18 +1,20 @@
 //! One page of metrics over HTTP: bounded in time and in bytes.
 
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::Reason;
@@ -26,6 +28,11 @@ const ACCEPTED_ENCODINGS: &str = "identity;q=1, gzip;q=0.1";
 const AGENT: &str = concat!("infertally-syncer/", env!("CARGO_PKG_VERSION"));
 /// A connection that nobody has used for so long is closed: its target is gone, or is scraped more seldom than this.
 const IDLE: Duration = Duration::from_secs(90);
+/// Bytes that any page may have, four times those of a vLLM's.
+const SMALL_BYTES: usize = 256 * 1024;
+/// What pages under way may have together beyond that. A thousand pods that go mad at once must cost neither the
+/// syncer's life nor the pages of others, so a page that finds no more room is given up at once.
+const LARGE_BYTES: usize = 128 * 1024 * 1024;
 /// A connection's read buffer, of which there may be a thousand. A page is read in several turns.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -34,6 +41,8 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 pub struct Client {
     http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     max_bytes: usize,
+    /// Of [`LARGE_BYTES`], what is left.
+    room: Arc<Semaphore>,
 }
 
 /// A page as it came.
@@ -63,6 +72,9 @@ pub enum FetchError {
     /// Longer than allowed.
     #[error("more than {0} bytes")]
     TooLarge(usize),
+    /// Large, at a time when too many others are.
+    #[error("more than {SMALL_BYTES} bytes, while others have taken the {LARGE_BYTES} that there are for large pages")]
+    Crowded,
 }
 
 // === impl FetchError ===
@@ -75,7 +87,7 @@ impl FetchError {
             Self::Timeout(_) => Reason::Timeout,
             Self::Status(_) => Reason::Status,
             Self::Body(_) => Reason::Body,
-            Self::TooLarge(_) => Reason::TooLarge,
+            Self::TooLarge(_) | Self::Crowded => Reason::TooLarge,
         }
     }
 }
@@ -99,7 +111,11 @@ impl Client {
             .pool_max_idle_per_host(1)
             .http1_max_buf_size(READ_BUFFER_BYTES)
             .build(connector);
-        Self { http, max_bytes }
+        Self {
+            http,
+            max_bytes,
+            room: Arc::new(Semaphore::new(LARGE_BYTES)),
+        }
     }
 
     /// Reads one page.
@@ -128,7 +144,7 @@ impl Client {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let format = header(CONTENT_TYPE).map_or(Format::Text, Format::from_content_type);
         let encoding = header(CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase();
-        let body = self.body(response).await?;
+        let body = self.body(response.into_body()).await?;
         let body = match encoding.as_str() {
             "" | "identity" => body,
             "gzip" | "x-gzip" => self.inflate(body)?,
@@ -141,12 +157,27 @@ impl Client {
         Ok(Page { body, format })
     }
 
-    async fn body(&self, response: Response<Incoming>) -> Result<Bytes, FetchError> {
-        match Limited::new(response.into_body(), self.max_bytes).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLarge(self.max_bytes)),
-            Err(error) => Err(FetchError::Body(error_chain(&*error))),
+    async fn body(&self, mut body: Incoming) -> Result<Bytes, FetchError> {
+        let mut page = BytesMut::new();
+        let mut taken: Option<SemaphorePermit<'_>> = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| FetchError::Body(error_chain(&error)))?;
+            let Ok(bytes) = frame.into_data() else { continue };
+            let length = page.len() + bytes.len();
+            if length > self.max_bytes {
+                return Err(FetchError::TooLarge(self.max_bytes));
+            }
+            if length > SMALL_BYTES {
+                let more = u32::try_from(bytes.len()).map_err(|_| FetchError::Crowded)?;
+                let more = self.room.try_acquire_many(more).map_err(|_| FetchError::Crowded)?;
+                match &mut taken {
+                    Some(taken) => taken.merge(more),
+                    None => taken = Some(more),
+                }
+            }
+            page.extend_from_slice(&bytes);
         }
+        Ok(page.freeze())
     }
 
     fn inflate(&self, body: Bytes) -> Result<Bytes, FetchError> {

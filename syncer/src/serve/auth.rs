@@ -18,7 +18,7 @@ pub enum Auth {
     /// Who has the token.
     Token(TokenFile),
     /// Whose token Kubernetes knows, and gives the right.
-    Kubernetes(Kubernetes),
+    Kubernetes(Box<Kubernetes>),
 }
 
 /// Why a request gets no page.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::activity::{Activity, End};
 use super::limits::{BODY_WINDOW, HEADER_BYTES, HEADERS, Limits, STREAMS};
+use super::linger::Lingering;
 use super::routes::Site;
 use super::tls::Tls;
 
@@ -91,6 +92,7 @@ impl Door {
             let (head, _) = request.into_parts();
             async move { Ok::<_, Infallible>(door.site.answer(&head).await.map(|body| body.of(exchange))) }
         });
+        let stream = Lingering::new(stream, self.limits.farewell);
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let end = tokio::select! {
             ended = connection.as_mut() => return ended.map_err(ConnectionError::Http),

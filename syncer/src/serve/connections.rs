@@ -1,13 +1,14 @@
 //! All connections, and the cap on them.
 //!
 //! At the cap, the connection that has been idle for longest makes room for the new one: so no crowd of idle
-//! connections keeps a scraper or a probe out. When none is idle the new one waits, as do those behind it in the
-//! kernel's backlog; [`Limits::answer`] bounds that.
+//! connections keeps a scraper or a probe out. Until one has been idle for [`Limits::settle`] the new one waits, as do
+//! those behind it in the kernel's backlog; [`Limits::answer`] bounds that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::activity::{Activity, End};
 use super::limits::Limits;
@@ -53,8 +54,10 @@ impl Connections {
             if let Some(place) = self.try_admit() {
                 return place;
             }
-            self.evict();
-            self.room.notified().await;
+            match self.evict() {
+                Some(when) => _ = timeout_at(when, self.room.notified()).await,
+                None => self.room.notified().await,
+            }
         }
     }
 
@@ -81,19 +84,24 @@ impl Connections {
         })
     }
 
-    fn evict(&self) {
+    /// Tells the connection that has been idle for longest to make room; if none can yet, says when the first can.
+    fn evict(&self) -> Option<Instant> {
         let open = self.open();
         // One that is on its way out is room enough for one that waits.
         if open.by_number.values().any(|activity| activity.is_told()) {
-            return;
+            return None;
         }
         let idle = open
             .by_number
             .values()
             .filter_map(|activity| Some((activity.idle_since()?, activity)));
-        if let Some((_, activity)) = idle.min_by_key(|(since, _)| *since) {
-            activity.tell(End::Evicted);
+        let (since, activity) = idle.min_by_key(|(since, _)| *since)?;
+        let when = since + self.limits.settle;
+        if Instant::now() < when {
+            return Some(when);
         }
+        activity.tell(End::Evicted);
+        None
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {

@@ -16,6 +16,12 @@ const HEAD: Duration = Duration::from_secs(10);
 /// Longer than the usual scrape intervals, which end at two minutes, so that a scraper keeps its connection.
 const IDLE: Duration = Duration::from_secs(180);
 
+/// A request that is on its way when a connection is made is read by then; who has sent none is idle.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Half of the time after which Prometheus gives up by default.
+const TURN: Duration = Duration::from_secs(5);
+
 /// Prometheus gives up after 10 s by default, and nobody scrapes with more than half a minute of patience.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -43,11 +49,15 @@ pub(super) const BODY_WINDOW: u32 = 65_535;
 /// The limits that tests make smaller.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time. Past it, the one that has been idle for longest is closed for the new one; when none
-    /// is idle, the new one waits.
+    /// Connections at a time. Past it, the one that has been idle for longest is closed for the new one; until there
+    /// is one, the new one waits.
     pub connections: usize,
-    /// Pages of metrics in memory at a time. Past it, the answer is 503.
+    /// How long a connection must have been idle to be closed for another.
+    pub settle: Duration,
+    /// Pages of metrics in memory at a time.
     pub pages: usize,
+    /// From a request for a page to its place in memory. Past it, the answer is 503.
+    pub turn: Duration,
     /// From a connection's start to the end of its TLS handshake, and from there to the end of its first request's
     /// head.
     pub head: Duration,
@@ -55,7 +65,7 @@ pub struct Limits {
     pub idle: Duration,
     /// From a request's head to the end of its answer, as far as the client has let us send it.
     pub answer: Duration,
-    /// From the decision to close an idle connection to its end.
+    /// From the decision to close an idle connection to its end, and from our end of any connection to the client's.
     pub farewell: Duration,
     /// From the order to shut down to the end of the last answer.
     pub drain: Duration,
@@ -69,7 +79,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: CONNECTIONS,
+            settle: SETTLE,
             pages: PAGES,
+            turn: TURN,
             head: HEAD,
             idle: IDLE,
             answer: ANSWER,

@@ -2,6 +2,7 @@
 //! for all, because a kubelet has no token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -12,10 +13,12 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::error;
 
 use super::auth::{Auth, Refusal};
 use super::body::Body;
+use super::limits::Limits;
 use super::{Pages, negotiate, page};
 
 /// What `/` says.
@@ -27,17 +30,20 @@ pub struct Site {
     auth: Auth,
     /// Places for pages in memory.
     places: Arc<Semaphore>,
+    /// How long a request waits for one.
+    turn: Duration,
 }
 
 // === impl Site ===
 
 impl Site {
-    /// A site with room for so many pages at a time.
-    pub fn new(pages: Arc<dyn Pages>, auth: Auth, places: usize) -> Self {
+    /// A site with room for as many pages as the limits say.
+    pub fn new(pages: Arc<dyn Pages>, auth: Auth, limits: &Limits) -> Self {
         Self {
             pages,
             auth,
-            places: Arc::new(Semaphore::new(places)),
+            places: Arc::new(Semaphore::new(limits.pages)),
+            turn: limits.turn,
         }
     }
 
@@ -78,7 +84,7 @@ impl Site {
         if let Err(refusal) = self.auth.check(&request.headers).await {
             return refused(refusal);
         }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(Ok(place)) = timeout(self.turn, Arc::clone(&self.places).acquire_owned()).await else {
             return with(
                 text(StatusCode::SERVICE_UNAVAILABLE, "too many pages are being read"),
                 RETRY_AFTER,

@@ -5,7 +5,7 @@
 
 use std::future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const PEM_BYTES: u64 = 1024 * 1024;
 /// What is said to a client that speaks plain HTTP, as Go's servers do.
 const PLAIN_HTTP: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
-    content-length: 41\r\n\r\nthis port speaks TLS: use https:// for it\n";
+    content-length: 42\r\n\r\nthis port speaks TLS: use https:// for it\n";
 
 /// What TLS is spoken with.
 pub struct Tls {
@@ -158,7 +158,7 @@ impl Tls {
         stream.peek(&mut first).await?;
         if first.iter().any(u8::is_ascii_uppercase) {
             // Read before it is closed: what lies unread would make a reset of the close, and undo the answer.
-            stream.read(&mut [0; 4096]).await?;
+            let _count = stream.read(&mut [0; 4096]).await?;
             stream.write_all(PLAIN_HTTP).await?;
             stream.shutdown().await?;
             return Err(HandshakeError::PlainHttp);
@@ -227,9 +227,9 @@ impl Files {
     }
 }
 
-async fn read(path: &PathBuf) -> Result<Vec<u8>, TlsError> {
+async fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     file::read(path, PEM_BYTES).await.map_err(|source| TlsError::Read {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })
 }

@@ -5,6 +5,9 @@ mod process;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::client::get;
 use crate::stats::{Stats, parse};
@@ -14,6 +17,8 @@ use process::Process;
 
 /// How often a port that another process took in the meantime may spoil a start.
 const STARTS: usize = 5;
+/// Time for one look whether it is ready, after which its process is looked at.
+const READY: Duration = Duration::from_secs(1);
 
 /// The ports of an Envoy, all on loopback, and of the server behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +106,18 @@ impl Envoy {
         let config = change(EnvoyConfig::shipped()?.on(ports)?.with_wasm(&binaries.wasm)?)?;
         let process = Process::start(&binaries.envoy, config.text(), workers)?;
         let envoy = Self { ports, process };
-        eventually(|| async {
-            envoy.process.check()?;
-            let ready = get(envoy.admin(), "/ready").await;
-            // One that died of a port in use may have left the port to somebody who answers.
-            envoy.process.check()?;
-            ready
+        let ended = eventually(|| async {
+            let ready = timeout(READY, get(envoy.admin(), "/ready")).await;
+            // One that died of a port in use has left the port to somebody who may answer or keep silent, and nothing
+            // more comes of it.
+            match envoy.process.check() {
+                Err(ended) => Ok(Err(ended)),
+                Ok(()) => ready.map_err(|_| "Envoy is not ready")?.map(|_| Ok(())),
+            }
         })
         .await
         .map_err(|error| format!("{error}\n{}", envoy.process.log()))?;
-        Ok(envoy)
+        ended.map(|()| envoy)
     }
 
     /// Where clients come in.

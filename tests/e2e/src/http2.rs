@@ -179,10 +179,7 @@ impl Coming {
             match self.more().await {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) if error.is::<h2::Error>() => {
-                    eprintln!("END {error:?}");
-                    return Ok(());
-                }
+                Err(error) if error.is::<h2::Error>() => return Ok(()),
                 Err(error) => return Err(error),
             }
         }

@@ -10,6 +10,7 @@ pub mod edits;
 pub mod envoy;
 pub mod expected;
 pub mod flood;
+pub mod heartbeat;
 pub mod http2;
 pub mod message;
 pub mod reading;

@@ -6,13 +6,15 @@
     reason = "a helper of a test fails it"
 )]
 
-use infertally_e2e::edits;
+use infertally_e2e::counted::COMPLETIONS;
 use infertally_e2e::envoy::{Binaries, Envoy};
 use infertally_e2e::expected::requests;
 use infertally_e2e::http2::Client;
 use infertally_e2e::stats::{Series, Stats};
+use infertally_e2e::{client, edits, heartbeat};
 use infertally_sim::{Sim, SimConfig};
 
+const WORKERS: u64 = 2;
 const CONNECTIONS: usize = 100;
 const STREAMS: usize = 10_000;
 /// What one stream may hold of a worker's memory, with the allocator's own losses.
@@ -30,7 +32,7 @@ fn running(stats: &Stats) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_streams_run_at_once() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), 2, |config| {
+    let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, |config| {
         let limits = "{max_connections: 20000, max_pending_requests: 20000, max_requests: 20000}";
         edits::model_server(config, &format!("circuit_breakers: {{thresholds: [{limits}]}}"))?.replace(
             "connect_timeout: 5s",
@@ -46,7 +48,7 @@ async fn ten_thousand_streams_run_at_once() {
     for _ in 0..CONNECTIONS {
         let mut client = Client::connect(envoy.listener()).await.unwrap();
         for _ in 0..STREAMS / CONNECTIONS {
-            sent.push(client.post("/v1/completions", "hang=event:3", body).await.unwrap());
+            sent.push(client.post(COMPLETIONS, "hang=event:3", body).await.unwrap());
         }
         clients.push(client);
     }
@@ -60,7 +62,10 @@ async fn ten_thousand_streams_run_at_once() {
         (0, count) if count == STREAMS as u64 => Ok(()),
         seen => Err(format!("{seen:?}")),
     };
-    let stats = envoy.scrape_until(none).await.unwrap();
+    envoy.scrape_until(none).await.unwrap();
+    // So far there is one name, that of the streams. A VM's memory never shrinks, so it is still what it was at most.
+    let request = |model: &str| client::request("POST", COMPLETIONS, &[("x-sim", &format!("model={model}"))], body);
+    let stats = heartbeat::of_every_vm(&envoy, WORKERS, 1, request).await.unwrap();
     let heap = value(&stats, "infertally_filter_memory_bytes", &[]);
     assert!(heap > 0 && heap <= 2 * MIB + STREAMS as u64 * EACH, "{heap} bytes");
 }

@@ -6,10 +6,10 @@
     reason = "a helper of a test fails it"
 )]
 
-use infertally_e2e::client;
 use infertally_e2e::envoy::{Binaries, Envoy};
 use infertally_e2e::flood::Flood;
 use infertally_e2e::stats::{Series, Stats};
+use infertally_e2e::{client, heartbeat};
 
 /// Memory of a worker's VM that has read one exchange at a time, whatever their size: what the VM starts with, and a few
 /// read buffers.
@@ -55,15 +55,12 @@ async fn bodies_of_any_size_are_read_in_a_bounded_heap() {
         let counted = value(&stats, "inference_model_response_sizes_sum");
         assert!(counted < bytes && counted > bytes - bytes / 100, "{counted} of {bytes}");
     }
-    // The next heartbeat tells the heap.
-    let heap = |stats: &Stats| value(stats, "infertally_filter_memory_bytes");
-    let told = |stats: &Stats| {
-        if heap(stats) > 0 {
-            Ok(())
-        } else {
-            Err("no heartbeat yet".to_owned())
-        }
+    let request = |model: &str| {
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        client::request("POST", "/v1/chat/completions?json=1", &[], body.as_bytes())
     };
-    let stats = envoy.scrape_until(told).await.unwrap();
-    assert!(heap(&stats) <= HEAP_LIMIT, "{} bytes", heap(&stats));
+    // So far there is one name, that of the floods.
+    let stats = heartbeat::of_every_vm(&envoy, 1, 1, request).await.unwrap();
+    let heap = value(&stats, "infertally_filter_memory_bytes");
+    assert!(heap > 0 && heap <= HEAP_LIMIT, "{heap} bytes");
 }

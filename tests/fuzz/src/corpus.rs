@@ -1,4 +1,4 @@
-//! Inputs to begin with, made of the captures in `tests/fixtures`.
+//! Inputs to begin with, made of the captures in `tests/fixtures` and of answers that were made up.
 
 use std::fs;
 use std::io::Write;
@@ -11,6 +11,7 @@ use infertally_filter::route::Routes;
 use crate::answer::CONTENT_TYPES;
 use crate::body::HEADER;
 use crate::exchange::{PATHS, STATUSES};
+use crate::handmade::{ANSWERS, Answer};
 use crate::program::Event;
 use crate::request::APIS;
 
@@ -46,7 +47,8 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
             seeds.push(Seed { name, input });
         }
     };
-    for capture in captures()? {
+    let answers = captures()?.into_iter().chain(ANSWERS.iter().filter_map(Capture::of));
+    for capture in answers {
         let Capture {
             name, request, answer, ..
         } = &capture;
@@ -155,6 +157,29 @@ impl Capture {
             status: number(&STATUSES, |known| *known == status)?,
             content_type: number(&CONTENT_TYPES, |known| *known == content_type)?,
             answer: shortened(if chunked { dechunked(answer) } else { answer.to_vec() }),
+        })
+    }
+
+    /// What asks for the answer says no more than a model; where the answer is a document, that one.
+    fn of(made: &Answer) -> Option<Self> {
+        let Answer {
+            name,
+            api,
+            is_stream,
+            body,
+        } = *made;
+        let content_type = |known: &Option<&str>| known.is_some_and(|known| known.starts_with("text/") == is_stream);
+        let request = if is_stream { r#"{"model":"tiny"}"# } else { body };
+        Some(Self {
+            name: name.to_owned(),
+            path: number(&PATHS, |path| {
+                Routes::default().api(b"POST", path.as_bytes()) == Some(api)
+            })?,
+            api: number(&APIS, |known| *known == api)?,
+            request: request.into(),
+            status: number(&STATUSES, |known| *known == 200)?,
+            content_type: number(&CONTENT_TYPES, content_type)?,
+            answer: body.into(),
         })
     }
 

@@ -3,9 +3,9 @@
 //! the corpus and a fixed number of mutations of it.
 //!
 //! ```text
-//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events: what to compare with)
+//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events, expected: what to compare with)
 //!                  └─▶ program ─▶ exchange ─▶ stats
-//!  captures ─▶ corpus ─▶ mutation ─▶ input
+//!  captures, handmade ─▶ corpus ─▶ mutation ─▶ input
 //! ```
 //!
 //! The first bytes of an input choose (the API, the content type, where to cut), the rest is what is read. Properties
@@ -18,6 +18,8 @@ mod choices;
 pub mod corpus;
 mod events;
 pub mod exchange;
+mod expected;
+mod handmade;
 mod heap;
 pub mod json;
 pub mod mutation;

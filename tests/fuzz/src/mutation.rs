@@ -1,7 +1,7 @@
 //! Inputs made of others, for runs without libFuzzer: the same ones every time.
 
 /// What the formats are made of.
-pub const TOKENS: [&str; 55] = [
+pub const TOKENS: [&str; 65] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -48,6 +48,16 @@ pub const TOKENS: [&str; 55] = [
     "\"token_ids\":[1,2],",
     "\"index\":1,",
     "\"type\":\"message_stop\",",
+    "\"type\":\"error\",",
+    "\"type\":\"response.completed\",",
+    "event: response.failed\n",
+    "event: message_stop\n",
+    "\"message\":{",
+    "\"response\":{",
+    "\"response\":{\"usage\":{\"input_tokens\":5}},",
+    "\"incomplete_details\":{\"reason\":\"max_output_tokens\"},",
+    "\"delta\":{\"stop_reason\":\"tool_use\"},",
+    "\"error\":{},",
     "\"status\":\"incomplete\",",
     "\"choices\":[{",
     "\"finish_reason\":\"stop\"",

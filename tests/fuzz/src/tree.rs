@@ -22,7 +22,7 @@ impl Tree {
     /// `None` if `serde_json` refuses the document. The readers take more than it does, so that says nothing.
     pub(crate) fn parse(document: &[u8]) -> Option<Self> {
         let text = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
-        serde_json::from_slice(text).ok()
+        serde_json::from_slice(&with_whole_pairs(text)).ok()
     }
 
     /// The values of this key, in order; none if this is no object.
@@ -38,6 +38,23 @@ impl Tree {
             .map(|(_, value)| value)
     }
 
+    /// The values that these keys lead to, one object inside the other, in the order of the document.
+    pub(crate) fn at<'a>(&'a self, keys: &[&'static str]) -> Vec<&'a Self> {
+        keys.iter().fold(vec![self], |found, key| {
+            found.into_iter().flat_map(|value| value.members(key)).collect()
+        })
+    }
+
+    /// The last of them: of equal keys the last one counts.
+    pub(crate) fn last(&self, keys: &[&'static str]) -> Option<&Self> {
+        self.at(keys).last().copied()
+    }
+
+    /// The last of them, if it is a text.
+    pub(crate) fn last_text(&self, keys: &[&'static str]) -> Option<&str> {
+        self.last(keys)?.text()
+    }
+
     pub(crate) fn elements(&self) -> &[Self] {
         if let Self::List(elements) = self { elements } else { &[] }
     }
@@ -51,6 +68,33 @@ impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TreeVisitor)
     }
+}
+
+/// The document with a replacement character where half of a surrogate pair stands alone, which `serde_json` refuses.
+fn with_whole_pairs(document: &[u8]) -> Vec<u8> {
+    let unit = |rest: &[u8]| match rest {
+        [b'\\', b'u', digits @ ..] => {
+            let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
+            u16::from_str_radix(digits, 16).ok()
+        }
+        _ => None,
+    };
+    let mut whole = Vec::new();
+    let mut rest = document;
+    while !rest.is_empty() {
+        let (first, second) = (unit(rest), rest.get(6..).and_then(unit));
+        let (length, kept) = match (first, second) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
+            (Some(0xd800..=0xdfff), _) => (6, false),
+            (Some(_), _) => (6, true),
+            // Also what a backslash escapes.
+            (None, _) => (1 + usize::from(rest.starts_with(b"\\")), true),
+        };
+        let (text, after) = rest.split_at(length.min(rest.len()));
+        whole.extend_from_slice(if kept { text } else { br"\ufffd" });
+        rest = after;
+    }
+    whole
 }
 
 // === impl TreeVisitor ===

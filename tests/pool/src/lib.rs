@@ -3,8 +3,10 @@
 
 pub mod fleet;
 pub mod page;
+pub mod proc;
 pub mod process;
 pub mod prometheus;
+pub mod soak;
 pub mod syncer;
 
 pub use fleet::{Behaviour, Fleet, Pod};

@@ -118,7 +118,6 @@ impl Syncer {
 
 /// Where its log says that it serves: `address=127.0.0.1:1234`.
 fn address(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("serving"))?;
-    let (_, rest) = line.split_once("address=")?;
+    let (_, rest) = log.split_once("serving address=")?;
     rest.split(' ').next()?.parse().ok()
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 use tokio::sync::mpsc::Sender;
 use tokio::task::AbortHandle;
 
 use crate::discovery::Target;
+use crate::discovery::target::with_path;
 use crate::engine::{self, Reading, ServerLoad};
 use crate::envoy::{self, EnvoyPage};
 use crate::scrape::Reason;
@@ -19,6 +21,8 @@ use crate::scrape::schedule::{Attempt, Schedule, Ticks, attempt};
 pub(super) struct PodScrapers {
     client: Client,
     schedule: Schedule,
+    /// Where the metrics are of a target that doesn't say.
+    path: PathAndQuery,
     reading: Reading,
     attempts: Sender<(Target, Attempt<ServerLoad>)>,
     tasks: HashMap<Key, Task>,
@@ -43,12 +47,14 @@ impl PodScrapers {
     pub(super) fn new(
         client: Client,
         schedule: Schedule,
+        path: PathAndQuery,
         reading: Reading,
         attempts: Sender<(Target, Attempt<ServerLoad>)>,
     ) -> Self {
         Self {
             client,
             schedule,
+            path,
             reading,
             attempts,
             tasks: HashMap::new(),
@@ -60,10 +66,9 @@ impl PodScrapers {
         let mut before = std::mem::take(&mut self.tasks);
         for target in targets {
             let Some(url) = &target.url else { continue };
+            let url = with_path(url, &self.path);
             let key = (Arc::clone(&target.name), url.clone(), target.engine.clone());
-            let task = before
-                .remove(&key)
-                .unwrap_or_else(|| self.start(target.clone(), url.clone()));
+            let task = before.remove(&key).unwrap_or_else(|| self.start(target.clone(), url));
             self.tasks.insert(key, task);
         }
     }

@@ -93,10 +93,7 @@ async fn every_address_is_a_target_and_a_name_without_any_is_an_empty_pool() {
             (Discovered::Targets(targets), Some(expected)) => {
                 assert_eq!(targets.iter().map(|target| &*target.name).collect::<Vec<_>>(), expected);
                 for target in targets {
-                    assert_eq!(
-                        target.url.unwrap().to_string(),
-                        format!("http://{}/metrics", target.name)
-                    );
+                    assert_eq!(target.url.unwrap().to_string(), format!("http://{}/", target.name));
                 }
             }
             (Discovered::Failing { why }, None) => assert!(why.starts_with("DNS vllm.test.: "), "{why}"),

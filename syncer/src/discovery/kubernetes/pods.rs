@@ -71,7 +71,7 @@ impl Member {
         parts.scheme = Some(Scheme::HTTP);
         // With the brackets of an IPv6 address.
         parts.authority = SocketAddr::new(self.address?, port).to_string().parse().ok();
-        parts.path_and_query = Some(PathAndQuery::from_static("/metrics"));
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
         Uri::from_parts(parts).ok()
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         let pods = [("a".to_owned(), pod(json!({}), running("10.0.0.1", "True")))].into();
         let expected = Target {
             name: "a".into(),
-            url: Some(Uri::from_static("http://10.0.0.1:8000/metrics")),
+            url: Some(Uri::from_static("http://10.0.0.1:8000/")),
             ready: Some(true),
             engine: None,
         };
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn an_ipv6_address_stands_in_brackets() {
         let member = pod(json!({}), running("fd00::1", "True"));
-        assert_eq!(url(&member).as_deref(), Some("http://[fd00::1]:8000/metrics"));
+        assert_eq!(url(&member).as_deref(), Some("http://[fd00::1]:8000/"));
     }
 
     #[test]
@@ -197,13 +197,10 @@ mod tests {
             let text = |target: &Target| format!("{} {}", target.name, target.url.as_ref().unwrap());
             targets.iter().map(text).collect::<Vec<_>>()
         };
-        assert_eq!(named(&[9]), ["a http://10.0.0.1:9/metrics"]);
+        assert_eq!(named(&[9]), ["a http://10.0.0.1:9/"]);
         assert_eq!(
             named(&[8000, 8001]),
-            [
-                "a-rank-0 http://10.0.0.1:8000/metrics",
-                "a-rank-1 http://10.0.0.1:8001/metrics"
-            ]
+            ["a-rank-0 http://10.0.0.1:8000/", "a-rank-1 http://10.0.0.1:8001/"]
         );
     }
 

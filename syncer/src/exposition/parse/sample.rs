@@ -52,11 +52,8 @@ impl<'a> ContextError<&'a str> for Mismatch<'a> {
 
 /// A line that begins with its metric's `name`; `text` is what follows that.
 pub(super) fn plain<'a>(format: Format, name: &'a str, text: &'a str) -> Result<Sample<'a>, Mismatch<'a>> {
-    let braces = |text| {
-        let (text, _) = blanks(format)(text)?;
-        opt_braces(format, text)
-    };
-    let (_, (labels, value)) = (braces, rest(format)).parse(text).finish()?;
+    let labels = preceded(blanks(format), |text| opt_braces(format, text));
+    let (_, (labels, value)) = (labels, rest(format)).parse(text).finish()?;
     Ok(Sample { name, labels, value })
 }
 

@@ -241,3 +241,32 @@ async fn a_server_with_https_must_be_signed_by_a_root_that_is_known() {
     std::fs::remove_file(&ca_file).unwrap();
     assert!(client_config(Some(&ca_file)).is_err());
 }
+
+#[tokio::test]
+async fn large_pages_find_room_only_for_so_many_and_small_ones_always() {
+    const LARGE: usize = 64 * 1024 * 1024;
+    let client = Client::new(LARGE, client_config(None).unwrap());
+    // Each comes but for its last byte, so it keeps its room.
+    let mut never_ends = answer("200 OK", &vec![b'\n'; LARGE]);
+    never_ends.bytes.truncate(never_ends.bytes.len() - 1);
+    let (large, _) = server(never_ends, None).await;
+    let (small, _) = server(answer("200 OK", &vec![b'\n'; SMALL_BYTES]), None).await;
+    let holders: Vec<_> = (0..2)
+        .map(|_| {
+            let (client, large) = (client.clone(), large.clone());
+            tokio::spawn(async move { client.fetch(&large, LONG * 10).await })
+        })
+        .collect();
+    let deadline = tokio::time::Instant::now() + LONG * 3;
+    while client.room.available_permits() > 1024 * 1024 {
+        assert!(tokio::time::Instant::now() < deadline, "the room is never taken");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(matches!(client.fetch(&large, LONG).await, Err(FetchError::Crowded)));
+    assert_eq!(client.fetch(&small, LONG).await.unwrap().body.len(), SMALL_BYTES);
+    for holder in holders {
+        holder.abort();
+        assert!(holder.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(client.room.available_permits(), LARGE_BYTES);
+}

@@ -7,6 +7,7 @@ use super::*;
 fn connections(limit: usize) -> Arc<Connections> {
     Arc::new(Connections::new(Limits {
         connections: limit,
+        settle: Duration::ZERO,
         ..Limits::default()
     }))
 }
@@ -63,6 +64,25 @@ async fn when_all_are_busy_the_new_one_waits_for_the_first_that_is_done() {
     assert_eq!(place.activity().end().await, End::Evicted);
     drop(place);
     waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_has_just_come_is_given_time_to_ask() {
+    let settle = Duration::from_millis(50);
+    let limits = Limits {
+        connections: 1,
+        settle,
+        ..Limits::default()
+    };
+    let connections = Arc::new(Connections::new(limits));
+    let place = connections.admit().await;
+    let began = Instant::now();
+    let _waiting = tokio::spawn({
+        let connections = Arc::clone(&connections);
+        async move { connections.admit().await }
+    });
+    assert_eq!(place.activity().end().await, End::Evicted);
+    assert!(began.elapsed() >= settle / 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,130 @@
+//! A real Prometheus that scrapes pages, and answers queries.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a helper of a test fails it, and waits with a deadline"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use serde_json::Value as Json;
+
+use crate::pages::{self, Page};
+
+/// Long, for machines that are busy with more; it takes two seconds on one that is not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running Prometheus; it goes with this value, and its data too.
+pub struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+/// The program that `variable` names.
+pub fn program(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run 'make test', or set it to what scripts/prometheus-path.sh prints")
+    })
+}
+
+// === impl Prometheus ===
+
+impl Prometheus {
+    /// Starts one and returns when it has scraped each page. The series of page N have the label `case="N"`.
+    pub fn scraping(pages: &[Page]) -> Self {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{}-{number}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+
+        let target = pages::serve(pages);
+        let targets: String = (0..pages.len())
+            .map(|case| {
+                format!(
+                    "      - {{ targets: ['{target}'], labels: {{ __metrics_path__: /{case}, case: '{case}' }} }}\n"
+                )
+            })
+            .collect();
+        let config = directory.join("prometheus.yml");
+        let jobs =
+            format!("scrape_configs:\n  - job_name: pages\n    scrape_interval: 1s\n    static_configs:\n{targets}");
+        fs::write(&config, jobs).unwrap();
+
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(program("PROMETHEUS"))
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=error")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let prometheus = Self {
+            child,
+            address,
+            directory,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while prometheus.try_query("up").map_or(0, |up| up.len()) < pages.len() {
+            assert!(
+                Instant::now() < deadline,
+                "Prometheus has not scraped {} pages in {PATIENCE:?}",
+                pages.len()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        prometheus
+    }
+
+    /// The labels and the value of every series that `query` finds.
+    pub fn query(&self, query: &str) -> Vec<(Json, String)> {
+        self.try_query(query)
+            .unwrap_or_else(|| panic!("Prometheus gave no answer to {query}"))
+    }
+
+    fn try_query(&self, query: &str) -> Option<Vec<(Json, String)>> {
+        let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut connection = TcpStream::connect(self.address).ok()?;
+        let head = format!("GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n");
+        connection.write_all(head.as_bytes()).ok()?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).ok()?;
+        let answer: Json = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+        let series = answer["data"]["result"].as_array()?;
+        Some(
+            series
+                .iter()
+                .map(|series| {
+                    (
+                        series["metric"].clone(),
+                        series["value"][1].as_str().unwrap().to_owned(),
+                    )
+                })
+                .collect(),
+        )
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let Self {
+            child,
+            address: _,
+            directory,
+        } = self;
+        _ = child.kill();
+        _ = child.wait();
+        _ = fs::remove_dir_all(directory);
+    }
+}

@@ -1,0 +1,357 @@
+//! The real syncer before pods that do what pods do: what its page says at each step.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails it"
+)]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use infertally_pool::page::{Load, full, small};
+use infertally_pool::{Behaviour, Fleet, Pod, Syncer};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
+/// Quick, but with room for a machine that is busy: a value stands for ten intervals.
+const PACE: [&str; 6] = [
+    "--scrape-interval",
+    "200ms",
+    "--scrape-timeout",
+    "150ms",
+    "--stale-after",
+    "2s",
+];
+
+fn load(waiting: f64, running: f64, kv_cache: f64) -> Load {
+    Load {
+        waiting,
+        running,
+        kv_cache,
+    }
+}
+
+async fn syncer(arguments: &[&str]) -> Syncer {
+    Syncer::pool(Path::new(BINARY), &[&PACE[..], arguments].concat())
+        .await
+        .unwrap()
+}
+
+fn gauge(name: &str, value: f64) -> String {
+    format!("inference_pool_{name}{{name=\"default\"}} {value}")
+}
+
+fn of_pod(name: &str, pod: &str, value: f64) -> String {
+    format!("inference_pool_{name}{{name=\"default\",model_server_pod=\"{pod}\"}} {value}")
+}
+
+fn state(state: &str, pods: usize) -> String {
+    format!("inference_pool_pods{{name=\"default\",state=\"{state}\"}} {pods}")
+}
+
+#[tokio::test]
+async fn every_gauge_follows_what_the_pods_do() {
+    let mut fleet = Fleet::start(2, |_| small(load(0.0, 0.0, 0.0))).await.unwrap();
+    fleet.pods[0].set(Behaviour::Page(full(load(1.0, 2.0, 0.000733)).unwrap()));
+    let [a, b] = [fleet.pods[0].target("a"), fleet.pods[1].target("b")];
+    let syncer = syncer(&["--target", &a, "--target", &b]).await;
+    let both = [
+        gauge("average_queue_size", 0.5),
+        gauge("average_kv_cache_utilization", 0.0003665),
+        gauge("average_running_requests", 1.0),
+        gauge("ready_pods", 2.0),
+        of_pod("per_pod_queue_size", "a", 1.0),
+        of_pod("per_pod_queue_size", "b", 0.0),
+        state("ready", 2),
+        "inference_extension_info{commit=\"unknown\",build_ref=\"unknown\"} 1".to_owned(),
+    ];
+    shows(&syncer, &both, &["envoy", "errors_total"]).await;
+    assert!(syncer.is_ready().await);
+
+    // Each of these is no load. The other pod's stays, and at once when it is well again, this one's is back.
+    let text = |text: &str| Behaviour::Page(text.to_owned().into());
+    let page = full(load(1.0, 2.0, 0.5)).unwrap();
+    for (behaviour, counted, reason) in [
+        (Behaviour::Hang, "unreachable", "timeout"),
+        (Behaviour::Drip, "unreachable", "timeout"),
+        (
+            Behaviour::Late(page.clone(), Duration::from_secs(2)),
+            "unreachable",
+            "timeout",
+        ),
+        (Behaviour::Status(500), "stale", "status"),
+        (Behaviour::Status(404), "stale", "status"),
+        (Behaviour::Cut(page.clone()), "stale", "body"),
+        (text("<html>no metrics</html>"), "stale", "parse"),
+        (text("vllm:num_requests_waiting{engine=\"0\"} x\n"), "stale", "parse"),
+    ] {
+        fleet.pods[0].set(behaviour.clone());
+        let expected = [
+            gauge("average_queue_size", 0.0),
+            gauge("ready_pods", 1.0),
+            state("ready", 1),
+            state(counted, 1),
+        ];
+        let page = shows(
+            &syncer,
+            &expected,
+            &["queue_size{name=\"default\",model_server_pod=\"a\""],
+        )
+        .await;
+        let error = format!("scrape_errors_total{{name=\"default\",model_server_pod=\"a\",reason=\"{reason}\"}}");
+        assert!(page.contains(&error), "{behaviour:?}: {page}");
+        fleet.pods[0].set(Behaviour::Page(small(load(4.0, 2.0, 0.5))));
+        let expected = [gauge("average_queue_size", 2.0), gauge("ready_pods", 2.0)];
+        shows(&syncer, &expected, &[]).await;
+    }
+
+    // What the page does not say is not zero.
+    for missing in [
+        "vllm:num_requests_running 3\n",
+        "vllm:num_requests_running 3\nvllm:num_requests_waiting NaN\n",
+        "vllm:num_requests_running 3\nvllm:num_requests_waiting -1\n",
+        "vllm:num_requests_running 3\nvllm:num_requests_waiting +Inf\n",
+    ] {
+        fleet.pods[0].set(text(missing));
+        let expected = [
+            gauge("average_queue_size", 0.0),
+            of_pod("per_pod_running_requests", "a", 3.0),
+            gauge("ready_pods", 2.0),
+        ];
+        shows(
+            &syncer,
+            &expected,
+            &["queue_size{name=\"default\",model_server_pod=\"a\""],
+        )
+        .await;
+    }
+    // The engine becomes another, and its names with it; ranks add up.
+    fleet.pods[0].set(text(
+        "sglang:num_queue_reqs 6\nsglang:num_running_reqs 1\nsglang:token_usage 0.5\n",
+    ));
+    shows(&syncer, &[gauge("average_queue_size", 3.0)], &[]).await;
+    fleet.pods[0].set(text(
+        "vllm:num_requests_waiting{engine=\"0\"} 1\nvllm:num_requests_waiting{engine=\"1\"} 4\n",
+    ));
+    shows(&syncer, &[of_pod("per_pod_queue_size", "a", 5.0)], &[]).await;
+
+    // One dies, then the other; then they are back where they were.
+    let ports: Vec<_> = fleet.pods.iter().map(Pod::port).collect();
+    fleet.pods.remove(0);
+    shows(&syncer, &[gauge("ready_pods", 1.0), state("unreachable", 1)], &[]).await;
+    fleet.pods.clear();
+    let none = [gauge("ready_pods", 0.0), state("unreachable", 2)];
+    shows(&syncer, &none, &["average", "per_pod"]).await;
+    for port in ports {
+        let page = Behaviour::Page(small(load(8.0, 1.0, 1.0)));
+        fleet.pods.push(Pod::start_at(port, page).await.unwrap());
+    }
+    let expected = [gauge("ready_pods", 2.0), gauge("average_queue_size", 8.0)];
+    shows(&syncer, &expected, &[]).await;
+    assert!(syncer.end().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_slow_pod_delays_no_other() {
+    let fleet = Fleet::start(20, |_| small(load(1.0, 1.0, 0.5))).await.unwrap();
+    for pod in fleet.pods.iter().step_by(2) {
+        pod.set(Behaviour::Hang);
+    }
+    let file = std::env::temp_dir().join(format!("infertally-slow-{}", std::process::id()));
+    std::fs::write(&file, fleet.targets()).unwrap();
+    let syncer = syncer(&["--targets-file", file.to_str().unwrap()]).await;
+    shows(&syncer, &[gauge("ready_pods", 10.0), state("unreachable", 10)], &[]).await;
+    let served = |odd: usize| fleet.pods.iter().skip(odd).step_by(2).map(Pod::served).min().unwrap();
+    let before = served(1);
+    infertally_e2e::eventually(async || {
+        let (hanging, well) = (served(0), served(1));
+        if hanging >= 3 && well >= before + 10 {
+            return Ok(());
+        }
+        Err(format!("{hanging} and {well} scrapes").into())
+    })
+    .await
+    .unwrap();
+    // The file changes: they go at once.
+    std::fs::write(&file, "").unwrap();
+    shows(
+        &syncer,
+        &[gauge("ready_pods", 0.0), state("unreachable", 0)],
+        &["pod-0001"],
+    )
+    .await;
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[tokio::test]
+async fn a_page_without_end_is_given_up_at_its_cap() {
+    let pod = Pod::start(Behaviour::Endless(1 << 30)).await.unwrap();
+    let arguments = [
+        "--target",
+        &pod.target("a"),
+        "--max-page-bytes",
+        "1000000",
+        "--scrape-interval",
+        "20s",
+        "--scrape-timeout",
+        "15s",
+        "--stale-after",
+        "60s",
+    ];
+    let syncer = Syncer::pool(Path::new(BINARY), &arguments).await.unwrap();
+    let error = "inference_pool_scrape_errors_total{name=\"default\",model_server_pod=\"a\",reason=\"too_large\"} 1";
+    shows(&syncer, &[error.to_owned(), state("stale", 1)], &[]).await;
+}
+
+#[tokio::test]
+async fn names_of_the_users_own_and_of_the_pool_are_served() {
+    let page = "my_queue{kind=\"a\"} 3\nmy_queue{kind=\"b\"} 9\nmy_running 2\nmy_cache 0.25\n";
+    let pod = Pod::start(Behaviour::Page(page.into())).await.unwrap();
+    let target = pod.target("a");
+    let syncer = syncer(&[
+        "--target",
+        &target,
+        "--pool",
+        "my pool",
+        "--waiting-metric",
+        "my_queue{kind=b}",
+        "--running-metric",
+        "my_running",
+        "--kv-cache-metric",
+        "my_cache",
+        "--alias",
+        "llm_d_epp",
+    ])
+    .await;
+    let expected = [
+        "inference_pool_average_queue_size{name=\"my pool\"} 9",
+        "inference_pool_average_running_requests{name=\"my pool\"} 2",
+        "inference_pool_average_kv_cache_utilization{name=\"my pool\"} 0.25",
+        "llm_d_epp_ready_endpoints{name=\"my pool\"} 1",
+    ];
+    shows(&syncer, &expected.map(str::to_owned), &[]).await;
+}
+
+#[test]
+fn mistakes_end_it_with_64_and_name_themselves() {
+    for (arguments, words) in [
+        (&[][..], "nothing to read"),
+        (&["--target", "h:1"], "not an http:// or https:// URL"),
+        (&["--target", "http://h:1", "--dns", "h:1"], "cannot be used with"),
+        (
+            &["--target", "a=http://h:1", "--target", "a=http://h:2"],
+            "two targets have this name",
+        ),
+        (
+            &["--target", "http://h:1", "--scrape-interval", "0s"],
+            "not longer than nothing",
+        ),
+        (
+            &["--target", "http://h:1", "--scrape-timeout", "1s"],
+            "not less than --scrape-interval",
+        ),
+        (
+            &["--target", "http://h:1", "--stale-after", "1s"],
+            "not more than --scrape-interval",
+        ),
+        (&["--target", "http://h:1", "--engine", "tgi"], "\"tgi\""),
+        (&["--target", "http://h:1", "--alias", "x"], "\"x\""),
+        (
+            &["--target", "http://h:1", "--metrics-auth", "token"],
+            "needs --token-file",
+        ),
+        (
+            &["--target", "http://h:1", "--token-file", "f"],
+            "only with --metrics-auth token",
+        ),
+        (&["--target", "http://h:1", "--tls-cert", "f"], "only together"),
+        (&["--target", "http://h:1", "--ca-file", "/nowhere"], "/nowhere"),
+        (
+            &[
+                "--target",
+                "http://h:1",
+                "--tls-cert",
+                "/nowhere",
+                "--tls-key",
+                "/nowhere",
+            ],
+            "/nowhere",
+        ),
+        (
+            &[
+                "--target",
+                "http://h:1",
+                "--metrics-auth",
+                "token",
+                "--token-file",
+                "/nowhere",
+            ],
+            "/nowhere",
+        ),
+        (&["--envoy", "http://h:1", "--envoy", "http://h:1/stats"], "given twice"),
+        (&["--kubernetes", "A/b"], "`A`"),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ] {
+        let done = run(arguments, &[]);
+        assert_eq!(done.status.code(), Some(64), "{arguments:?}");
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_ends_it_with_70() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let done = run(&["--target", "http://h:1", "--listen", &address], &[]);
+    assert_eq!(done.status.code(), Some(70));
+    assert!(String::from_utf8(done.stderr).unwrap().contains(&address));
+}
+
+#[test]
+fn the_environment_sets_what_flags_do_not() {
+    let done = run(&[], &[("INFERTALLY_TARGET", "a=http://h:1,a=http://h:2")]);
+    assert!(
+        String::from_utf8(done.stderr)
+            .unwrap()
+            .contains("two targets have this name")
+    );
+    let done = run(
+        &["--scrape-interval", "1s"],
+        &[
+            ("INFERTALLY_TARGET", "http://h:1"),
+            ("INFERTALLY_SCRAPE_TIMEOUT", "2s"),
+            ("INFERTALLY_SCRAPE_INTERVAL", "9s"),
+        ],
+    );
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(
+        said.contains("--scrape-timeout 2s: not less than --scrape-interval 1s"),
+        "{said}"
+    );
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
+    Command::new(BINARY)
+        .arg("pool")
+        .args(arguments)
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+async fn shows(syncer: &Syncer, lines: &[String], parts: &[&str]) -> String {
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    syncer.shows(&lines, parts).await.unwrap()
+}
+
+#[tokio::test]
+async fn for_a_while_among_pods_and_envoys_that_come_go_lie_and_hang() {
+    let seen = infertally_pool::soak::soak(Path::new(BINARY), Duration::from_secs(15))
+        .await
+        .unwrap();
+    println!("{seen}");
+}

@@ -1,0 +1,58 @@
+//! Certificates of tests, and clients that trust one of them.
+
+use std::sync::Arc;
+
+use rcgen::generate_simple_self_signed;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::stage::{Client, Dir, Running, within};
+
+/// A certificate for localhost, and its key, both PEM.
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
+    pub der: CertificateDer<'static>,
+}
+
+// === impl Pair ===
+
+impl Pair {
+    pub fn new() -> Self {
+        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            certificate: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+            der: made.cert.der().clone(),
+        }
+    }
+
+    /// Puts the pair where Kubernetes would.
+    pub fn mount(&self, dir: &Dir, version: &str) {
+        dir.mount(version, &[("tls.crt", &self.certificate), ("tls.key", &self.key)]);
+    }
+
+    /// Connects, if the server shows this certificate.
+    pub async fn connect(&self, server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = server.connect().await.stream;
+        let name = ServerName::try_from("localhost").unwrap();
+        within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+    }
+
+    /// The same, for HTTP/1.1.
+    pub async fn client(&self, server: &Running) -> std::io::Result<Client<TlsStream<TcpStream>>> {
+        Ok(Client::new(self.connect(server, b"http/1.1").await?))
+    }
+}
