@@ -16,7 +16,7 @@ async fn crds_that_come_later_are_noticed_and_v1_goes_before_v1alpha2() -> Resul
     cluster.install(V1Alpha2).await?;
     cluster.put_pool(V1Alpha2, "chat", "old", &[8000]).await?;
     told.names_are(&["old-0"]).await;
-    assert_eq!(told.urls(), ["http://10.0.0.1:8000/metrics"]);
+    assert_eq!(told.urls(), ["http://10.0.0.1:8000/"]);
 
     cluster.install(V1).await?;
     cluster.put_pool(V1, "chat", "new", &[8000]).await?;
@@ -44,10 +44,7 @@ async fn pods_and_the_pool_are_followed_through_all_that_happens_to_them() -> Re
     cluster.create_ready_pod("vllm-1", "vllm", "fd00::2").await?;
     cluster.create_ready_pod("other-0", "other", "10.0.0.3").await?;
     told.names_are(&["vllm-0", "vllm-1"]).await;
-    assert_eq!(
-        told.urls(),
-        ["http://10.0.0.1:8000/metrics", "http://[fd00::2]:8000/metrics"]
-    );
+    assert_eq!(told.urls(), ["http://10.0.0.1:8000/", "http://[fd00::2]:8000/"]);
 
     cluster.set_status("vllm-0", "10.0.0.1", false).await?;
     told.names_are(&["!vllm-0", "vllm-1"]).await;
@@ -62,6 +59,6 @@ async fn pods_and_the_pool_are_followed_through_all_that_happens_to_them() -> Re
     told.is_unknown("none of that name").await;
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
     told.names_are(&["!vllm-0"]).await;
-    assert_eq!(told.urls(), ["http://10.0.0.1:9000/metrics"]);
+    assert_eq!(told.urls(), ["http://10.0.0.1:9000/"]);
     Ok(())
 }

@@ -27,6 +27,6 @@ async fn watches_survive_an_api_server_that_restarts_or_dies() -> Result<()> {
     cluster.finish_pod("vllm-0").await?;
     told.names_are(&["vllm-1"]).await;
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
-    told.urls_are(&["http://10.0.0.2:9000/metrics"]).await;
+    told.urls_are(&["http://10.0.0.2:9000/"]).await;
     Ok(())
 }
