@@ -6,6 +6,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 # All else goes to stderr.
 exec 3>&1 >&2
+SCRATCH=
 
 # required MODULE FILE: the version that a go.mod names.
 required() { awk -v module="$1" '$1 == "require" { $1 = $2; $2 = $3 } $1 == module { print $2; exit }' "$2"; }
@@ -14,12 +15,12 @@ KUBERNETES=$(required k8s.io/kubernetes tests/kube/apiserver/go.mod)
 ETCD=$(required go.etcd.io/etcd/server/v3 tests/kube/etcd/go.mod)
 GO_OLDEST=$(awk '$1 == "go" { print $2 }' tests/kube/apiserver/go.mod)
 
-# With -v Go names each package that it compiles.
+# progress TOTAL: with -v Go names each package that it compiles.
 progress() {
     local package count=0
     while read -r package; do
         count=$((count + 1))
-        ((count % 200 != 0)) || say "  $count packages compiled, now $package"
+        ((count % 200 != 0)) || say "  $count of $1 packages, $package"
     done
 }
 
@@ -31,13 +32,15 @@ build() {
         return
     fi
     check_go
-    [[ -n ${SCRATCH:-} ]] || scratch
+    [[ -n $SCRATCH ]] || scratch
     mkdir "$SCRATCH/$name"
-    say "$name: building $version from source: minutes for the first time, and gigabytes in Go's caches"
+    say "$name: building $version from source: minutes the first time, and 3 GB in Go's caches"
     (
         cd "$module" || exit
-        GOWORK=off CGO_ENABLED=0 nice go build -v -trimpath -ldflags "-s -w $ldflags" -o "$SCRATCH/$name/$name" "$package" \
-            2>&1 | tee "$SCRATCH/log" | progress
+        export GOWORK=off CGO_ENABLED=0
+        total=$(go list -deps "$package" 2>"$SCRATCH/log" | wc -l) || exit
+        nice go build -v -trimpath -ldflags "-s -w $ldflags" -o "$SCRATCH/$name/$name" "$package" \
+            2>&1 | tee "$SCRATCH/log" | progress "$total"
     ) || die "$name $version could not be built:
 $(tail -n 5 "$SCRATCH/log")"
     publish "$SCRATCH/$name" "$TOOLS/$name-$version"
@@ -49,7 +52,8 @@ check_go() {
     command -v go >/dev/null ||
         die "Go $GO_OLDEST or later is missing, which builds kube-apiserver: see https://go.dev/doc/install"
     found=$(go env GOVERSION)
-    version_at_least "${found#go}" "$GO_OLDEST" || die "Go $GO_OLDEST or later is needed (found $found): see https://go.dev/doc/install"
+    found=${found#go}
+    version_at_least "${found%%[!0-9.]*}" "$GO_OLDEST" || die "Go $GO_OLDEST or later is needed (found $found): see https://go.dev/doc/install"
 }
 
 # kube-apiserver goes by the version that it is told it has.
