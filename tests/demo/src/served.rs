@@ -65,9 +65,5 @@ fn compare(served: &Page, wanted: &Page) -> Result<(), String> {
         .filter(|key| served.get(key) != wanted.get(key))
         .map(|key| format!("  {key}: {}, must be {}", show(served.get(key)), show(wanted.get(key))))
         .collect();
-    if rows.is_empty() {
-        Ok(())
-    } else {
-        Err(rows.join("\n"))
-    }
+    if rows.is_empty() { Ok(()) } else { Err(rows.join("\n")) }
 }

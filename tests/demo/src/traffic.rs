@@ -74,7 +74,12 @@ fn kind(title: &'static str, count: usize, behaviour: &'static str, end: End, bo
 /// A request whose answer begins and never ends, so that it keeps its place.
 pub(crate) fn held() -> Vec<u8> {
     let body = stream(BASE, 200).to_string();
-    client::request("POST", "/v1/chat/completions", &[("x-sim", "hang=event:3")], body.as_bytes())
+    client::request(
+        "POST",
+        "/v1/chat/completions",
+        &[("x-sim", "hang=event:3")],
+        body.as_bytes(),
+    )
 }
 
 /// All of it, in order.
