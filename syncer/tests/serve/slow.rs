@@ -116,6 +116,25 @@ async fn who_does_not_read_an_answer_loses_it_and_its_place() {
 }
 
 #[tokio::test]
+async fn a_page_waits_for_its_turn() {
+    let limits = Limits {
+        pages: 1,
+        turn: NEVER,
+        farewell: SOON,
+        ..Limits::default()
+    };
+    let server = Running::start(Fixed::large(), open(limits)).await;
+    let mut reading = server.connect_narrow().await;
+    reading.send(&request("GET", "/metrics", &[])).await.unwrap();
+    within(reading.stream.readable()).await.unwrap();
+    let mut waiting = server.connect().await;
+    waiting.send(&request("GET", "/metrics", &[])).await.unwrap();
+    assert_eq!(server.get("/healthz", &[]).await.status, 200);
+    drop(reading);
+    assert_eq!(waiting.answer("GET").await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let server = Running::plain().await;
     let long = format!("x: {}", "a".repeat(20_000));
