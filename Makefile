@@ -2,7 +2,7 @@
 
 # Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
 .NOTPARALLEL:
-.PHONY: help setup wasm syncer demo demo-once test bench fuzz lint fmt clean clean-tools
+.PHONY: help setup wasm syncer demo demo-once test test-kube bench fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -25,6 +25,9 @@ demo-once: wasm syncer ## The same, once: fails unless every metric is there and
 
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 	@scripts/test.sh
+
+test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
+	@scripts/test-kube.sh
 
 fuzz: ## Search for inputs that break the filter, FUZZ_SECONDS (600) for each target; needs nightly Rust
 	@scripts/fuzz.sh
