@@ -397,7 +397,12 @@ fn the_readme_describes_every_family() {
             crate::exposition::Kind::Gauge => "gauge",
             crate::exposition::Kind::Histogram => "histogram",
         };
-        let row = format!("| `{}` | {kind} | {} | {} |", family.name, labels.join(", "), family.help);
+        let row = format!(
+            "| `{}` | {kind} | {} | {} |",
+            family.name,
+            labels.join(", "),
+            family.help
+        );
         assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
     }
 }

@@ -134,7 +134,11 @@ fn check(page: &str) -> Result<Duration> {
     for index in 0..STEADY {
         let line = queue_line(index);
         if !page.lines().any(|found| found == line) {
-            return Err(format!("a steady pod lacks {line} in\n{page}").into());
+            let pool = page
+                .lines()
+                .filter(|line| line.starts_with("inference_pool_") && !line.contains("pod-0"));
+            let pool: Vec<_> = pool.collect();
+            return Err(format!("a steady pod lacks {line} in\n{}", pool.join("\n")).into());
         }
     }
     let ages = page.lines().filter_map(|line| {
