@@ -5,7 +5,7 @@ use std::time::Duration;
 use infertally_syncer::exposition::Format;
 use infertally_syncer::serve::Limits;
 use tokio::io::AsyncWriteExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::stage::{Client, Fixed, NEVER, Running, SOON, open, request, until, within};
 
@@ -129,7 +129,8 @@ async fn a_page_waits_for_its_turn() {
     within(reading.stream.readable()).await.unwrap();
     let mut waiting = server.connect().await;
     waiting.send(&request("GET", "/metrics", &[])).await.unwrap();
-    assert_eq!(server.get("/healthz", &[]).await.status, 200);
+    let early = timeout(SOON, waiting.answer("GET")).await;
+    assert!(early.is_err(), "answered while the place is taken: {early:?}");
     drop(reading);
     assert_eq!(waiting.answer("GET").await.unwrap().status, 200);
 }
