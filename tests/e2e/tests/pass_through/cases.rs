@@ -8,12 +8,15 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::io::Write;
 
+use crate::client::Client;
+
 /// At most so many writes to a body: what matters is that it is cut, and where.
 const MOST_PIECES: usize = 100;
 
 /// One exchange: what the client sends, and what the server answers.
 #[derive(Clone, Debug)]
 pub struct Case {
+    pub client: Client,
     pub method: &'static str,
     pub path: &'static str,
     pub request: Half,
@@ -53,10 +56,12 @@ pub enum Framing {
     Close,
 }
 
-/// Who breaks off, after how many thousandths of the body.
+/// Who breaks off; inside a body, after how many thousandths of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
     Client(usize),
+    /// The client sends no more, and would still read: for Envoy that is a client that went away.
+    HalfClose,
     Server(usize),
 }
 
@@ -103,22 +108,29 @@ impl Framing {
         }
     }
 
-    /// The writes that carry a body without its end.
-    pub fn writes(&self, body: &[u8]) -> Vec<Vec<u8>> {
+    /// The parts that a body is written in, without what frames them.
+    pub fn parts(&self, body: &[u8]) -> Vec<Vec<u8>> {
         let sizes = match self {
             Self::Length(sizes) | Self::Chunked(sizes, _) => &sizes[..],
             Self::Close => &[],
         };
         let least = body.len() / MOST_PIECES + 1;
         let mut sizes = sizes.iter().copied().cycle().map(|size| size.max(least));
-        let mut writes = Vec::new();
+        let mut parts = Vec::new();
         let mut rest = body;
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(sizes.next().unwrap_or(usize::MAX).min(rest.len()));
-            writes.push(self.piece(piece));
+            let (part, after) = rest.split_at(sizes.next().unwrap_or(usize::MAX).min(rest.len()));
+            parts.push(part.to_vec());
             rest = after;
         }
-        writes
+        parts
+    }
+
+    pub fn trailers(&self) -> &[(&'static str, String)] {
+        match self {
+            Self::Chunked(_, trailers) => trailers,
+            Self::Length(_) | Self::Close => &[],
+        }
     }
 
     /// One write of a body.
@@ -131,10 +143,11 @@ impl Framing {
 
     /// What ends a body.
     pub fn end(&self) -> Vec<u8> {
-        let Self::Chunked(_, trailers) = self else {
+        if !matches!(self, Self::Chunked(..)) {
             return Vec::new();
-        };
-        let trailers: String = trailers
+        }
+        let trailers: String = self
+            .trailers()
             .iter()
             .map(|(name, value)| format!("{name}: {value}\r\n"))
             .collect();
@@ -259,16 +272,17 @@ fn half(framing: impl Strategy<Value = Framing>) -> impl Strategy<Value = Half> 
     (headers(), body(), framing).prop_map(|(headers, body, framing)| Half { headers, body, framing })
 }
 
-/// Any exchange.
-pub fn cases() -> impl Strategy<Value = Case> {
+/// Any exchange of this client.
+pub fn cases(client: Client) -> impl Strategy<Value = Case> {
     let status = prop_oneof![
         3 => Just(200),
         2 => select(&[201, 204, 206, 299, 301, 304, 400, 404, 418, 429, 500, 503][..])
     ];
     let cut = option::weighted(
-        0.25,
+        0.3,
         prop_oneof![
             (0usize..1000).prop_map(Cut::Client),
+            Just(Cut::HalfClose),
             (0usize..1000).prop_map(Cut::Server),
         ],
     );
@@ -281,12 +295,22 @@ pub fn cases() -> impl Strategy<Value = Case> {
         half(answer),
         cut,
     )
-        .prop_map(|(method, path, request, status, answer, cut)| Case {
-            method,
-            path,
-            request,
-            status,
-            answer,
-            cut,
+        .prop_map(move |(method, path, mut request, status, answer, cut)| {
+            // Before HTTP/1.1 there are no chunks, and over HTTP/2 a connection that is half closed is none.
+            if client == Client::Http10
+                && let Framing::Chunked(sizes, _) = request.framing
+            {
+                request.framing = Framing::Length(sizes);
+            }
+            let cut = cut.filter(|cut| client != Client::Http2 || !matches!(cut, Cut::HalfClose));
+            Case {
+                client,
+                method,
+                path,
+                request,
+                status,
+                answer,
+                cut,
+            }
         })
 }
