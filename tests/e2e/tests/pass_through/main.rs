@@ -1,5 +1,5 @@
 //! The filter changes, holds and loses nothing: any exchange through an Envoy with it is, at the client and at the
-//! server, byte for byte what it is through the same Envoy without it.
+//! server, byte for byte what it is through the same Envoy without it, whatever version of HTTP the client speaks.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,12 +9,14 @@
 
 mod cases;
 mod client;
+mod draw;
 mod stage;
 
 use std::time::Duration;
 
-use cases::{Case, Cut, cases};
+use cases::{Case, Cut};
 use client::Client;
+use draw::cases;
 use infertally_e2e::envoy::{Binaries, Envoy, EnvoyConfig};
 use infertally_e2e::expected::requests;
 use infertally_e2e::message::{Framing, Message};
