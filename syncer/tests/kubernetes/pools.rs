@@ -1,5 +1,7 @@
 //! Which pool counts, and what becomes of the targets when it changes.
 
+use infertally_syncer::discovery::Discovered;
+
 use crate::api::{Api, Kind};
 use crate::stage::{Stage, pool_v1, pool_v1alpha2, ready_pod};
 
@@ -64,10 +66,10 @@ async fn a_crd_that_is_installed_later_is_noticed() {
     api.put(Kind::PoolV1, "chat", pool_v1("vllm", &[8000]));
     let mut told = stage.next().await;
     // The word that v1 is served now and has none of that name, if it was asked just then.
-    if matches!(told, infertally_syncer::discovery::Discovered::Failing { .. }) {
+    if matches!(told, Discovered::Failing { .. }) {
         told = stage.next().await;
     }
-    let infertally_syncer::discovery::Discovered::Targets(targets) = told else {
+    let Discovered::Targets(targets) = told else {
         panic!("{told:?}");
     };
     assert_eq!(targets.len(), 1);

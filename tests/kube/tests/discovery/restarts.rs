@@ -28,5 +28,6 @@ async fn watches_survive_an_api_server_that_restarts_or_dies() -> Result<()> {
     told.names_are(&["vllm-1"]).await;
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
     told.urls_are(&["http://10.0.0.2:9000/"]).await;
+    assert!(!told.was_empty, "a server that starts is not one without a pool");
     Ok(())
 }

@@ -16,6 +16,8 @@ pub struct Told {
     news: Receiver<Discovered>,
     pub targets: Option<Vec<Target>>,
     pub failing: Option<String>,
+    /// Whether a set of none was ever told.
+    pub was_empty: bool,
 }
 
 // === impl Told ===
@@ -29,6 +31,7 @@ impl Told {
             news,
             targets: None,
             failing: None,
+            was_empty: false,
         }
     }
 
@@ -38,6 +41,7 @@ impl Told {
         while !so(self) {
             match timeout_at(deadline, self.news.recv()).await {
                 Ok(Some(Discovered::Targets(targets))) => {
+                    self.was_empty |= targets.is_empty();
                     self.targets = Some(targets);
                     self.failing = None;
                 }
