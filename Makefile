@@ -17,10 +17,10 @@ wasm: setup ## Build the filter: dist/infertally.wasm
 syncer: ## Build the syncer: dist/infertally-syncer
 	@scripts/build-syncer.sh
 
-demo: wasm ## Run the filter in a real Envoy with simulated model servers, until Ctrl-C
+demo: wasm syncer ## Run filter, Envoy and syncer with simulated model servers, until Ctrl-C
 	@scripts/demo.sh
 
-demo-once: wasm ## The same, once: fails unless every metric is there and exact
+demo-once: wasm syncer ## The same, once: fails unless every metric is there and exact
 	@scripts/demo.sh --once
 
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy

@@ -27,7 +27,8 @@ pub enum AliasSet {
     InferenceObjective,
     /// `llm_d_epp_*`.
     ///
-    /// llm-d/llm-d-router, v0.9.0 and v0.10.0, `pkg/epp/metrics/llm_d_router_metrics.go`.
+    /// llm-d/llm-d-router, v0.9.0 and v0.10.0, `pkg/epp/metrics/llm_d_router_metrics.go`. `promtool check metrics` takes
+    /// the `d` in them for an abbreviated unit, days.
     LlmDEpp,
 }
 

@@ -5,6 +5,10 @@
 //! [`families`] serves them as the histograms that they are. Names, types, labels, bounds and help come from the filter's
 //! table alone; label values stay as Envoy shows them (the filter's `%XX` too), so that a dashboard fits both.
 //!
+//! An Envoy counter is a whole number, so the `_sum` of a histogram in seconds is exact on Envoy's page only in the
+//! counter of microseconds beside it. Here `_sum` is made of that counter, and the counter is not served: it would say
+//! the same again, in a unit that is not Prometheus' base unit, and `promtool check metrics` rejects such a page.
+//!
 //! Values of several Envoys are never added up: the sum of counters falls when one of the processes goes, and Prometheus
 //! would read that as a reset. Each keeps its own series, and a reset of Envoy's passes through.
 //!

@@ -56,28 +56,26 @@ impl Proxies {
         }
     }
 
-    /// The filter's metrics, and how fresh they are. With several Envoys each series says which it is of.
+    /// The filter's metrics, and what became of reading them. With several Envoys each of the filter's series says which
+    /// it is of.
     pub fn families(&self, now: Instant) -> Vec<Family> {
-        let fresh = self
-            .proxies
-            .iter()
-            .filter_map(|proxy| Some((&*proxy.name, proxy.history.fresh(now, self.stale_after)?)));
-        let mut families = envoy::families(fresh, self.proxies.len() > 1);
+        let fresh = || {
+            let proxies = self.proxies.iter();
+            proxies.filter_map(|proxy| Some((proxy, proxy.history.fresh(now, self.stale_after)?)))
+        };
+        let pages = fresh().map(|(proxy, page)| (&*proxy.name, page));
+        let mut families = envoy::families(pages, self.proxies.len() > 1);
         let ages = self.proxies.iter().filter_map(|proxy| {
             let age = proxy.history.age(now)?;
-            Some(series(
-                vec![("envoy", Arc::clone(&proxy.name))],
-                Value::Float(age.as_secs_f64()),
-            ))
+            Some(proxy.series(None, Value::Float(age.as_secs_f64())))
         });
         let errors = self.proxies.iter().flat_map(|proxy| {
-            proxy.history.failures().map(|(reason, count)| {
-                let labels = vec![
-                    ("envoy", Arc::clone(&proxy.name)),
-                    ("reason", Arc::from(reason.as_str())),
-                ];
-                series(labels, Value::Integer(count))
-            })
+            let failures = proxy.history.failures();
+            failures.map(|(reason, count)| proxy.series(Some(reason.as_str()), Value::Integer(count)))
+        });
+        let left_out = fresh().flat_map(|(proxy, page)| {
+            let counts = page.left_out().filter(|(_, count)| *count > 0);
+            counts.map(|(reason, count)| proxy.series(Some(reason.as_str()), Value::Float(count as f64)))
         });
         let own = [
             Family {
@@ -94,12 +92,31 @@ impl Proxies {
                 kind: Kind::Counter,
                 series: errors.collect(),
             },
+            Family {
+                name: "infertally_syncer_envoy_left_out".into(),
+                help:
+                    "What an Envoy's last page had under the filter's names and could not be served, by reason; absent \
+                       where there is nothing."
+                        .into(),
+                kind: Kind::Gauge,
+                series: left_out.collect(),
+            },
         ];
         families.extend(own.into_iter().filter(|family| !family.series.is_empty()));
         families
     }
 }
 
-fn series(labels: Vec<(&'static str, Arc<str>)>, value: Value) -> Series {
-    Series { labels, value }
+// === impl Proxy ===
+
+impl Proxy {
+    /// A series of this Envoy.
+    fn series(&self, reason: Option<&str>, value: Value) -> Series {
+        let mut labels = vec![("envoy", Arc::clone(&self.name))];
+        labels.extend(reason.map(|reason| ("reason", Arc::from(reason))));
+        Series { labels, value }
+    }
 }
+
+#[cfg(test)]
+mod tests;

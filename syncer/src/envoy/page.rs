@@ -16,7 +16,7 @@ use super::left_out::{Counts, LeftOut};
 use super::names::{Part, Place};
 use super::parts::{Counter, Parts};
 use super::{EnvoyPage, rows};
-use crate::exposition::{Family, Labels, Sample, Series, Value};
+use crate::exposition::{Family, Labels, Sample, Series};
 
 /// From here on a value does not fit a `u64`. (Above 2^53 a page's numbers are rounded as Prometheus rounds them.)
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
@@ -104,14 +104,8 @@ impl<'a> Collector<'a> {
     /// All of it.
     pub(super) fn finish(self) -> EnvoyPage {
         let Self { rows, mut left_out, .. } = self;
-        let mut families = Vec::new();
-        for row in rows {
-            row.finish(&mut families, &mut left_out);
-        }
-        EnvoyPage {
-            families: families.into(),
-            left_out,
-        }
+        let families = rows.into_iter().map(|row| row.finish(&mut left_out)).collect();
+        EnvoyPage { families, left_out }
     }
 }
 
@@ -140,33 +134,25 @@ impl Row {
         self.series.get_mut(place)
     }
 
-    /// Adds the metric's family, and that of its microseconds.
-    fn finish(self, families: &mut Vec<Family>, left_out: &mut Counts) {
+    /// The metric's family.
+    fn finish(self, left_out: &mut Counts) -> Family {
         let Self {
             metric,
             places: _,
             series,
         } = self;
         let mut family = rows::family(metric);
-        let mut microseconds = rows::microseconds_family(metric);
         for Gathered { labels, parts, twice } in series {
             if twice {
                 left_out.add(LeftOut::Twice);
                 continue;
-            }
-            if let (Some(microseconds), Some(sum)) = (&mut microseconds, parts.sum()) {
-                microseconds.series.push(Series {
-                    labels: labels.clone(),
-                    value: Value::Integer(sum),
-                });
             }
             match parts.value(metric) {
                 Some(value) => family.series.push(Series { labels, value }),
                 None => left_out.add(LeftOut::Incomplete),
             }
         }
-        families.push(family);
-        families.extend(microseconds);
+        family
     }
 }
 

@@ -77,11 +77,6 @@ impl Parts {
         place.is_some_and(|place| place.replace(value).is_none())
     }
 
-    /// The sum, in the unit that is observed.
-    pub(super) fn sum(&self) -> Option<u64> {
-        self.sum
-    }
-
     /// What is served, if all is there that it can't be without: a histogram's `+Inf` bucket and its sum. Another bucket
     /// that is not on the page is left out, for nothing says that it is 0.
     pub(super) fn value(&self, metric: &'static Metric) -> Option<Value> {

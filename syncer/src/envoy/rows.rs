@@ -28,21 +28,7 @@ pub(super) fn family(metric: &'static Metric) -> Family {
     }
 }
 
-/// The family of the counter that stands beside a histogram of seconds, without a series.
-pub(super) fn microseconds_family(metric: &Metric) -> Option<Family> {
-    metric.microseconds_name().map(|name| Family {
-        name: name.into(),
-        help: format!("The exact sum of {} in microseconds.", metric.name).into(),
-        kind: exposition::Kind::Counter,
-        series: Vec::new(),
-    })
-}
-
-/// All families, in the order in which they are served.
+/// All families, in the order in which they are served, without a series.
 pub(super) fn families() -> impl Iterator<Item = Family> {
-    metrics().flat_map(|metric| {
-        [Some(family(metric)), microseconds_family(metric)]
-            .into_iter()
-            .flatten()
-    })
+    metrics().map(family)
 }

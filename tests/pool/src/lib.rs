@@ -6,6 +6,7 @@ pub mod page;
 pub mod proc;
 pub mod process;
 pub mod prometheus;
+pub mod promtool;
 pub mod soak;
 pub mod syncer;
 

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use infertally_e2e::stats::{Series, Stats};
 use infertally_syncer::exposition::{Family, Histogram, Value};
 
-/// Every series with its value. A sum of seconds must be its exact counter's to the last digit; what is kept of it is whole
-/// seconds, as an Envoy has them.
+/// Every series with its value. A sum of seconds stands here as an Envoy has it: in whole seconds, and exactly in the
+/// counter of microseconds beside it.
 pub fn flat(families: &[Family]) -> Stats {
     let mut stats = Stats::new();
-    let mut seconds = Vec::new();
     for family in families {
         for series in &family.series {
             let named = |suffix: &str, le: Option<&str>| {
@@ -29,11 +28,13 @@ pub fn flat(families: &[Family]) -> Stats {
                     put(named("_bucket", Some("+Inf")), *count);
                     put(named("_count", None), *count);
                     if let Some(stem) = family.name.strip_suffix("_seconds") {
+                        let microseconds = (sum * 1e6).round();
+                        assert_eq!(*sum, microseconds / 1e6, "the sum of {}", family.name);
                         let exact = Series {
                             name: format!("{stem}_microseconds_total"),
                             ..named("", None)
                         };
-                        seconds.push((exact, *sum));
+                        put(exact, microseconds as u64);
                         put(named("_sum", None), sum.floor() as u64);
                     } else {
                         put(named("_sum", None), whole(*sum));
@@ -41,9 +42,6 @@ pub fn flat(families: &[Family]) -> Stats {
                 }
             }
         }
-    }
-    for (exact, sum) in seconds {
-        assert_eq!(sum, stats[&exact] as f64 / 1e6, "{exact}");
     }
     stats
 }

@@ -36,18 +36,28 @@ const PATHS: [&str; 6] = [
     "/v1/messages",
 ];
 
-async fn page(envoy: &Envoy) -> EnvoyPage {
-    let page = client::get(envoy.stats_listener(), "/stats/prometheus").await.unwrap();
-    envoy::read(page.as_bytes()).unwrap()
+async fn text(envoy: &Envoy) -> String {
+    client::get(envoy.stats_listener(), "/stats/prometheus").await.unwrap()
 }
 
-/// What is served of this Envoy alone, series by series; a sum of seconds is held against its exact counter.
+async fn page(envoy: &Envoy) -> EnvoyPage {
+    envoy::read(text(envoy).await.as_bytes()).unwrap()
+}
+
+/// What is served of this Envoy alone, series by series; each sum of seconds must be its exact counter's.
 async fn served(envoy: &Envoy) -> Stats {
-    let page = page(envoy).await;
+    let text = text(envoy).await;
+    let page = envoy::read(text.as_bytes()).unwrap();
     for (reason, count) in page.left_out() {
         assert_eq!(count, 0, "{reason:?}");
     }
-    flat(&envoy::families([("envoy", &page)], false))
+    let served = flat(&envoy::families([("envoy", &page)], false));
+    for (series, microseconds) in stats::parse(&text).unwrap() {
+        if series.name.ends_with("_microseconds_total") {
+            assert_eq!(served.get(&series), Some(&microseconds), "{series}");
+        }
+    }
+    served
 }
 
 /// The histogram of durations has grown by one exchange that took what its exact counter says.
@@ -148,7 +158,7 @@ async fn a_page_that_is_read_while_workers_count_is_a_histogram_that_never_falls
 
     let (mut pages, mut torn, mut before) = (0, 0, Stats::new());
     while clients.iter().any(|client| !client.is_finished()) {
-        let text = client::get(envoy.stats_listener(), "/stats/prometheus").await.unwrap();
+        let text = text(&envoy).await;
         let most = started.load(Ordering::SeqCst);
         let page = envoy::read(text.as_bytes()).unwrap();
         let now = flat(&envoy::families([("envoy", &page)], false));

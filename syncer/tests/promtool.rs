@@ -1,0 +1,67 @@
+//! The whole page of a syncer passes Prometheus' own lint.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+
+use std::path::Path;
+
+use infertally_e2e::eventually;
+use infertally_pool::page::{Load, full};
+use infertally_pool::{Behaviour, Pod, Syncer, promtool};
+use infertally_syncer::aliases::AliasSet;
+
+/// The stats page of a real Envoy with the filter.
+const ENVOY_PAGE: &str = include_str!("../../tests/fixtures/envoy-1.40.0/stats_prometheus.txt");
+/// What no filter of ours serves.
+const LEFT_OUT: &str = "inference_model_running_requests{model_name=\"x\"} 0.5\n";
+/// One of each kind, and those that are there only when something is wrong.
+const FAMILIES: [&str; 9] = [
+    "inference_extension_info",
+    "inference_model_request_duration_seconds",
+    "inference_objective_request_duration_seconds",
+    "inference_model_request_total",
+    "inference_pool_average_queue_size",
+    "inference_pool_scrape_errors_total",
+    "infertally_syncer_envoy_last_scrape_age_seconds",
+    "infertally_syncer_envoy_left_out",
+    "infertally_syncer_envoy_scrape_errors_total",
+];
+
+#[tokio::test]
+async fn promtool_has_nothing_to_say_against_a_page_with_everything_on_it() {
+    let load = Load {
+        waiting: 1.0,
+        running: 2.0,
+        kv_cache: 0.000733,
+    };
+    let well = Pod::start(Behaviour::Page(full(load).unwrap())).await.unwrap();
+    let ill = Pod::start(Behaviour::Status(503)).await.unwrap();
+    let page = Behaviour::Page([ENVOY_PAGE, LEFT_OUT].concat().into());
+    let envoy = Pod::start(page).await.unwrap();
+    let mut arguments = vec!["--scrape-interval".to_owned(), "500ms".to_owned()];
+    for (flag, value) in [
+        ("--target", well.target("well")),
+        ("--target", ill.target("ill")),
+        ("--envoy", format!("http://127.0.0.1:{}", envoy.port())),
+        ("--envoy", format!("http://127.0.0.1:{}", ill.port())),
+    ] {
+        arguments.extend([flag.to_owned(), value]);
+    }
+    // The names of the third set are another project's, and promtool takes the `d` in `llm_d_epp` for days.
+    for set in [AliasSet::InferenceModel, AliasSet::InferenceObjective] {
+        arguments.extend(["--alias".to_owned(), set.to_string()]);
+    }
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let syncer = Syncer::pool(Path::new(env!("CARGO_BIN_EXE_infertally-syncer")), &arguments)
+        .await
+        .unwrap();
+    let page = eventually(async || {
+        let page = syncer.metrics().await?;
+        let mut families = FAMILIES.into_iter();
+        match families.find(|family| !page.contains(&format!("# TYPE {family} "))) {
+            Some(missing) => Err(format!("no {missing} in\n{page}").into()),
+            None => Ok(page),
+        }
+    })
+    .await
+    .unwrap();
+    promtool::check_metrics(&page).unwrap();
+}
