@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::answer::{Page, answer, gone, line, refusal};
 use crate::query::{Query, matches};
 
 /// Where all objects are.
@@ -78,7 +78,7 @@ struct Watch {
     events: UnboundedSender<Result<Bytes, Error>>,
 }
 
-type Answer = Result<Response<UnsyncBoxBody<Bytes, Error>>, Error>;
+type Answer = Result<Page, Error>;
 
 // === impl Kind ===
 
@@ -256,7 +256,7 @@ impl State {
         self.log.push(change);
     }
 
-    fn list(&self, kind: Kind, query: &Query) -> Response<UnsyncBoxBody<Bytes, Error>> {
+    fn list(&self, kind: Kind, query: &Query) -> Page {
         let after = (kind, query.after.clone().unwrap_or_default());
         let matching = self
             .objects
@@ -274,7 +274,7 @@ impl State {
         answer(StatusCode::OK, list.to_string())
     }
 
-    fn watch(&mut self, kind: Kind, query: Query) -> Response<UnsyncBoxBody<Bytes, Error>> {
+    fn watch(&mut self, kind: Kind, query: Query) -> Page {
         let (events, mut receiver) = unbounded_channel();
         if query.revision < self.oldest {
             let _ = events.send(Ok(gone()));
@@ -308,25 +308,4 @@ impl Change {
             (true, false) => Some(line("DELETED", object)),
         }
     }
-}
-
-fn line(kind: &str, object: &Value) -> Bytes {
-    format!("{}\n", json!({"type": kind, "object": object})).into()
-}
-
-fn gone() -> Bytes {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"});
-    line("ERROR", &status)
-}
-
-fn refusal(code: StatusCode, reason: &str, message: &str) -> Response<UnsyncBoxBody<Bytes, Error>> {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": message});
-    answer(code, status.to_string())
-}
-
-fn answer(code: StatusCode, body: String) -> Response<UnsyncBoxBody<Bytes, Error>> {
-    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
-    let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = code;
-    response
 }

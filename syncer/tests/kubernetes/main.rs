@@ -8,6 +8,7 @@
     reason = "a helper of a test fails it"
 )]
 
+mod answer;
 mod api;
 mod failures;
 mod pods;
