@@ -2,7 +2,7 @@
 
 # Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
 .NOTPARALLEL:
-.PHONY: help setup wasm syncer demo demo-once test bench fuzz lint fmt clean clean-tools
+.PHONY: help setup wasm syncer demo demo-once test test-kube bench fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -17,14 +17,17 @@ wasm: setup ## Build the filter: dist/infertally.wasm
 syncer: ## Build the syncer: dist/infertally-syncer
 	@scripts/build-syncer.sh
 
-demo: wasm ## Run the filter in a real Envoy with simulated model servers, until Ctrl-C
+demo: wasm syncer ## Run filter, Envoy and syncer with simulated model servers, until Ctrl-C
 	@scripts/demo.sh
 
-demo-once: wasm ## The same, once: fails unless every metric is there and exact
+demo-once: wasm syncer ## The same, once: fails unless every metric is there and exact
 	@scripts/demo.sh --once
 
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 	@scripts/test.sh
+
+test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
+	@scripts/test-kube.sh
 
 fuzz: ## Search for inputs that break the filter, FUZZ_SECONDS (600) for each target; needs nightly Rust
 	@scripts/fuzz.sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds a real kube-apiserver and etcd from their released source, once. Go fetches it as it is set up to on this machine,
-# and holds it against the checksums in tests/kube/*/go.sum. On stdout the two directories, for PATH.
+# Builds a real etcd and kube-apiserver from their released source, once. Go fetches it as it is set up to on this machine,
+# and holds it against the checksums in tests/kube/*/go.sum. On stdout where the two are, a line each.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-# What they log, and an oversized build, go to stderr: stdout is the result.
+# All else goes to stderr.
 exec 3>&1 >&2
 
 # required MODULE FILE: the version that a go.mod names.
@@ -35,7 +35,7 @@ build() {
     mkdir "$SCRATCH/$name"
     say "$name: building $version from source: minutes for the first time, and gigabytes in Go's caches"
     (
-        cd "$module"
+        cd "$module" || exit
         GOWORK=off CGO_ENABLED=0 nice go build -v -trimpath -ldflags "-s -w $ldflags" -o "$SCRATCH/$name/$name" "$package" \
             2>&1 | tee "$SCRATCH/log" | progress
     ) || die "$name $version could not be built:

@@ -8,14 +8,18 @@
 //! parsers on the other side do: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and, in
 //! values that nobody asked for, odd escapes and odd numbers. Whatever breaks the structure is a [`Fault`].
 
+mod literal;
 mod path;
 mod text;
+mod value;
 
 use memchr::memchr2;
 
+use literal::{Literal, find_mark};
 use path::{MAX_SEGMENTS, Mask, PathSet};
 pub use path::{Path, Seg};
 use text::Text;
+pub use value::{Fault, Progress, Value};
 
 /// Bytes kept of a string value. A model's name is the longest text that anybody keeps (256 bytes); a few bytes more
 /// let its owner see that it went on.
@@ -25,49 +29,6 @@ pub const MAX_DEPTH: usize = 1024;
 /// Bytes kept of a number: more digits than this are no count of anything.
 const MAX_NUMBER: usize = 64;
 const BOM: &[u8] = "\u{feff}".as_bytes();
-
-/// A value that begins (or, for [`Value::End`], ends) at one of the paths.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// An object begins.
-    Object,
-    /// An array begins.
-    Array,
-    /// The object or array of this path ends.
-    End,
-    /// A string: its first [`MAX_TEXT`] bytes, escapes decoded; not checked to be UTF-8.
-    Str(&'a [u8]),
-    /// A number as written; empty when it was too long to be kept.
-    Number(&'a [u8]),
-    /// `true` or `false`.
-    Bool(bool),
-    /// `null`, and Python's `NaN` and `Infinity`: nothing that counts.
-    Null,
-}
-
-/// Why a document is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A byte that the grammar does not allow at its place.
-    #[error("unexpected byte in JSON document")]
-    Unexpected,
-    /// More than [`MAX_DEPTH`] open containers.
-    #[error("JSON document nested deeper than {MAX_DEPTH}")]
-    TooDeep,
-}
-
-/// How a document stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Nothing but white space yet.
-    Empty,
-    /// In the middle.
-    Open,
-    /// The top-level value is whole.
-    Complete,
-    /// It is no JSON document.
-    Broken(Fault),
-}
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -98,17 +59,6 @@ enum State {
     Broken(Fault),
 }
 
-/// The bare words that are values.
-#[derive(Clone, Copy, Debug)]
-enum Literal {
-    True,
-    False,
-    Null,
-    NaN,
-    Infinity,
-    MinusInfinity,
-}
-
 /// What a string is.
 #[derive(Clone, Copy, Debug)]
 enum Role {
@@ -136,21 +86,6 @@ pub struct Scanner<F: 'static> {
 struct Level {
     inside: Mask,
     exact: Mask,
-}
-
-// === impl Literal ===
-
-impl Literal {
-    fn of(self) -> (&'static [u8], Value<'static>) {
-        match self {
-            Self::True => (b"true", Value::Bool(true)),
-            Self::False => (b"false", Value::Bool(false)),
-            Self::Null => (b"null", Value::Null),
-            Self::NaN => (b"NaN", Value::Null),
-            Self::Infinity => (b"Infinity", Value::Null),
-            Self::MinusInfinity => (b"-Infinity", Value::Null),
-        }
-    }
 }
 
 // === impl Scanner ===
@@ -444,17 +379,6 @@ impl<F: Copy + 'static> Scanner<F> {
             .get(index / 64)
             .is_some_and(|word| word & (1 << (index % 64)) != 0)
     }
-}
-
-/// The first quote or backslash of a string that is short most times: there the general search is not worth its start.
-fn find_mark(bytes: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let start = bytes.get(..SHORT).unwrap_or(bytes);
-    if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-        return Some(at);
-    }
-    let rest = bytes.get(SHORT..)?;
-    memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
 }
 
 #[cfg(test)]

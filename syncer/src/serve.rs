@@ -4,7 +4,8 @@
 //! ```text
 //! Server ─▶ connections ─▶ connection ─▶ routes ─▶ auth
 //!                │           │    │          ├───▶ negotiate
-//!                └▶ activity ◀┘    └▶ tls     └───▶ page ─▶ body
+//!                └▶ activity ◀┘    ├▶ tls     └───▶ page ─▶ body
+//!                                  └▶ linger
 //! ```
 //! A connection ends in a bounded time whatever its client does, and so does the server once it is told to.
 
@@ -170,7 +171,7 @@ async fn accept(listener: &TcpListener, door: &Arc<Door>, connections: &Arc<Conn
                 let door = Arc::clone(door);
                 tasks.spawn(async move {
                     if let Err(error) = door.serve(stream, place.activity()).await {
-                        debug!(%peer, error = error_chain(&error), "connection");
+                        debug!(%peer, error = error_chain(&error), "a connection ended");
                     }
                 });
             }

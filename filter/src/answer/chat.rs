@@ -4,26 +4,22 @@
 use super::events::{Dialect, Stream};
 use super::field::Field;
 use super::finish::{FinishReason, Finished};
-use super::usage::{Usage, count, usage_paths};
+use super::usage::{count, usage_paths};
 use crate::json::{Path, Seg, Seg::Key, Value};
-use crate::request::ModelName;
 
 /// Finish reasons that one event may give. A server sends one event for each choice, or a few in one.
 const MAX_REASONS: usize = 1024;
 
+/// The choices that have ended.
 #[derive(Debug, Default)]
-pub(super) struct Chat {
-    finished: Finished,
-    event: Event,
-}
+pub(super) struct Chat(Finished);
 
 #[derive(Debug, Default)]
-struct Event {
-    model: Option<ModelName>,
-    usage: Usage,
+pub(super) struct Event {
     choice: Choice,
     reasons: Vec<(u16, FinishReason)>,
     token_ids: Option<u64>,
+    /// It calls itself an error, as servers did before an error had a key of its own.
     error: bool,
 }
 
@@ -74,25 +70,22 @@ const PATHS: &[Path<Field>] = &[
 impl Dialect for Chat {
     const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
 
-    fn read(&mut self, field: Field, value: Value<'_>) {
+    type Event = Event;
+
+    fn read(event: &mut Event, field: Field, value: Value<'_>) {
         let Event {
-            model,
-            usage,
             choice,
             reasons,
             token_ids,
             error,
-        } = &mut self.event;
+        } = event;
         match (field, value) {
             (Field::Choice, Value::End) => {
                 if let Some(reason) = choice.reason.filter(|_| reasons.len() < MAX_REASONS) {
                     reasons.push((choice.index, reason));
                 }
             }
-            (Field::Usage(field), value) => usage.read(field, value),
             (_, Value::End) => {}
-            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
-            (Field::Model, _) => *model = None,
             (Field::Choice, _) => *choice = Choice::default(),
             (Field::Index, value) => {
                 choice.index = count(value).map_or(0, |index| u16::try_from(index).unwrap_or(u16::MAX))
@@ -102,39 +95,27 @@ impl Dialect for Chat {
             (Field::TokenIds, Value::Array) => *token_ids = token_ids.or(Some(0)),
             (Field::TokenIds, _) => {}
             (Field::TokenId, _) => *token_ids = token_ids.map(|ids| ids.saturating_add(1)),
-            (Field::Error, value) => *error |= value != Value::Null,
-            // As servers wrote an error before it had a key of its own.
             (Field::Object, value) => *error |= value == Value::Str(b"error"),
             // At no path of this reader.
             _ => {}
         }
     }
 
-    fn commit(&mut self, _name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, _name: &[u8], stream: &mut Stream) {
         let Event {
-            model,
-            usage,
             choice: _,
             reasons,
             token_ids,
             error,
-        } = std::mem::take(&mut self.event);
-        stream.usage.update(usage);
+        } = event;
         stream.facts.error |= error;
-        if stream.model.is_none() {
-            stream.model = model;
-        }
         for (index, reason) in reasons {
-            if self.finished.is_first(index) {
+            if self.0.is_first(index) {
                 stream.finish_reasons.add(reason);
             }
         }
         if let Some(ids) = token_ids {
             stream.counted_output = Some(stream.counted_output.unwrap_or_default().saturating_add(ids));
         }
-    }
-
-    fn discard(&mut self) {
-        self.event = Event::default();
     }
 }

@@ -14,16 +14,16 @@ use crate::sse::{Piece, Splitter};
 /// The data that ends a stream of OpenAI's first APIs.
 const END_MARKER: &[u8] = b"[DONE]";
 
-/// What the events of an API say.
+/// What the events of an API say, each in its place.
 pub(super) trait Dialect: Debug + Default {
-    /// Where they are.
+    /// Where the values are that an event may hold.
     const PATHS: &'static [&'static [Path<Field>]];
+    /// What an event says beside its model, its usage and an error, which every API has.
+    type Event: Debug + Default;
     /// Reads one value of the event that is under way.
-    fn read(&mut self, field: Field, value: Value<'_>);
+    fn read(event: &mut Self::Event, field: Field, value: Value<'_>);
     /// The event is whole: takes it over. `name` is what its `event:` field says, or empty.
-    fn commit(&mut self, name: &[u8], stream: &mut Stream);
-    /// The event is broken: forgets it.
-    fn discard(&mut self);
+    fn commit(&mut self, event: Self::Event, name: &[u8], stream: &mut Stream);
 }
 
 /// What the whole events of a stream have said.
@@ -48,8 +48,18 @@ pub(super) struct EventReader<D: Dialect> {
 struct Events<D: Dialect> {
     scanner: Scanner<Field>,
     dialect: D,
+    event: Event<D::Event>,
     marker: Marker,
     stream: Stream,
+}
+
+/// What the event that is under way has said so far.
+#[derive(Debug, Default)]
+struct Event<E> {
+    model: Option<ModelName>,
+    usage: Usage,
+    error: bool,
+    more: E,
 }
 
 /// How much of the end marker an event's data is; white space around it does not count.
@@ -69,6 +79,7 @@ impl<D: Dialect> Default for EventReader<D> {
         let events = Events {
             scanner: Scanner::new(D::PATHS),
             dialect: D::default(),
+            event: Event::default(),
             marker: Marker::default(),
             stream: Stream::default(),
         };
@@ -120,18 +131,18 @@ impl<D: Dialect> Events<D> {
         match piece {
             Piece::Data(bytes) => {
                 self.marker.read(bytes);
-                let dialect = &mut self.dialect;
-                self.scanner.feed(bytes, &mut |field, value| dialect.read(field, value));
+                let Self { scanner, event, .. } = self;
+                scanner.feed(bytes, &mut |field, value| event.read::<D>(field, value));
             }
             Piece::End { name } => self.end_event(name),
         }
     }
 
     fn end_event(&mut self, name: &[u8]) {
+        let event = std::mem::take(&mut self.event);
         if self.scanner.progress() == Progress::Complete {
-            self.dialect.commit(name, &mut self.stream);
+            self.commit(event, name);
         } else {
-            self.dialect.discard();
             let is_end = self.marker.is_whole();
             self.stream.facts.ended |= is_end;
             self.stream.facts.broken |= !is_end;
@@ -139,6 +150,35 @@ impl<D: Dialect> Events<D> {
         self.stream.facts.error |= name == b"error";
         self.scanner.restart();
         self.marker = Marker::default();
+    }
+
+    fn commit(&mut self, event: Event<D::Event>, name: &[u8]) {
+        let Event {
+            model,
+            usage,
+            error,
+            more,
+        } = event;
+        self.dialect.commit(more, name, &mut self.stream);
+        self.stream.usage.update(usage);
+        self.stream.facts.error |= error;
+        if self.stream.model.is_none() {
+            self.stream.model = model;
+        }
+    }
+}
+
+// === impl Event ===
+
+impl<E> Event<E> {
+    fn read<D: Dialect<Event = E>>(&mut self, field: Field, value: Value<'_>) {
+        match (field, value) {
+            (Field::Usage(field), value) => self.usage.read(field, value),
+            (Field::Model, Value::Str(name)) if !name.is_empty() => self.model = Some(name.to_vec()),
+            (Field::Model, _) => self.model = None,
+            (Field::Error, value) => self.error |= value != Value::Null,
+            (field, value) => D::read(&mut self.more, field, value),
+        }
     }
 }
 

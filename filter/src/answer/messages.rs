@@ -3,24 +3,20 @@
 
 use super::events::{Dialect, Stream};
 use super::field::Field;
-use super::finish::{FinishReason, Finished};
+use super::finish::FinishReason;
 use super::usage::{Usage, usage_paths};
 use crate::json::{Path, Seg::Key, Value};
-use crate::request::ModelName;
 
+/// Whether the message has said why it stopped.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    finished: Finished,
-    event: Event,
+    stopped: bool,
 }
 
 #[derive(Debug, Default)]
-struct Event {
+pub(super) struct Event {
     kind: Option<Kind>,
-    error: bool,
-    model: Option<ModelName>,
     start_usage: Usage,
-    usage: Usage,
     stop: Option<FinishReason>,
 }
 
@@ -72,51 +68,35 @@ impl Dialect for Messages {
         usage_paths!(Field::StartUsage, "message"),
     ];
 
-    fn read(&mut self, field: Field, value: Value<'_>) {
-        let Event {
-            kind,
-            error,
-            model,
-            start_usage,
-            usage,
-            stop,
-        } = &mut self.event;
+    type Event = Event;
+
+    fn read(event: &mut Event, field: Field, value: Value<'_>) {
         match (field, value) {
-            (Field::Type, Value::Str(name)) => *kind = Kind::from_wire(name),
-            (Field::Type, _) => *kind = None,
-            (Field::Error, value) => *error |= value != Value::Null,
-            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
-            (Field::Model, _) => *model = None,
-            (Field::StopReason, Value::Str(word)) => *stop = Some(FinishReason::from_wire(word)),
-            (Field::StopReason, _) => *stop = None,
-            (Field::StartUsage(field), value) => start_usage.read(field, value),
-            (Field::Usage(field), value) => usage.read(field, value),
+            (Field::Type, Value::Str(name)) => event.kind = Kind::from_wire(name),
+            (Field::Type, _) => event.kind = None,
+            (Field::StopReason, Value::Str(word)) => event.stop = Some(FinishReason::from_wire(word)),
+            (Field::StopReason, _) => event.stop = None,
+            (Field::StartUsage(field), value) => event.start_usage.read(field, value),
             // At no path of this reader.
             _ => {}
         }
     }
 
-    fn commit(&mut self, name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, name: &[u8], stream: &mut Stream) {
         let Event {
             kind,
-            error,
-            model,
             start_usage,
-            usage,
             stop,
-        } = std::mem::take(&mut self.event);
+        } = event;
         // At the start the output is a place holder, not a count.
         stream.usage.update(Usage {
             output: None,
             reasoning_output: None,
             ..start_usage
         });
-        stream.usage.update(usage);
-        stream.facts.error |= error;
-        if stream.model.is_none() {
-            stream.model = model;
-        }
-        if let Some(reason) = stop.filter(|_| self.finished.is_first(0)) {
+        if let Some(reason) = stop
+            && !std::mem::replace(&mut self.stopped, true)
+        {
             stream.finish_reasons.add(reason);
         }
         match kind.or_else(|| Kind::from_wire(name)) {
@@ -124,9 +104,5 @@ impl Dialect for Messages {
             Some(Kind::Error) => stream.facts.error = true,
             None => {}
         }
-    }
-
-    fn discard(&mut self) {
-        self.event = Event::default();
     }
 }

@@ -3,21 +3,15 @@
 use super::events::{Dialect, Stream};
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{Usage, usage_paths};
+use super::usage::usage_paths;
 use crate::json::{Path, Seg::Key, Value};
-use crate::request::ModelName;
 
 #[derive(Debug, Default)]
-pub(super) struct Responses {
-    event: Event,
-}
+pub(super) struct Responses;
 
 #[derive(Debug, Default)]
-struct Event {
+pub(super) struct Event {
     kind: Option<Kind>,
-    error: bool,
-    model: Option<ModelName>,
-    usage: Usage,
     status: Option<FinishReason>,
     incomplete: Option<FinishReason>,
 }
@@ -74,47 +68,29 @@ impl Kind {
 impl Dialect for Responses {
     const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage, "response")];
 
-    fn read(&mut self, field: Field, value: Value<'_>) {
-        let Event {
-            kind,
-            error,
-            model,
-            usage,
-            status,
-            incomplete,
-        } = &mut self.event;
+    type Event = Event;
+
+    fn read(event: &mut Event, field: Field, value: Value<'_>) {
         let reason = match value {
             Value::Str(word) => Some(FinishReason::from_wire(word)),
             _ => None,
         };
         match (field, value) {
-            (Field::Type, Value::Str(name)) => *kind = Kind::from_wire(name),
-            (Field::Type, _) => *kind = None,
-            (Field::Error, value) => *error |= value != Value::Null,
-            (Field::Model, Value::Str(name)) if !name.is_empty() => *model = Some(name.to_vec()),
-            (Field::Model, _) => *model = None,
-            (Field::Status, _) => *status = reason,
-            (Field::IncompleteReason, _) => *incomplete = reason,
-            (Field::Usage(field), value) => usage.read(field, value),
+            (Field::Type, Value::Str(name)) => event.kind = Kind::from_wire(name),
+            (Field::Type, _) => event.kind = None,
+            (Field::Status, _) => event.status = reason,
+            (Field::IncompleteReason, _) => event.incomplete = reason,
             // At no path of this reader.
             _ => {}
         }
     }
 
-    fn commit(&mut self, name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, name: &[u8], stream: &mut Stream) {
         let Event {
             kind,
-            error,
-            model,
-            usage,
             status,
             incomplete,
-        } = std::mem::take(&mut self.event);
-        stream.usage.update(usage);
-        stream.facts.error |= error;
-        if stream.model.is_none() {
-            stream.model = model;
-        }
+        } = event;
         match kind.or_else(|| Kind::from_wire(name)) {
             Some(Kind::End(reason)) => {
                 // vLLM calls the event completed even where the response says that it ran into its limit.
@@ -125,9 +101,5 @@ impl Dialect for Responses {
             Some(Kind::Error) => stream.facts.error = true,
             None => {}
         }
-    }
-
-    fn discard(&mut self) {
-        self.event = Event::default();
     }
 }

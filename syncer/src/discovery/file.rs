@@ -5,7 +5,8 @@
 //! pod-a=http://10.0.0.1:8000
 //! http://10.0.0.2:8000
 //! ```
-//! A file that can't be read, or that has one bad line, changes nothing: half of a pool is worse than yesterday's.
+//! A file that can't be read, or that has one bad line, changes nothing: half of a pool is worse than yesterday's. Nor does
+//! one that is just being written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,8 @@ use super::{Discovered, Poll, Target};
 /// How often the file is read. It is small, and its time stamp says little: a mounted ConfigMap changes by a link that is
 /// swapped.
 const POLL_EVERY: Duration = Duration::from_secs(1);
+/// A file that is written in place is empty for a moment, and then half there.
+const SETTLE: Duration = Duration::from_millis(100);
 /// Ten thousand targets of 400 bytes each.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -66,15 +69,32 @@ pub enum FileError {
 pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
     let mut poll = Poll::new(POLL_EVERY, out);
     loop {
-        let now = match read(&path).await {
-            Ok(targets) => Discovered::Targets(targets),
-            Err(error) => Discovered::Failing {
-                why: crate::error_chain(&error),
-            },
-        };
+        let now = settled(&path, poll.told.as_ref()).await;
         if !poll.tell(now).await {
             return;
         }
+    }
+}
+
+/// What the file says, if it is not what was told: once it has said the same twice.
+async fn settled(path: &Path, told: Option<&Discovered>) -> Discovered {
+    let mut now = ask(path).await;
+    while told != Some(&now) {
+        tokio::time::sleep(SETTLE).await;
+        let before = std::mem::replace(&mut now, ask(path).await);
+        if before == now {
+            break;
+        }
+    }
+    now
+}
+
+async fn ask(path: &Path) -> Discovered {
+    match read(path).await {
+        Ok(targets) => Discovered::Targets(targets),
+        Err(error) => Discovered::Failing {
+            why: crate::error_chain(&error),
+        },
     }
 }
 

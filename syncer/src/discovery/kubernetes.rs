@@ -26,7 +26,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::Discovered;
+use super::{Discovered, MAX_TARGETS};
 pub use client::{ClientError, client, client_for};
 use mirror::Mirror;
 use pods::{Member, targets};
@@ -166,10 +166,19 @@ impl Discovery {
                 targets: Some(Vec::new()),
                 why: Some(subject(why)),
             },
-            (Verdict::Pool(_, _, why), Some((pool, pods))) => View {
-                targets: pods.objects().map(|pods| targets(pool, pods)),
-                why: why.or_else(|| Some(pods.failure()?.about("pods"))).map(subject),
-            },
+            (Verdict::Pool(_, _, why), Some((pool, pods))) => {
+                let why = why.or_else(|| Some(pods.failure()?.about("pods")));
+                match pods.objects().map(|pods| targets(pool, pods)) {
+                    Some(all) if all.len() > MAX_TARGETS => View {
+                        targets: None,
+                        why: Some(subject(format!("{} targets, {MAX_TARGETS} is the most", all.len()))),
+                    },
+                    targets => View {
+                        targets,
+                        why: why.map(subject),
+                    },
+                }
+            }
             // `follow` has started it.
             (Verdict::Pool(_, _, why), None) => View {
                 targets: None,

@@ -379,3 +379,30 @@ fn hostile_names_are_escaped() {
         .tried_target(&odd, load(1.0, 1.0, 0.5))
         .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a\"b\\c\nd"} 1"#);
 }
+
+#[test]
+fn the_readme_describes_every_family() {
+    let readme = include_str!("../../../README.md");
+    let mut scenario = Scenario::new();
+    scenario
+        .discovered(&[target("a", None)])
+        .tried("a", Err(Reason::Connect))
+        .tried("a", load(1.0, 1.0, 0.5));
+    let families = scenario.pool.families(scenario.now());
+    assert_eq!(families.len(), 12);
+    for family in families {
+        let labels: Vec<_> = family.series[0].labels.iter().map(|(name, _)| *name).collect();
+        let kind = match family.kind {
+            crate::exposition::Kind::Counter => "counter",
+            crate::exposition::Kind::Gauge => "gauge",
+            crate::exposition::Kind::Histogram => "histogram",
+        };
+        let row = format!(
+            "| `{}` | {kind} | {} | {} |",
+            family.name,
+            labels.join(", "),
+            family.help
+        );
+        assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
+    }
+}

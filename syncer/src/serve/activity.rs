@@ -11,15 +11,19 @@ use tokio::time::{Instant, sleep_until};
 use super::limits::Limits;
 
 /// Why a connection has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum End {
-    /// No request came in time.
+    /// As it says.
+    #[error("no request came in time")]
     Idle,
-    /// An answer was not read in time.
+    /// As it says.
+    #[error("an answer was not read in time")]
     Overdue,
-    /// Another connection needs the room.
+    /// As it says.
+    #[error("another connection needs the room")]
     Evicted,
-    /// The server shuts down.
+    /// As it says.
+    #[error("the server shuts down")]
     Shutdown,
 }
 
@@ -83,12 +87,6 @@ impl Activity {
             activity: Arc::clone(self),
             number,
         }
-    }
-
-    /// The handshake is over: the time for the first request starts anew.
-    pub fn restart(&self) {
-        self.state().idle_since = Instant::now();
-        self.changed.notify_one();
     }
 
     /// Since when the connection is idle; nothing if it isn't.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -39,9 +39,9 @@ pub enum ConnectionError {
     /// Within HTTP: broken off, or no HTTP.
     #[error(transparent)]
     Http(Box<dyn Error + Send + Sync>),
-    /// It did not go when it was told.
-    #[error("connection ({0:?}): cut off")]
-    Cut(End),
+    /// Without a goodbye.
+    #[error("cut off")]
+    Cut(#[source] End),
 }
 
 // === impl Door ===
@@ -65,7 +65,7 @@ impl Door {
         }
     }
 
-    /// Serves a connection to its end.
+    /// Serves a connection to its end; while the server shuts down, until the caller has waited enough.
     ///
     /// # Errors
     /// The client's, all of them.
@@ -77,7 +77,6 @@ impl Door {
             stream = tls.accept(stream) => stream?,
             end = activity.end() => return Err(ConnectionError::Cut(end)),
         };
-        activity.restart();
         self.speak(stream, activity).await
     }
 
@@ -98,13 +97,15 @@ impl Door {
             ended = connection.as_mut() => return ended.map_err(ConnectionError::Http),
             end = activity.end() => end,
         };
-        let patience = match end {
-            End::Overdue => return Err(ConnectionError::Cut(end)),
-            End::Shutdown if activity.idle_since().is_none() => self.limits.drain,
-            End::Shutdown | End::Idle | End::Evicted => self.limits.farewell,
-        };
+        if end == End::Overdue {
+            return Err(ConnectionError::Cut(end));
+        }
         connection.as_mut().graceful_shutdown();
-        match timeout(patience, connection).await {
+        if end == End::Shutdown && activity.idle_since().is_none() {
+            // For as long as the server waits.
+            return connection.await.map_err(ConnectionError::Http);
+        }
+        match timeout(self.limits.farewell, connection).await {
             Ok(ended) => ended.map_err(ConnectionError::Http),
             Err(_) => Err(ConnectionError::Cut(end)),
         }
@@ -117,13 +118,11 @@ fn http() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(HEADER_BYTES as usize)
         .max_headers(HEADERS);
     builder
         .http2()
-        .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(BODY_WINDOW)

@@ -58,12 +58,12 @@ pub struct Limits {
     pub pages: usize,
     /// From a request for a page to its place in memory. Past it, the answer is 503.
     pub turn: Duration,
-    /// From a connection's start to the end of its TLS handshake, and from there to the end of its first request's
-    /// head.
+    /// From a connection's start to the end of its first request's head, with TLS' handshake.
     pub head: Duration,
     /// From an answer's end to the end of the next request's head.
     pub idle: Duration,
-    /// From a request's head to the end of its answer, as far as the client has let us send it.
+    /// From a request's head to the end of its answer, as far as the client lets us send it. Past it, the connection
+    /// is cut off.
     pub answer: Duration,
     /// From the decision to close an idle connection to its end, and from our end of any connection to the client's.
     pub farewell: Duration,

@@ -176,21 +176,22 @@ impl Tls {
         let mut seen = Some(first.clone());
         loop {
             sleep(every).await;
-            let (now, config) = match files.read().await {
-                Ok(pair) => (Some(pair.clone()), files.config(&pair)),
-                Err(error) => (None, Err(error)),
-            };
-            if now == seen {
+            let read = files.read().await;
+            if read.as_ref().ok() == seen.as_ref() {
                 continue;
             }
+            let config = match &read {
+                Ok(pair) => files.config(pair).map_err(|error| error_chain(&error)),
+                Err(error) => Err(error_chain(error)),
+            };
             match config {
                 Ok(config) => {
                     *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
                     info!(certificate = %files.certificate.display(), "new certificate");
                 }
-                Err(error) => warn!(error = error_chain(&error), "the certificate in use is kept"),
+                Err(error) => warn!(error, "the certificate in use is kept"),
             }
-            seen = now;
+            seen = read.ok();
         }
     }
 }

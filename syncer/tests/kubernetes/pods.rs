@@ -1,9 +1,10 @@
 //! What becomes of a pod between its first and its last moment, and of many at once.
 
+use infertally_syncer::discovery::Discovered;
 use serde_json::json;
 
-use crate::api::Kind;
-use crate::stage::{Stage, pod, ready_pod};
+use crate::api::{Api, Kind};
+use crate::stage::{Stage, pod, pool_v1, ready_pod};
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_is_told_of_at_each_turn_of_its_life() {
@@ -78,11 +79,11 @@ async fn a_rollout_of_many_pods_is_told_in_few_words() {
 #[tokio::test(start_paused = true)]
 async fn more_pods_than_a_page_holds_are_all_found() {
     let names: Vec<_> = (0..600).map(|number| format!("vllm-{number:03}")).collect();
-    let api = crate::api::Api::serving(&[Kind::PoolV1]);
+    let api = Api::serving(&[Kind::PoolV1]);
     for name in &names {
         api.put(Kind::Pod, name, ready_pod("vllm", 1));
     }
-    api.put(Kind::PoolV1, "chat", crate::stage::pool_v1("vllm", &[8000]));
+    api.put(Kind::PoolV1, "chat", pool_v1("vllm", &[8000]));
     assert_eq!(Stage::start(&api).names().await, names);
 }
 
@@ -96,11 +97,27 @@ async fn a_pool_that_outgrows_what_is_read_keeps_its_last_targets_until_it_shrin
     // The last set that fits may be told before the one that does not.
     let why = loop {
         match stage.next().await {
-            infertally_syncer::discovery::Discovered::Failing { why } => break why,
-            infertally_syncer::discovery::Discovered::Targets(targets) => assert!(targets.len() <= 10_000),
+            Discovered::Failing { why } => break why,
+            Discovered::Targets(targets) => assert!(targets.len() <= 10_000),
         }
     };
     assert!(why.ends_with("pods: there are more than 10000"), "{why}");
     stage.api.delete(Kind::Pod, "more-0");
+    assert_eq!(stage.targets().await.len(), 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_ports_are_as_bad_as_too_many_pods() {
+    let mut stage = Stage::with_pods(&["vllm-0"]).await;
+    for number in 1..=5_000 {
+        stage
+            .api
+            .put(Kind::Pod, &format!("vllm-{number}"), ready_pod("vllm", 2));
+    }
+    assert_eq!(stage.targets().await.len(), 5_001);
+    stage.api.put(Kind::PoolV1, "chat", pool_v1("vllm", &[8000, 8001]));
+    let why = stage.failing().await;
+    assert!(why.ends_with("10002 targets, 10000 is the most"), "{why}");
+    stage.api.delete(Kind::Pod, "vllm-5000");
     assert_eq!(stage.targets().await.len(), 10_000);
 }

@@ -1,5 +1,7 @@
 //! Which pool counts, and what becomes of the targets when it changes.
 
+use infertally_syncer::discovery::Discovered;
+
 use crate::api::{Api, Kind};
 use crate::stage::{Stage, pool_v1, pool_v1alpha2, ready_pod};
 
@@ -14,7 +16,7 @@ async fn a_v1_pool_is_found_and_its_pods_are_selected_by_the_api_server() {
     let targets = stage.targets().await;
     assert_eq!(targets.len(), 1);
     assert_eq!(&*targets[0].name, "vllm-0");
-    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.1:8000/metrics");
+    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.1:8000/");
     let requests = stage.api.requests();
     for asked in ["fieldSelector=metadata.name%3Dchat", "labelSelector=app%3Dvllm"] {
         assert!(requests.iter().any(|request| request.contains(asked)), "{requests:?}");
@@ -31,7 +33,7 @@ async fn a_v1alpha2_pool_is_found_where_v1_is_not_served() {
     api.put(Kind::PoolV1Alpha2, "chat", pool_v1alpha2("vllm", 9000));
     api.put(Kind::Pod, "vllm-0", ready_pod("vllm", 1));
     let targets = Stage::start(&api).targets().await;
-    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.1:9000/metrics");
+    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.1:9000/");
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,10 +66,10 @@ async fn a_crd_that_is_installed_later_is_noticed() {
     api.put(Kind::PoolV1, "chat", pool_v1("vllm", &[8000]));
     let mut told = stage.next().await;
     // The word that v1 is served now and has none of that name, if it was asked just then.
-    if matches!(told, infertally_syncer::discovery::Discovered::Failing { .. }) {
+    if matches!(told, Discovered::Failing { .. }) {
         told = stage.next().await;
     }
-    let infertally_syncer::discovery::Discovered::Targets(targets) = told else {
+    let Discovered::Targets(targets) = told else {
         panic!("{told:?}");
     };
     assert_eq!(targets.len(), 1);
@@ -108,7 +110,7 @@ async fn a_changed_selector_swaps_the_targets_whole() {
     stage.api.put(Kind::PoolV1, "chat", pool_v1("sglang", &[30000]));
     let targets = stage.targets().await;
     assert_eq!(targets.len(), 1);
-    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.3:30000/metrics");
+    assert_eq!(targets[0].url.as_ref().unwrap(), "http://10.0.0.3:30000/");
     stage.api.put(Kind::Pod, "vllm-2", ready_pod("vllm", 4));
     stage.quiet().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use infertally_syncer::exposition::Format;
 use infertally_syncer::serve::Limits;
 use tokio::io::AsyncWriteExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::stage::{Client, Fixed, NEVER, Running, SOON, open, request, until, within};
 
@@ -113,6 +113,26 @@ async fn who_does_not_read_an_answer_loses_it_and_its_place() {
         "{} bytes",
         received.len()
     );
+}
+
+#[tokio::test]
+async fn a_page_waits_for_its_turn() {
+    let limits = Limits {
+        pages: 1,
+        turn: NEVER,
+        farewell: SOON,
+        ..Limits::default()
+    };
+    let server = Running::start(Fixed::large(), open(limits)).await;
+    let mut reading = server.connect_narrow().await;
+    reading.send(&request("GET", "/metrics", &[])).await.unwrap();
+    within(reading.stream.readable()).await.unwrap();
+    let mut waiting = server.connect().await;
+    waiting.send(&request("GET", "/metrics", &[])).await.unwrap();
+    let early = timeout(SOON, waiting.answer("GET")).await;
+    assert!(early.is_err(), "answered while the place is taken: {early:?}");
+    drop(reading);
+    assert_eq!(waiting.answer("GET").await.unwrap().status, 200);
 }
 
 #[tokio::test]

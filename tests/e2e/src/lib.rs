@@ -5,7 +5,6 @@
 pub mod capture;
 pub mod client;
 pub mod counted;
-pub mod demo;
 pub mod edits;
 pub mod envoy;
 pub mod expected;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use crate::Result;
 
@@ -79,8 +80,20 @@ impl fmt::Display for Series {
 /// # Errors
 /// On a line of ours that is not in the format, and on a series that is there twice.
 pub fn parse(text: &str) -> Result<Stats> {
-    let mut stats = Stats::new();
-    for line in text.lines().filter(|line| is_ours(line)) {
+    read(text.lines().filter(|line| is_ours(line)))
+}
+
+/// Reads the text format, with values that may be fractions.
+///
+/// # Errors
+/// On a line that is not in the format, and on a series that is there twice.
+pub fn parse_values(text: &str) -> Result<BTreeMap<Series, f64>> {
+    read(text.lines().filter(|line| !line.starts_with('#')))
+}
+
+fn read<'a, V: FromStr<Err: fmt::Display>>(lines: impl Iterator<Item = &'a str>) -> Result<BTreeMap<Series, V>> {
+    let mut stats = BTreeMap::new();
+    for line in lines {
         let (series, value) = line.rsplit_once(' ').ok_or_else(|| format!("no value: {line}"))?;
         let series = Series::parse(series).ok_or_else(|| format!("no series: {line}"))?;
         let value = value.parse().map_err(|error| format!("{error}: {line}"))?;

@@ -115,19 +115,28 @@ impl Wire {
         }
     }
 
-    /// Waits until the other side has ended the connection, whatever comes before.
+    /// Waits until the other side has ended the connection, and gives what came before that and was not taken.
     ///
     /// # Errors
     /// If it does not in time.
-    pub async fn closed(&mut self) -> Result<()> {
+    pub async fn closed(&mut self) -> Result<Vec<u8>> {
         loop {
             match self.read().await {
-                Ok(0) => return Ok(()),
-                Ok(_) => self.seen.clear(),
-                Err(error) if error.is::<std::io::Error>() => return Ok(()),
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.is::<std::io::Error>() => break,
                 Err(error) => return Err(error),
             }
         }
+        Ok(std::mem::take(&mut self.seen))
+    }
+
+    /// Says that nothing more is sent; what comes can still be read.
+    ///
+    /// # Errors
+    /// If the other side is gone.
+    pub async fn half_close(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown().await?)
     }
 
     /// Ends the connection.

@@ -63,7 +63,7 @@ async fn left_after(content_type: &'static str, bodies: Vec<(String, Known)>) {
             if !body.is_empty() {
                 wire.send(format!("{:x}\r\n{body}\r\n", body.len())).await?;
             }
-            wire.closed().await.map(|()| None)
+            wire.closed().await.map(|_| None)
         }
     })
     .await
@@ -125,7 +125,7 @@ async fn a_client_that_leaves_inside_a_document_is_no_error() {
 async fn a_client_that_leaves_an_error_answer_has_the_errors_code() {
     let upstream = Upstream::answering(|mut wire: Wire, _, _| async move {
         wire.send("HTTP/1.1 500 No\r\ncontent-length: 1000\r\n\r\nno").await?;
-        wire.closed().await.map(|()| None)
+        wire.closed().await.map(|_| None)
     })
     .await
     .unwrap();

@@ -28,7 +28,7 @@ async fn waiting(answer: &'static str) -> (Upstream, mpsc::UnboundedReceiver<()>
             wire.see("half of").await?;
             wire.send(answer).await?;
             came.send(())?;
-            wire.closed().await
+            wire.closed().await.map(drop)
         }
     })
     .await

@@ -7,9 +7,10 @@
 )]
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use infertally_e2e::envoy::{Binaries, Envoy, Ports, loopback};
+use tokio::time::timeout;
 
 /// More than a start takes on a busy machine, and less than the patience with one that does not come.
 const AT_ONCE: Duration = Duration::from_secs(15);
@@ -25,10 +26,8 @@ async fn an_envoy_whose_port_is_taken_says_so_at_once() {
         stats,
         upstream: 9,
     };
-    let began = Instant::now();
-    let error = Envoy::start_on(&Binaries::from_env().unwrap(), ports, 1, Ok)
-        .await
-        .unwrap_err();
+    let binaries = Binaries::from_env().unwrap();
+    let started = Envoy::start_on(&binaries, ports, 1, Ok);
+    let error = timeout(AT_ONCE, started).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("Address already in use"), "{error}");
-    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
 }

@@ -4,7 +4,7 @@
 pub mod fleet;
 pub mod page;
 pub mod proc;
-mod process;
+pub mod process;
 pub mod prometheus;
 pub mod promtool;
 pub mod soak;

@@ -11,8 +11,9 @@ use crate::Result;
 /// How often an end is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A running process.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     folder: PathBuf,
 }
@@ -20,7 +21,11 @@ pub(crate) struct Process {
 // === impl Process ===
 
 impl Process {
-    pub(crate) fn start(command: &mut Command, folder: PathBuf) -> Result<Self> {
+    /// Starts it; its folder, where its log is, goes with it.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub fn start(command: &mut Command, folder: PathBuf) -> Result<Self> {
         let log = File::create(folder.join("log"))?;
         let child = command
             .stdin(Stdio::null())
@@ -31,21 +36,26 @@ impl Process {
         Ok(Self { child, folder })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What it has written.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
     /// Asks it to end (SIGTERM), and waits for that.
-    pub(crate) async fn end(&mut self, within: Duration) -> Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// If it doesn't.
+    pub async fn end(&mut self, within: Duration) -> Result<ExitStatus> {
         let asked = Command::new("kill").arg(self.id().to_string()).status()?;
         if !asked.success() {
             return Err("it cannot be asked to end".into());
@@ -75,7 +85,10 @@ impl Drop for Process {
 }
 
 /// A new folder for a process.
-pub(crate) fn folder(kind: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// If it can't be made.
+pub fn folder(kind: &str) -> Result<PathBuf> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("infertally-{kind}-{}-{number}", std::process::id()));

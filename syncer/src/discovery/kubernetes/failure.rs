@@ -35,7 +35,10 @@ pub(super) enum Failure {
     /// A list that went on for too long.
     #[error("the API server did not answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// No answer, or none that can be read.
+    /// Something that is no answer of an API server.
+    #[error("the API server's answer can't be read: {0}")]
+    Unreadable(String),
+    /// No answer.
     #[error("the API server can't be reached: {0}")]
     Unreachable(String),
 }
@@ -47,9 +50,12 @@ impl Failure {
     pub fn about(&self, subject: &str) -> String {
         match self {
             Self::Unauthorized(_) | Self::Silent(_) | Self::Unreachable(_) => self.to_string(),
-            Self::NotServed | Self::Forbidden(_) | Self::Gone(_) | Self::Refused { .. } | Self::TooMany(_) => {
-                format!("{subject}: {self}")
-            }
+            Self::NotServed
+            | Self::Forbidden(_)
+            | Self::Gone(_)
+            | Self::Refused { .. }
+            | Self::TooMany(_)
+            | Self::Unreadable(_) => format!("{subject}: {self}"),
         }
     }
 }
@@ -61,7 +67,7 @@ impl From<&watcher::Error> for Failure {
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => Self::from(error),
             watcher::Error::WatchError(status) => Self::from(status.as_ref()),
-            watcher::Error::NoResourceVersion => Self::Unreachable("its answer has no resourceVersion".to_owned()),
+            watcher::Error::NoResourceVersion => Self::Unreadable("it has no resourceVersion".to_owned()),
         }
     }
 }
@@ -70,6 +76,9 @@ impl From<&kube::Error> for Failure {
     fn from(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from(status.as_ref()),
+            kube::Error::SerdeError(error) => Self::Unreadable(error.to_string()),
+            kube::Error::FromUtf8(error) => Self::Unreadable(error.to_string()),
+            kube::Error::Service(error) => Self::Unreachable(causes(error.as_ref())),
             other => Self::Unreachable(causes(other)),
         }
     }
@@ -136,7 +145,7 @@ mod tests {
         let error = watcher::Error::WatchFailed(kube::Error::Service(Box::new(refused)));
         assert_eq!(
             Failure::from(&error).to_string(),
-            "the API server can't be reached: ServiceError: connection refused"
+            "the API server can't be reached: connection refused"
         );
     }
 }

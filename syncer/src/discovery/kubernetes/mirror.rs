@@ -17,10 +17,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::failure::Failure;
+use crate::discovery::MAX_TARGETS;
 
-/// Most objects that are kept, some hundred bytes each. A pool of more servers is none that one process can scrape each
-/// second; and a part of a pool would be an average that is not true, so that then none of the new ones are taken.
-pub(super) const MAX_OBJECTS: usize = 10_000;
+/// Most objects that are kept, some hundred bytes each. A part of a larger pool would be averages that are not true, so then
+/// the last set that was whole stays.
+pub(super) const MAX_OBJECTS: usize = MAX_TARGETS;
 /// Objects of one answer to a list: of pods a few megabytes, in memory for a moment.
 const PAGE: u32 = 250;
 /// How long a watch lasts before it is asked for again. A connection that died without a word is found out a little later.

@@ -1,12 +1,10 @@
-//! Exchanges of every kind, as proptest draws them: valid HTTP, and in it whatever clients and servers might send.
+//! One exchange as data, and how its bodies go over the wire.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use proptest::collection::vec;
-use proptest::option;
-use proptest::prelude::*;
-use proptest::sample::select;
 use std::io::Write;
+
+use crate::client::Client;
 
 /// At most so many writes to a body: what matters is that it is cut, and where.
 const MOST_PIECES: usize = 100;
@@ -14,6 +12,7 @@ const MOST_PIECES: usize = 100;
 /// One exchange: what the client sends, and what the server answers.
 #[derive(Clone, Debug)]
 pub struct Case {
+    pub client: Client,
     pub method: &'static str,
     pub path: &'static str,
     pub request: Half,
@@ -35,11 +34,11 @@ pub struct Half {
 #[derive(Clone, Debug)]
 pub struct Body {
     /// Repeated up to the length.
-    parts: Vec<&'static str>,
+    pub parts: Vec<&'static str>,
     /// Bytes of noise instead of them.
-    noise: Option<u64>,
-    gzip: bool,
-    length: usize,
+    pub noise: Option<u64>,
+    pub gzip: bool,
+    pub length: usize,
 }
 
 /// How a body goes over the wire.
@@ -53,10 +52,12 @@ pub enum Framing {
     Close,
 }
 
-/// Who breaks off, after how many thousandths of the body.
+/// Who breaks off; inside a body, after how many thousandths of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
     Client(usize),
+    /// The client sends no more, and would still read: for Envoy that is a client that went away.
+    HalfClose,
     Server(usize),
 }
 
@@ -103,22 +104,29 @@ impl Framing {
         }
     }
 
-    /// The writes that carry a body without its end.
-    pub fn writes(&self, body: &[u8]) -> Vec<Vec<u8>> {
+    /// The parts that a body is written in, without what frames them.
+    pub fn parts(&self, body: &[u8]) -> Vec<Vec<u8>> {
         let sizes = match self {
             Self::Length(sizes) | Self::Chunked(sizes, _) => &sizes[..],
             Self::Close => &[],
         };
         let least = body.len() / MOST_PIECES + 1;
         let mut sizes = sizes.iter().copied().cycle().map(|size| size.max(least));
-        let mut writes = Vec::new();
+        let mut parts = Vec::new();
         let mut rest = body;
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(sizes.next().unwrap_or(usize::MAX).min(rest.len()));
-            writes.push(self.piece(piece));
+            let (part, after) = rest.split_at(sizes.next().unwrap_or(usize::MAX).min(rest.len()));
+            parts.push(part.to_vec());
             rest = after;
         }
-        writes
+        parts
+    }
+
+    pub fn trailers(&self) -> &[(&'static str, String)] {
+        match self {
+            Self::Chunked(_, trailers) => trailers,
+            Self::Length(_) | Self::Close => &[],
+        }
     }
 
     /// One write of a body.
@@ -131,162 +139,14 @@ impl Framing {
 
     /// What ends a body.
     pub fn end(&self) -> Vec<u8> {
-        let Self::Chunked(_, trailers) = self else {
+        if !matches!(self, Self::Chunked(..)) {
             return Vec::new();
-        };
-        let trailers: String = trailers
+        }
+        let trailers: String = self
+            .trailers()
             .iter()
             .map(|(name, value)| format!("{name}: {value}\r\n"))
             .collect();
         format!("0\r\n{trailers}\r\n").into_bytes()
     }
-}
-
-// === strategies ===
-
-const METHODS: [&str; 10] = [
-    "POST", "POST", "POST", "POST", "GET", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH",
-];
-const PATHS: [&str; 12] = [
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/chat/completions?a=%20&model=/v1/x",
-    "/a/b/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/audio/transcriptions",
-    "/v1/models",
-    "/tokenize",
-    "/",
-    "/%7Ea/..;b//c?d=%23",
-];
-const PARTS: [&str; 25] = [
-    "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"stream\":true}",
-    "{\"model\":\"",
-    "tiny\",\"choices\":[{\"finish_reason\":\"stop\"}],",
-    "\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}",
-    "{\"error\":{\"message\":\"no\"}}",
-    "data: {\"model\":\"tiny\",\"choices\":[{\"delta\":{\"content\":\"é🦀\"},\"finish_reason\":null}]}\n\n",
-    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n",
-    "data: [DONE]\n\n",
-    "data:{}\r\n\r\n",
-    "data: \r\r",
-    "event: error\ndata: died\n\n",
-    ": ping\n\n",
-    "\u{feff}",
-    "[[[[[[[[{\"a\":",
-    "\\u0000\\ud83d",
-    "\"",
-    "\\",
-    "}",
-    "1e999,-0,",
-    "\n",
-    "\r",
-    "\u{0}\u{1}\u{7f}",
-    "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ntiny\r\n",
-    " ",
-    "",
-];
-/// Types of bodies, right and wrong ones.
-const TYPES: [&str; 8] = [
-    "application/json",
-    "application/json; charset=utf-8",
-    "text/event-stream",
-    "Text/Event-Stream;charset=UTF-8",
-    "text/plain",
-    "multipart/form-data; boundary=x",
-    "application/octet-stream",
-    "",
-];
-const NAMES: [&str; 14] = [
-    "content-type",
-    "content-type",
-    "content-encoding",
-    "x-a",
-    "x-a",
-    "X-Mixed-Case",
-    "authorization",
-    "cookie",
-    "set-cookie",
-    "accept",
-    "cache-control",
-    "x-accel-buffering",
-    "etag",
-    "x-target-model",
-];
-
-fn headers() -> impl Strategy<Value = Vec<(&'static str, String)>> {
-    let header = select(&NAMES[..]).prop_flat_map(|name| {
-        let value = match name {
-            "content-type" => select(&TYPES[..]).prop_map(str::to_owned).boxed(),
-            "content-encoding" => select(&["gzip", "identity", "br", "x"][..])
-                .prop_map(str::to_owned)
-                .boxed(),
-            _ => "([!-~]([ -~\t]{0,40}[!-~])?)?".boxed(),
-        };
-        value.prop_map(move |value| (name, value))
-    });
-    vec(header, 0..6)
-}
-
-fn body() -> impl Strategy<Value = Body> {
-    let length = prop_oneof![1 => Just(0), 3 => 1usize..300, 3 => 300usize..20_000, 2 => 20_000usize..200_000, 1 => 200_000usize..=1_000_000];
-    let noise = prop_oneof![3 => Just(None), 1 => any::<u64>().prop_map(Some)];
-    (vec(select(&PARTS[..]), 1..8), noise, any::<bool>(), 0..4, length).prop_map(|(parts, noise, _, gzip, length)| {
-        Body {
-            parts,
-            noise,
-            gzip: gzip == 0,
-            length,
-        }
-    })
-}
-
-fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    vec(prop_oneof![1usize..8, 8usize..300, 300usize..20_000], 1..5)
-}
-
-fn framing() -> impl Strategy<Value = Framing> {
-    let trailer = (select(&["x-trailer", "x-other"][..]), "[!-~]{1,20}");
-    prop_oneof![
-        sizes().prop_map(Framing::Length),
-        (sizes(), vec(trailer, 0..3)).prop_map(|(sizes, trailers)| Framing::Chunked(sizes, trailers)),
-    ]
-}
-
-fn half(framing: impl Strategy<Value = Framing>) -> impl Strategy<Value = Half> {
-    (headers(), body(), framing).prop_map(|(headers, body, framing)| Half { headers, body, framing })
-}
-
-/// Any exchange.
-pub fn cases() -> impl Strategy<Value = Case> {
-    let status = prop_oneof![
-        3 => Just(200),
-        2 => select(&[201, 204, 206, 299, 301, 304, 400, 404, 418, 429, 500, 503][..])
-    ];
-    let cut = option::weighted(
-        0.25,
-        prop_oneof![
-            (0usize..1000).prop_map(Cut::Client),
-            (0usize..1000).prop_map(Cut::Server),
-        ],
-    );
-    let answer = prop_oneof![3 => framing(), 1 => Just(Framing::Close)];
-    (
-        select(&METHODS[..]),
-        select(&PATHS[..]),
-        half(framing()),
-        status,
-        half(answer),
-        cut,
-    )
-        .prop_map(|(method, path, request, status, answer, cut)| Case {
-            method,
-            path,
-            request,
-            status,
-            answer,
-            cut,
-        })
 }

@@ -1,4 +1,4 @@
-//! The two ends of an exchange: a client that sends a case, a server that answers it, and what each saw.
+//! The server of a case, and what both ends saw of it.
 
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +33,7 @@ pub struct Stage {
     got: mpsc::UnboundedReceiver<Message>,
 }
 
-fn head(line: &str, half: &Half, length: usize, has_body: bool, more: &str) -> Vec<u8> {
+pub fn head(line: &str, half: &Half, length: usize, has_body: bool, more: &str) -> Vec<u8> {
     let mut head = format!("{line}\r\n{more}");
     for (name, value) in &half.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -52,26 +52,6 @@ pub fn part(body: &[u8], thousandths: usize) -> &[u8] {
 // === impl Case ===
 
 impl Case {
-    /// What the client sends.
-    fn request(&self) -> Vec<Vec<u8>> {
-        let body = self.request.body.bytes();
-        let framing = &self.request.framing;
-        let line = format!("{} {} HTTP/1.1", self.method, self.path);
-        let (writes, length) = match self.cut {
-            Some(Cut::Client(at)) => {
-                let sent = framing.writes(part(&body, at));
-                ([sent, vec![framing.piece(LAST)]].concat(), body.len() + LAST.len() + 1)
-            }
-            _ => ([framing.writes(&body), vec![framing.end()]].concat(), body.len()),
-        };
-        let head = head(&line, &self.request, length, true, "host: test\r\n");
-        [vec![head], writes].concat()
-    }
-
-    fn client_leaves(&self) -> bool {
-        matches!(self.cut, Some(Cut::Client(_)))
-    }
-
     /// The body that the server means to send.
     pub fn answer_body(&self) -> Vec<u8> {
         if self.method == "HEAD" || matches!(self.status, 204 | 304) {
@@ -102,13 +82,14 @@ impl Case {
             return Ok(());
         }
         let at = self.breaks_at();
-        for write in self.answer.framing.writes(&body[..at.unwrap_or(body.len())]) {
-            wire.send(write).await?;
+        let framing = &self.answer.framing;
+        for part in framing.parts(&body[..at.unwrap_or(body.len())]) {
+            wire.send(framing.piece(&part)).await?;
             tokio::task::yield_now().await;
         }
         match at {
             Some(_) => Ok(()),
-            None => wire.send(self.answer.framing.end()).await,
+            None => wire.send(framing.end()).await,
         }
     }
 }
@@ -125,11 +106,16 @@ impl Stage {
             let (playing, all, tell) = (Arc::clone(&playing), all.clone(), tell.clone());
             async move {
                 let case = playing.lock().map_err(|_| "a panic")?.clone().ok_or("no case")?;
-                if case.client_leaves() {
+                if case.leaves() {
                     wire.see(LAST).await?;
                     all.send(())?;
                 }
                 tell.send(wire.message(Kind::Request).await?)?;
+                if let Some(Cut::HalfClose) = case.cut {
+                    all.send(())?;
+                    wire.closed().await?;
+                    return Ok(());
+                }
                 case.play(&mut wire).await
             }
         })
@@ -145,31 +131,14 @@ impl Stage {
 
     pub async fn run(&mut self, envoy: &Envoy, case: &Case) -> Result<Seen> {
         *self.case.lock().unwrap() = Some(case.clone());
-        let mut wire = Wire::connect(envoy.listener()).await?;
-        for write in case.request() {
-            wire.send(write).await?;
-            tokio::task::yield_now().await;
+        let client = case.ask(envoy.listener(), &mut self.came).await?;
+        if client.is_some() && self.got.is_empty() {
+            return Err(format!("Envoy answers by itself: {client:?}").into());
         }
-        let client = if case.client_leaves() {
-            self.came.recv().await;
-            drop(wire);
-            None
-        } else {
-            let kind = if case.method == "HEAD" {
-                Kind::AnswerToHead
-            } else {
-                Kind::Answer
-            };
-            let client = wire.message(kind).await?;
-            if self.got.is_empty() {
-                return Err(format!("Envoy answers by itself: {client:?}").into());
-            }
-            Some(masked(client))
-        };
         let server = self.got.recv().await.ok_or("the server is gone")?;
         Ok(Seen {
             server: masked(server),
-            client,
+            client: client.map(masked),
         })
     }
 }

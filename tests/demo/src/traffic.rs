@@ -2,23 +2,22 @@
 
 use std::net::SocketAddr;
 
+use infertally_e2e::Result;
+use infertally_e2e::client;
+use infertally_e2e::reading::{End, Reading, read};
 use serde_json::{Value, json};
 
-use crate::Result;
-use crate::client;
-use crate::reading::{End, Reading, read};
-
-pub(super) const BASE: &str = "tiny";
-pub(super) const ADAPTER: &str = "lora-a";
+pub(crate) const BASE: &str = "tiny";
+pub(crate) const ADAPTER: &str = "lora-a";
 
 /// Requests of one kind.
-pub(super) struct Sent {
-    pub(super) title: &'static str,
-    pub(super) count: usize,
-    pub(super) requests: Vec<Request>,
+pub(crate) struct Sent {
+    pub(crate) title: &'static str,
+    pub(crate) count: usize,
+    pub(crate) requests: Vec<Request>,
 }
 
-pub(super) struct Request {
+pub(crate) struct Request {
     path: &'static str,
     behaviour: &'static str,
     body: Vec<u8>,
@@ -29,7 +28,7 @@ pub(super) struct Request {
 
 impl Request {
     /// Sends it and reads what came back.
-    pub(super) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
+    pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
         let request = client::request("POST", self.path, &[("x-sim", self.behaviour)], &self.body);
         let answer = match self.end {
             // The server sends three events and then nothing, so it is known what the client has seen.
@@ -72,8 +71,19 @@ fn kind(title: &'static str, count: usize, behaviour: &'static str, end: End, bo
     }
 }
 
+/// A request whose answer begins and never ends, so that it keeps its place.
+pub(crate) fn held() -> Vec<u8> {
+    let body = stream(BASE, 200).to_string();
+    client::request(
+        "POST",
+        "/v1/chat/completions",
+        &[("x-sim", "hang=event:3")],
+        body.as_bytes(),
+    )
+}
+
 /// All of it, in order.
-pub(super) fn traffic() -> Vec<Sent> {
+pub(crate) fn traffic() -> Vec<Sent> {
     let json = |body: Value| body.to_string().into_bytes();
     let whole = End::Whole;
     vec![

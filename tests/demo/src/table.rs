@@ -1,11 +1,13 @@
-//! The guide's metrics as a table for a person: a row for each metric and pair of models.
+//! The guide's metrics as a table for a person: a row for each metric and pair of models, or pod.
 
 use std::fmt::Write;
 
-use crate::stats::{Series, Stats};
+use infertally_e2e::stats::Series;
+
+use crate::served::Page;
 
 /// The guide's order.
-const METRICS: [&str; 10] = [
+const METRICS: [&str; 14] = [
     "inference_model_request_total",
     "inference_model_request_error_total",
     "inference_model_request_duration_seconds",
@@ -15,11 +17,15 @@ const METRICS: [&str; 10] = [
     "inference_model_input_tokens",
     "inference_model_output_tokens",
     "inference_model_running_requests",
+    "inference_pool_average_kv_cache_utilization",
+    "inference_pool_average_queue_size",
+    "inference_pool_per_pod_queue_size",
+    "inference_pool_ready_pods",
     "inference_extension_info",
 ];
 
-pub(super) fn table(stats: &Stats) -> String {
-    let mut rows = vec![["metric", "model_name", "target_model_name", "value"].map(str::to_owned)];
+pub(crate) fn table(stats: &Page) -> String {
+    let mut rows = vec![["metric", "model_name, or pool", "target_model_name, or pod", "value"].map(str::to_owned)];
     for metric in METRICS {
         // A histogram has a row for its count, and the rest is told there.
         let of_metric = stats
@@ -30,8 +36,8 @@ pub(super) fn table(stats: &Stats) -> String {
             rows.push(
                 [
                     name,
-                    series.label("model_name"),
-                    series.label("target_model_name"),
+                    either(series, "model_name", "name"),
+                    either(series, "target_model_name", "model_server_pod"),
                     &tell(stats, series, *value),
                 ]
                 .map(str::to_owned),
@@ -56,7 +62,15 @@ pub(super) fn table(stats: &Stats) -> String {
         })
 }
 
-fn tell(stats: &Stats, series: &Series, value: u64) -> String {
+/// A series has one of the two.
+fn either<'a>(series: &'a Series, label: &str, other: &str) -> &'a str {
+    match series.label(label) {
+        "" => series.label(other),
+        value => value,
+    }
+}
+
+fn tell(stats: &Page, series: &Series, value: f64) -> String {
     let Some(name) = series.name.strip_suffix("_count") else {
         return match series.label("error_code") {
             "" if series.name == "inference_extension_info" => {
@@ -79,30 +93,24 @@ fn tell(stats: &Stats, series: &Series, value: u64) -> String {
             .copied()
             .unwrap_or_default()
     };
-    let mean = |sum: u64| sum as f64 / value as f64;
-    match name.strip_suffix("_seconds") {
-        Some(stem) => {
-            let milliseconds = mean(of(format!("{stem}_microseconds_total"))) / 1000.0;
-            format!(
-                "{value} observed, mean {milliseconds:.2} ms, 99 % within {} s",
-                quantile(stats, series, name, value)
-            )
-        }
-        None => {
-            let sum = of(format!("{name}_sum"));
-            format!("{value} observed, sum {sum}, mean {:.1}", mean(sum))
-        }
+    let sum = of(format!("{name}_sum"));
+    let mean = sum / value;
+    if name.ends_with("_seconds") {
+        let within = quantile(stats, series, name, value);
+        format!("{value} observed, mean {:.2} ms, 99 % within {within} s", mean * 1e3)
+    } else {
+        format!("{value} observed, sum {sum}, mean {mean:.1}")
     }
 }
 
 /// The bound of the first bucket that holds 99 % of the observations.
-fn quantile(stats: &Stats, series: &Series, name: &str, count: u64) -> String {
+fn quantile(stats: &Page, series: &Series, name: &str, count: f64) -> String {
     let bound = |series: &Series| series.label("le").parse().unwrap_or(f64::INFINITY);
     let buckets = stats.iter().filter(|(bucket, seen)| {
         let same = ["model_name", "target_model_name"]
             .iter()
             .all(|label| bucket.label(label) == series.label(label));
-        same && bucket.name == format!("{name}_bucket") && **seen * 100 >= count * 99
+        same && bucket.name == format!("{name}_bucket") && **seen * 100.0 >= count * 99.0
     });
     buckets
         .map(|(bucket, _)| bound(bucket))
