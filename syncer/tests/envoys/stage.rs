@@ -1,0 +1,107 @@
+//! Envoys, a pool, and traffic.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+
+use std::net::SocketAddr;
+
+use futures::future::join_all;
+use infertally_e2e::counted::{COMPLETIONS, PROMPT, STREAM, tiny_admitted};
+use infertally_e2e::envoy::{Binaries, Envoy, Ports};
+use infertally_e2e::expected::Expected;
+use infertally_e2e::reading::{End, Reading, read};
+use infertally_e2e::{client, eventually};
+use infertally_pool::page::{Load, small};
+use infertally_pool::{Behaviour, Pod};
+use infertally_sim::{Sim, SimConfig};
+
+use crate::watched::Watched;
+
+/// Requests of a round, which are sent at once; of three and ten prompt tokens, and of four and twelve completion tokens.
+const ROUND: [&[u8]; 3] = [
+    PROMPT,
+    STREAM,
+    br#"{"model":"tiny","prompt":"a b c d e f g h i j","max_tokens":12}"#,
+];
+/// Two workers, so that pages are read while counters rise.
+const WORKERS: u64 = 2;
+/// The pod of the pool, whose gauge must be there whatever becomes of the Envoys.
+pub const QUEUE: &str = "inference_pool_average_queue_size{name=\"default\"} 3";
+
+/// A model server, and a pool of one pod.
+pub struct Stage {
+    sim: Sim,
+    pod: Pod,
+}
+
+/// What must have come of these exchanges, and of nothing else.
+pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Reading>) -> Expected {
+    let mut expected = Expected::admitting(WORKERS, ["tiny"]);
+    for reading in readings {
+        expected.add(reading);
+    }
+    expected
+}
+
+/// Sends rounds of requests, one round after the other.
+pub async fn send(envoy: &Envoy, rounds: usize) -> Vec<Reading> {
+    let mut readings = Vec::new();
+    for _ in 0..rounds {
+        let round = ROUND.map(|body| async move {
+            let request = client::request("POST", COMPLETIONS, &[], body);
+            let timed = client::exchange(envoy.listener(), &request, usize::MAX).await.unwrap();
+            read(COMPLETIONS, body, &timed.answer, End::Whole)
+        });
+        readings.extend(join_all(round).await);
+    }
+    readings
+}
+
+// === impl Stage ===
+
+impl Stage {
+    pub async fn start() -> Self {
+        let load = Load {
+            waiting: 3.0,
+            running: 1.0,
+            kv_cache: 0.5,
+        };
+        Self {
+            sim: Sim::start(SimConfig::default()).await.unwrap(),
+            pod: Pod::start(Behaviour::Page(small(load))).await.unwrap(),
+        }
+    }
+
+    pub async fn envoy(&self) -> Envoy {
+        Envoy::start(&Binaries::from_env().unwrap(), self.sim.addr(), WORKERS, tiny_admitted)
+            .await
+            .unwrap()
+    }
+
+    /// Ends an Envoy, and gives another one with its addresses.
+    pub async fn restart(&self, envoy: Envoy) -> Envoy {
+        let ports = self.ports(&envoy);
+        drop(envoy);
+        self.envoy_on(ports).await
+    }
+
+    pub fn ports(&self, envoy: &Envoy) -> Ports {
+        Ports {
+            listener: envoy.listener().port(),
+            admin: envoy.admin().port(),
+            stats: envoy.stats_listener().port(),
+            upstream: self.sim.addr().port(),
+        }
+    }
+
+    pub async fn envoy_on(&self, ports: Ports) -> Envoy {
+        let binaries = Binaries::from_env().unwrap();
+        // A port may be another process' for a moment.
+        eventually(async || Envoy::start_on(&binaries, ports, WORKERS, tiny_admitted).await)
+            .await
+            .unwrap()
+    }
+
+    /// Starts a syncer that reads these Envoys and the pod, and a Prometheus that scrapes it.
+    pub async fn watch(&self, envoys: &[SocketAddr]) -> Watched {
+        Watched::start(self.pod.target("pod"), envoys).await
+    }
+}
