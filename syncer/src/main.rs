@@ -9,10 +9,13 @@ use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
+
 /// Usage or configuration; sysexits' EX_USAGE.
 const EXIT_USAGE: u8 = 64;
 /// Anything else; sysexits' EX_SOFTWARE.
 const EXIT_INTERNAL: u8 = 70;
+/// kube logs each of its retries; discovery says once that it fails, and once that it is well.
+const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 /// Reading a thousand pods is a third of a core's work; a thread for each of a large machine's cores is only memory.
 const MOST_THREADS: usize = 4;
 
@@ -70,7 +73,7 @@ fn fail(code: u8, error: &dyn Error) -> ExitCode {
 
 /// Log lines go to standard error.
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

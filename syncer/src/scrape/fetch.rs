@@ -9,7 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -158,25 +158,36 @@ impl Client {
     }
 
     async fn body(&self, mut body: Incoming) -> Result<Bytes, FetchError> {
-        let mut page = BytesMut::new();
+        let promised = body.size_hint().lower();
+        if promised > self.max_bytes as u64 {
+            return Err(FetchError::TooLarge(self.max_bytes));
+        }
+        // Pieces are put together once all are there: a buffer that grows leaves holes of all sizes behind.
+        let mut pieces = Vec::new();
+        let mut length = 0;
         let mut taken: Option<SemaphorePermit<'_>> = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| FetchError::Body(error_chain(&error)))?;
-            let Ok(bytes) = frame.into_data() else { continue };
-            let length = page.len() + bytes.len();
+            let Ok(piece) = frame.into_data() else { continue };
+            length += piece.len();
             if length > self.max_bytes {
                 return Err(FetchError::TooLarge(self.max_bytes));
             }
             if length > SMALL_BYTES {
-                let more = u32::try_from(bytes.len()).map_err(|_| FetchError::Crowded)?;
+                let more = u32::try_from(piece.len()).map_err(|_| FetchError::Crowded)?;
                 let more = self.room.try_acquire_many(more).map_err(|_| FetchError::Crowded)?;
                 match &mut taken {
                     Some(taken) => taken.merge(more),
                     None => taken = Some(more),
                 }
             }
-            page.extend_from_slice(&bytes);
+            pieces.push(piece);
         }
+        if let [_] = pieces.as_slice() {
+            return Ok(pieces.swap_remove(0));
+        }
+        let mut page = BytesMut::with_capacity(length);
+        pieces.iter().for_each(|piece| page.extend_from_slice(piece));
         Ok(page.freeze())
     }
 

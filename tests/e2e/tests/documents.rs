@@ -51,7 +51,9 @@ fn every_path_in_the_documents_is_there() {
 fn the_readmes_table_of_metrics_is_the_filters() {
     let readme = read("README.md");
     let ours = ["| `inference_", "| `normalized_", "| `infertally_"];
-    let rows: Vec<_> = readme
+    // The pool's are held against the syncer's table, by its own tests.
+    let (filters, _) = readme.split_once("## The pool").unwrap();
+    let rows: Vec<_> = filters
         .lines()
         .filter(|line| ours.iter().any(|start| line.starts_with(start)))
         .collect();

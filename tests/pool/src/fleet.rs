@@ -32,7 +32,7 @@ pub enum Behaviour {
     Drip,
     /// Closes the connection in the middle of this page.
     Cut(Bytes),
-    /// Sends so many bytes of a page that has no end.
+    /// Sends so many bytes of a page that doesn't say how long it is, and breaks off.
     Endless(u64),
 }
 
@@ -188,10 +188,11 @@ async fn talk(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &Atom
                 return socket.write_all(page.get(..page.len() / 2).unwrap_or_default()).await;
             }
             Behaviour::Endless(bytes) => {
-                send_head(&mut socket, 200, usize::MAX >> 1).await?;
-                let line = [b'\n'; 16 * 1024];
-                for _ in 0..bytes / line.len() as u64 {
-                    socket.write_all(&line).await?;
+                let head = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
+                socket.write_all(head.as_bytes()).await?;
+                let chunk = format!("4000\r\n{}\r\n", "\n".repeat(0x4000));
+                for _ in 0..bytes / 0x4000 {
+                    socket.write_all(chunk.as_bytes()).await?;
                 }
                 return Ok(());
             }

@@ -22,8 +22,8 @@ const ENVOYS: usize = 3;
 /// Time between two changes, and between two looks.
 const STEP: Duration = Duration::from_millis(100);
 /// Memory that the last fifth of the time may have, at its least, beyond the least of the second fifth. An allocator keeps
-/// some of what the largest pages took; a leak of a few kilobytes a scrape is more than this after some minutes.
-const GROWTH_BYTES: u64 = 32 << 20;
+/// some of what the largest pages took; a leak of a kilobyte a scrape is more than this after some minutes.
+const GROWTH_BYTES: u64 = 24 << 20;
 
 /// What was seen.
 #[derive(Clone, Copy, Debug)]
