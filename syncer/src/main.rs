@@ -9,7 +9,6 @@ use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
-
 /// Usage or configuration; sysexits' EX_USAGE.
 const EXIT_USAGE: u8 = 64;
 /// Anything else; sysexits' EX_SOFTWARE.

@@ -17,6 +17,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// A drip is a byte in such a time: never whole within a timeout, and never silent for one.
 const DRIP: Duration = Duration::from_millis(50);
 
+const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
+
 /// What a pod does with a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
@@ -177,9 +179,9 @@ async fn talk(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &Atom
             Behaviour::Status(status) => send(&mut socket, status, b"").await?,
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Drip => {
-                send_head(&mut socket, 200, usize::MAX >> 1).await?;
+                socket.write_all(CHUNKED_HEAD).await?;
                 loop {
-                    socket.write_all(b"#").await?;
+                    socket.write_all(b"1\r\n#\r\n").await?;
                     tokio::time::sleep(DRIP).await;
                 }
             }
@@ -188,8 +190,7 @@ async fn talk(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &Atom
                 return socket.write_all(page.get(..page.len() / 2).unwrap_or_default()).await;
             }
             Behaviour::Endless(bytes) => {
-                let head = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
-                socket.write_all(head.as_bytes()).await?;
+                socket.write_all(CHUNKED_HEAD).await?;
                 let chunk = format!("4000\r\n{}\r\n", "\n".repeat(0x4000));
                 for _ in 0..bytes / 0x4000 {
                     socket.write_all(chunk.as_bytes()).await?;
