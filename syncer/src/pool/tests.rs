@@ -136,6 +136,8 @@ fn a_pool_of_which_nothing_is_known_has_no_ready_pod_and_no_average() {
     assert_eq!(scenario.pool.ready(), Err("the pods are not known yet".to_owned()));
 }
 
+/// The guide's reference divides whole numbers (0 and 1 make 0) and asks vLLM for a name that it no longer has (0.000733
+/// is 0).
 #[test]
 fn averages_are_exact_means_of_what_is_known() {
     let mut scenario = Scenario::new();
@@ -190,6 +192,7 @@ fn a_pod_that_says_nothing_of_a_value_is_not_counted_as_zero() {
         .has(r#"inference_pool_ready_pods{name="p"} 2"#);
 }
 
+/// The guide's reference keeps the last values for ever, and counts two pods ready where there is none.
 #[test]
 fn a_pod_that_dies_stands_until_its_value_is_stale_and_then_leaves_no_value() {
     Scenario::new()
