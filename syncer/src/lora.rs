@@ -68,4 +68,6 @@ impl Reason {
 }
 
 #[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;

@@ -60,8 +60,8 @@ impl Board {
     /// A pass has asked the server.
     pub fn observed(&mut self, observed: Observed) {
         self.loading.clear();
-        if let Observed::Known(models) = &observed {
-            self.memory.observed(models);
+        if let (Some(config), Observed::Known(models)) = (&self.config, &observed) {
+            self.memory.observed(config, models);
         }
         self.observed = Some(observed);
     }

@@ -16,8 +16,9 @@ use super::request::{Call, Operation};
 /// What the server's answers told, and its list does not.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// Where adapters were loaded from, by id. Only of those that the server holds.
-    sources: HashMap<Arc<str>, Arc<str>>,
+    /// Where adapters were loaded from, by id; none where a load failed or its answer was lost, for it may have been done.
+    /// Only of those that the server holds.
+    sources: HashMap<Arc<str>, Option<Arc<str>>>,
     /// The failures since an adapter was last as it should be, by id. Only of those that were asked for.
     troubles: HashMap<Arc<str>, Trouble>,
     /// The server has refused to load one in place.
@@ -63,9 +64,20 @@ impl Memory {
         self.troubles.clear();
     }
 
-    /// The server told what it holds. What it no longer holds was lost, as in a restart; and it can be reached.
-    pub fn observed(&mut self, models: &Models) {
+    /// The server told what it holds. What it no longer holds was lost, as in a restart; and it can be reached. Where an
+    /// adapter comes from that we did not load is the server's word, or what is configured now, so that a change is seen.
+    pub fn observed(&mut self, config: &Config, models: &Models) {
         self.sources.retain(|id, _| models.adapters.contains_key(id));
+        for adapter in &config.wanted {
+            if let Some(root) = models.adapters.get(&adapter.id) {
+                let configured = || Some(Arc::clone(&adapter.source));
+                let source = self
+                    .sources
+                    .entry(Arc::clone(&adapter.id))
+                    .or_insert_with(|| root.clone().or_else(configured));
+                *source = source.take().or_else(|| root.clone());
+            }
+        }
         self.troubles
             .retain(|_, trouble| trouble.last.reason != Reason::Unreachable);
     }
@@ -77,7 +89,7 @@ impl Memory {
             (Call::Load(adapter) | Call::Reload(adapter) | Call::Replace(adapter), _, Outcome::Done)
                 if operation != Operation::Unload =>
             {
-                self.sources.insert(Arc::clone(id), Arc::clone(&adapter.source));
+                self.sources.insert(Arc::clone(id), Some(Arc::clone(&adapter.source)));
                 self.troubles.remove(id);
             }
             (Call::Replace(_), _, Outcome::Done) => _ = self.sources.remove(id),
@@ -91,7 +103,12 @@ impl Memory {
                 let (reason, why) = (Reason::LoadRejected, why.clone());
                 self.failed(id, Failure { reason, why }, now, jitter);
             }
-            (_, _, Outcome::Failed(failure)) => self.failed(id, failure.clone(), now, jitter),
+            (_, _, Outcome::Failed(failure)) => {
+                if operation != Operation::Unload {
+                    self.sources.insert(Arc::clone(id), None);
+                }
+                self.failed(id, failure.clone(), now, jitter);
+            }
         }
     }
 
@@ -107,11 +124,15 @@ impl Memory {
     }
 
     /// Whether a loaded adapter comes from where it is configured to come from: by our own memory of loading it, else by
-    /// what the server says. One of which nobody knows is left as it is.
+    /// what the server says. One that we did not load and of which it says nothing is left as it is.
     pub(super) fn is_current(&self, adapter: &Adapter, models: &Models) -> bool {
-        let remembered = self.sources.get(&adapter.id);
-        let source = remembered.or_else(|| models.adapters.get(&adapter.id)?.as_ref());
-        source.is_none_or(|source| *source == adapter.source)
+        match self.sources.get(&adapter.id) {
+            Some(source) => source.as_ref() == Some(&adapter.source),
+            None => {
+                let source = models.adapters.get(&adapter.id).and_then(Option::as_ref);
+                source.is_none_or(|source| *source == adapter.source)
+            }
+        }
     }
 
     /// Why the last call for an adapter came to nothing, as long as none has succeeded.

@@ -392,6 +392,42 @@ fn a_source_that_changed_while_the_syncer_was_down_is_known_by_the_server_s_word
 }
 
 #[test]
+fn a_source_that_changes_is_seen_even_if_the_server_says_nothing_of_it() {
+    Scenario::new()
+        .file("+a=/1")
+        .holds("a")
+        .plans(&[])
+        .stands("a", 1, "loaded")
+        .file("+a=/2")
+        .holds("a")
+        .plans(&["reload a from /2"]);
+}
+
+/// The reload that timed out may have been done all the same.
+#[test]
+fn after_a_lost_answer_the_server_s_word_of_the_source_counts_or_else_it_is_asked_again() {
+    for (held, calls) in [
+        ("a=/1", [].as_slice()),
+        ("a=/2", &["reload a from /1"]),
+        ("a", &["reload a from /1"]),
+    ] {
+        Scenario::new()
+            .file("+a=/1")
+            .holds("")
+            .plans(&["load a from /1"])
+            .answers("a", &[ok()])
+            .file("+a=/2")
+            .holds("a=/1")
+            .plans(&["reload a from /2"])
+            .answers("a", &[Answer::Timeout])
+            .stands("a", 1, "timeout")
+            .file("+a=/1")
+            .holds(held)
+            .plans(calls);
+    }
+}
+
+#[test]
 fn a_server_that_cannot_reload_unloads_and_loads() {
     let duplicate = || error(400, "The lora adapter 'a' has already been loaded.");
     Scenario::new()

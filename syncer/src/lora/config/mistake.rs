@@ -65,6 +65,9 @@ pub enum What {
     /// A text that may not be empty.
     #[error("is empty")]
     EmptyText,
+    /// No name or path, and a line break in a log.
+    #[error("has a line break or another control character")]
+    Control,
     /// A text that is longer than any name or path.
     #[error("has more than {max} bytes")]
     LongText {

@@ -83,6 +83,7 @@ impl Reader {
         let what = match &node.value {
             Value::Text(text) if text.trim().is_empty() => What::EmptyText,
             Value::Text(text) if text.len() > MAX_TEXT_BYTES => What::LongText { max: MAX_TEXT_BYTES },
+            Value::Text(text) if text.chars().any(char::is_control) => What::Control,
             Value::Text(text) => return Some(Arc::clone(text)),
             other => What::Kind {
                 found: other.kind(),

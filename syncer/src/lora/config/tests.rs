@@ -278,6 +278,20 @@ fn text_in_quotes_is_text_and_plain_words_are_too() {
 }
 
 #[test]
+fn names_are_one_line() {
+    for (id, place) in [
+        ("\"a\\nb\"", "line 5, column 11"),
+        ("\"\\e[2J\"", "line 5, column 11"),
+        // A block's text begins on its next line.
+        ("|\n        a\n", "line 6, column 9"),
+    ] {
+        let found = mistakes(&wanting(&format!("    - source: /a\n      id: {id}\n")));
+        let what = "vLLMLoRAConfig.ensureExist.models[0].id: has a line break or another control character";
+        assert_eq!(found, [format!("{place}, {what}")], "{id}");
+    }
+}
+
+#[test]
 fn aliases_are_read() {
     let text = wanting("    - &a {id: a, source: &s /s}\n    - {id: b, source: *s}\n    - *a\n");
     let wanted = good(&text).wanted;
