@@ -12,14 +12,14 @@ use super::request::Operation;
 /// Of what a server says, in characters: enough to know what is wrong, and short enough for a log line.
 const MAX_WHY: usize = 300;
 
-/// What came of a call.
+/// What came of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The server answered.
     Status {
         /// HTTP's status.
         status: u16,
-        /// The beginning of the body is enough.
+        /// The body; of an answer that is not good its beginning is enough.
         body: Vec<u8>,
     },
     /// It didn't within the time.

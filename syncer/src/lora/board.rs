@@ -1,7 +1,8 @@
 //! The role's state: events in, what is to be done and what is to be told out.
 //!
 //! One task writes a [`Board`]; a clone is the snapshot that readers keep. A pass is: `observed`, `plan`, for each call
-//! `started` and for each of its requests `answered`, then `finished`. Passes do not overlap.
+//! `started` and for each of its requests `answered`, then `finished`. Passes do not overlap, and a configuration comes
+//! between them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Reason;
 use super::answer::Outcome;
-use super::config::Config;
+use super::config::{Adapter, Config};
 use super::observed::Observed;
 use super::plan::{self, Memory};
 use super::request::{Call, Operation};
@@ -76,9 +77,8 @@ impl Board {
 
     /// A call is under way.
     pub fn started(&mut self, call: &Call) {
-        if !matches!(call, Call::Unload(_)) {
-            self.loading.insert(Arc::clone(call.id()));
-        }
+        self.loading
+            .extend(call.adapter().map(|adapter| Arc::clone(&adapter.id)));
     }
 
     /// One of a call's requests was answered. `jitter`, from 0 to 1, makes back-offs differ.
@@ -98,15 +98,9 @@ impl Board {
         let (true, Some(Observed::Known(models))) = (done, &mut self.observed) else {
             return;
         };
-        match (operation, call) {
-            (
-                Operation::Load | Operation::Reload,
-                Call::Load(adapter) | Call::Reload(adapter) | Call::Replace(adapter),
-            ) => {
-                let source = Some(Arc::clone(&adapter.source));
-                models.adapters.insert(Arc::clone(&adapter.id), source);
-            }
-            _ => _ = models.adapters.remove(call.id()),
+        match call.adapter().filter(|_| operation != Operation::Unload) {
+            Some(Adapter { id, source, .. }) => _ = models.adapters.insert(Arc::clone(id), Some(Arc::clone(source))),
+            None => _ = models.adapters.remove(call.id()),
         }
     }
 

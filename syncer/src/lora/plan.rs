@@ -85,25 +85,26 @@ impl Memory {
     /// A request of a call was answered. `jitter`, from 0 to 1, makes back-offs differ.
     pub fn answered(&mut self, call: &Call, operation: Operation, outcome: &Outcome, now: Instant, jitter: f64) {
         let id = call.id();
-        match (call, operation, outcome) {
-            (Call::Load(adapter) | Call::Reload(adapter) | Call::Replace(adapter), _, Outcome::Done)
-                if operation != Operation::Unload =>
-            {
-                self.sources.insert(Arc::clone(id), Some(Arc::clone(&adapter.source)));
+        match (operation, outcome) {
+            (Operation::Load | Operation::Reload, Outcome::Done) => {
+                let source = call.adapter().map(|adapter| Arc::clone(&adapter.source));
+                self.sources.insert(Arc::clone(id), source);
                 self.troubles.remove(id);
             }
-            (Call::Replace(_), _, Outcome::Done) => _ = self.sources.remove(id),
-            (_, _, Outcome::Done) => {
+            (Operation::Unload, Outcome::Done) => {
                 self.sources.remove(id);
-                self.troubles.remove(id);
+                // One that is to be replaced is not yet as it should be.
+                if call.adapter().is_none() {
+                    self.troubles.remove(id);
+                }
             }
             // The next pass replaces it.
-            (_, Operation::Reload, Outcome::AlreadyLoaded { .. }) => self.cannot_reload = true,
-            (_, _, Outcome::AlreadyLoaded { why }) => {
+            (Operation::Reload, Outcome::AlreadyLoaded { .. }) => self.cannot_reload = true,
+            (_, Outcome::AlreadyLoaded { why }) => {
                 let (reason, why) = (Reason::LoadRejected, why.clone());
                 self.failed(id, Failure { reason, why }, now, jitter);
             }
-            (_, _, Outcome::Failed(failure)) => {
+            (_, Outcome::Failed(failure)) => {
                 if operation != Operation::Unload {
                     self.sources.insert(Arc::clone(id), None);
                 }

@@ -69,6 +69,14 @@ impl Call {
         }
     }
 
+    /// What is to be loaded, if something is.
+    pub fn adapter(&self) -> Option<&Adapter> {
+        match self {
+            Self::Load(adapter) | Self::Reload(adapter) | Self::Replace(adapter) => Some(adapter),
+            Self::Unload(_) => None,
+        }
+    }
+
     /// What to send, one after the other, as long as they succeed.
     pub fn requests(&self) -> Vec<Request> {
         match self {
