@@ -110,6 +110,22 @@ fn an_adapter_that_a_restart_lost_falls_to_0_and_is_loaded_again() {
         .stands("a", 1, "loaded");
 }
 
+#[test]
+fn where_a_lost_adapter_came_from_is_forgotten() {
+    Scenario::new()
+        .file("+a=/2")
+        .holds("")
+        .plans(&["load a from /2"])
+        .answers("a", &[ok()])
+        .at(5)
+        .holds("")
+        .at(10)
+        // Whoever started the server again gave it one of this name.
+        .holds("a=/1")
+        .stands("a", 1, "pending")
+        .plans(&["reload a from /2"]);
+}
+
 /// The reference takes a failed list for an empty one.
 #[test]
 fn nothing_follows_from_a_server_that_cannot_be_asked() {
