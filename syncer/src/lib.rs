@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod engine;
 pub mod envoy;
 pub mod exposition;
+pub mod lora;
 pub mod pool;
 pub mod proxies;
 pub mod scrape;
