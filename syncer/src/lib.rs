@@ -9,8 +9,8 @@
 //!  └──▶ proxies ────▶ envoy ──────▶ exposition
 //!           └─▶ scrape
 //! ```
-//! `exposition`, `engine`, `envoy`, `aliases`, `pool`, `proxies` and `lora` are pure: bytes, events and times in, values out. Only
-//! `discovery::kubernetes` and `serve::auth` know Kubernetes, and only `app` starts tasks that outlive a call.
+//! `exposition`, `engine`, `envoy`, `aliases`, `pool`, `proxies` and `lora` are pure: bytes, events and times in, values
+//! out. Only `discovery::kubernetes` and `serve::auth` know Kubernetes, and only `app` starts tasks that outlive a call.
 
 pub mod aliases;
 pub mod app;
