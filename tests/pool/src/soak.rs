@@ -70,7 +70,7 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
         .iter()
         .map(|envoy| format!("http://127.0.0.1:{}", envoy.port()))
         .collect();
-    let mut arguments = vec!["--targets-file", &targets_file, "--stale-after", "5s"];
+    let mut arguments = vec!["--targets-file", &targets_file, "--stale-after", "10s"];
     for envoy in &envoys {
         arguments.extend(["--envoy", envoy]);
     }
