@@ -88,7 +88,9 @@ async fn a_try_that_takes_too_long_is_no_timeout_where_the_next_one_answers() {
     .unwrap();
     let mut counted = retrying(&upstream).await;
     let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
-    assert_eq!((answer.status, upstream.requests().len()), (200, 2));
+    assert_eq!(answer.status, 200);
+    // On a busy machine the second try may take too long, too.
+    assert!(upstream.requests().len() >= 2);
     counted
         .count(Exchange::answered(PROMPT, &answer).tokens(3, 4))
         .await
