@@ -35,7 +35,7 @@ async fn retrying(upstream: &Upstream) -> Counted {
     Counted::start(upstream.addr(), |config| {
         edits::route_action(
             tiny_admitted(config)?,
-            "retry_policy: {retry_on: '5xx,reset', num_retries: 3, per_try_timeout: 0.3s, retry_back_off: {base_interval: 0.001s}}",
+            "retry_policy: {retry_on: '5xx,reset', num_retries: 3, per_try_timeout: 1s, retry_back_off: {base_interval: 0.001s}}",
         )
     })
     .await
