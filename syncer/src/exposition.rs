@@ -4,6 +4,7 @@
 //! neither.
 
 mod encode;
+mod metric;
 mod parse;
 #[cfg(test)]
 mod property;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use encode::encode;
+pub use metric::Metric;
 pub use parse::{Labels, ParseError, Sample, parse};
 
 /// The two formats that Prometheus reads.
@@ -47,11 +49,14 @@ pub enum Kind {
     Histogram,
 }
 
+/// Names and values of a series' labels.
+pub type SeriesLabels = Vec<(&'static str, Arc<str>)>;
+
 /// A series of a family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     /// Names and values, in the order in which they are written, without `le`.
-    pub labels: Vec<(&'static str, Arc<str>)>,
+    pub labels: SeriesLabels,
     /// What it stands at.
     pub value: Value,
 }

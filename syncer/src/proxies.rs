@@ -7,9 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::envoy::{self, EnvoyPage};
-use crate::exposition::{Family, Kind, Series, Value};
+use crate::exposition::{Family, Metric, SeriesLabels, Value};
 use crate::scrape::history::History;
 use crate::scrape::schedule::Attempt;
+
+const AGE: Metric = Metric::gauge(
+    "infertally_syncer_envoy_last_scrape_age_seconds",
+    "Time since an Envoy's metrics were last read; absent until they are.",
+);
+const ERRORS: Metric = Metric::counter(
+    "infertally_syncer_envoy_scrape_errors_total",
+    "Attempts to read an Envoy's metrics that failed, by reason; a series is there from its first failure on.",
+);
+const LEFT_OUT: Metric = Metric::gauge(
+    "infertally_syncer_envoy_left_out",
+    "What an Envoy's last page had under the filter's names and could not be served, by reason; absent where there is \
+     nothing.",
+);
 
 /// All Envoys at a moment. A clone shares what is large.
 #[derive(Clone, Debug)]
@@ -77,31 +91,7 @@ impl Proxies {
             let counts = page.left_out().filter(|(_, count)| *count > 0);
             counts.map(|(reason, count)| proxy.series(Some(reason.as_str()), Value::Float(count as f64)))
         });
-        let own = [
-            Family {
-                name: "infertally_syncer_envoy_last_scrape_age_seconds".into(),
-                help: "Time since an Envoy's metrics were last read; absent until they are.".into(),
-                kind: Kind::Gauge,
-                series: ages.collect(),
-            },
-            Family {
-                name: "infertally_syncer_envoy_scrape_errors_total".into(),
-                help: "Attempts to read an Envoy's metrics that failed, by reason; a series is there from its first \
-                       failure on."
-                    .into(),
-                kind: Kind::Counter,
-                series: errors.collect(),
-            },
-            Family {
-                name: "infertally_syncer_envoy_left_out".into(),
-                help:
-                    "What an Envoy's last page had under the filter's names and could not be served, by reason; absent \
-                       where there is nothing."
-                        .into(),
-                kind: Kind::Gauge,
-                series: left_out.collect(),
-            },
-        ];
+        let own = [AGE.family(ages), ERRORS.family(errors), LEFT_OUT.family(left_out)];
         families.extend(own.into_iter().filter(|family| !family.series.is_empty()));
         families
     }
@@ -110,11 +100,11 @@ impl Proxies {
 // === impl Proxy ===
 
 impl Proxy {
-    /// A series of this Envoy.
-    fn series(&self, reason: Option<&str>, value: Value) -> Series {
+    /// The labels of a series of this Envoy, and what it stands at.
+    fn series(&self, reason: Option<&str>, value: Value) -> (SeriesLabels, Value) {
         let mut labels = vec![("envoy", Arc::clone(&self.name))];
         labels.extend(reason.map(|reason| ("reason", Arc::from(reason))));
-        Series { labels, value }
+        (labels, value)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::discovery::dns::{self, DnsConfigError, Resolver};
 use crate::discovery::kubernetes::{self, ClientError};
 use crate::discovery::target::host_and_port;
 use crate::discovery::{Discovered, file};
-use crate::exposition::{Family, Kind, Series, Value};
+use crate::exposition::{Family, Metric, Value};
 use crate::pool::Pool;
 use crate::proxies::Proxies;
 use crate::scrape::fetch::Client;
@@ -169,13 +169,7 @@ impl Pages for Metrics {
 }
 
 fn info() -> Family {
-    Family {
-        name: "inference_extension_info".into(),
-        help: "What was built; always 1.".into(),
-        kind: Kind::Gauge,
-        series: vec![Series {
-            labels: vec![("commit", Arc::from(COMMIT)), ("build_ref", Arc::from(BUILD_REF))],
-            value: Value::Float(1.0),
-        }],
-    }
+    const INFO: Metric = Metric::gauge("inference_extension_info", "What was built; always 1.");
+    let labels = vec![("commit", Arc::from(COMMIT)), ("build_ref", Arc::from(BUILD_REF))];
+    INFO.family([(labels, Value::Float(1.0))])
 }

@@ -6,14 +6,12 @@ use super::Reason;
 use super::answer::Failure;
 use super::board::Board;
 use super::config::Adapter;
-use super::metrics::{self, Metric};
+use super::metrics;
 use super::observed::{Models, Observed};
-use crate::exposition::{Family, Series, Value};
+use crate::exposition::{Family, Value};
 
 /// Enough to know where to look.
 const NAMED_ADAPTERS: usize = 3;
-
-type Labels = Vec<(&'static str, Arc<str>)>;
 
 /// How an adapter of the configuration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,34 +92,21 @@ impl Board {
             (labels, Value::Integer(*count))
         });
         let families = [
-            family(
-                metrics::STATUS,
-                statuses.iter().map(|status| (name(status), flag(status.loaded))),
-            ),
-            family(
-                metrics::DESIRED,
+            metrics::STATUS.family(statuses.iter().map(|status| (name(status), flag(status.loaded)))),
+            metrics::DESIRED.family(
                 statuses
                     .iter()
                     .filter_map(|status| Some((name(status), flag(status.wanted?)))),
             ),
-            family(
-                metrics::INFO,
-                statuses.iter().map(|status| {
-                    let mut labels = name(status);
-                    labels.push(("reason", Arc::from(status.reason.as_str())));
-                    labels.push(("source", status.source.clone().unwrap_or_default()));
-                    (labels, flag(true))
-                }),
-            ),
-            family(metrics::OPERATIONS, operations),
-            family(
-                metrics::LAST_SUCCESS,
-                self.last_success.map(|at| (Vec::new(), Value::Float(at.as_secs_f64()))),
-            ),
-            family(
-                metrics::CONFIG_VALID,
-                self.config_valid.map(|valid| (Vec::new(), flag(valid))),
-            ),
+            metrics::INFO.family(statuses.iter().map(|status| {
+                let mut labels = name(status);
+                labels.push(("reason", Arc::from(status.reason.as_str())));
+                labels.push(("source", status.source.clone().unwrap_or_default()));
+                (labels, flag(true))
+            })),
+            metrics::OPERATIONS.family(operations),
+            metrics::LAST_SUCCESS.family(self.last_success.map(|at| (Vec::new(), Value::Float(at.as_secs_f64())))),
+            metrics::CONFIG_VALID.family(self.config_valid.map(|valid| (Vec::new(), flag(valid)))),
         ];
         families
             .into_iter()
@@ -191,19 +176,6 @@ impl Status {
             Reason::Excluded => !self.loaded,
             _ => false,
         }
-    }
-}
-
-fn family(metric: Metric, series: impl IntoIterator<Item = (Labels, Value)>) -> Family {
-    let Metric { name, kind, help } = metric;
-    Family {
-        name: name.into(),
-        help: help.into(),
-        kind,
-        series: series
-            .into_iter()
-            .map(|(labels, value)| Series { labels, value })
-            .collect(),
     }
 }
 

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::metrics::{self, Metric};
+use super::metrics;
 use super::{Pod, Pool, State};
 use crate::engine::ServerLoad;
-use crate::exposition::{Family, Series, Value};
-
-type Labels = Vec<(&'static str, Arc<str>)>;
+use crate::exposition::{Family, Metric, SeriesLabels, Value};
 
 // === impl Pool ===
 
@@ -26,7 +24,7 @@ impl Pool {
             self.average(metrics::AVERAGE_KV_CACHE, &loads, |load| load.kv_cache),
             self.average(metrics::AVERAGE_QUEUE, &loads, |load| load.waiting),
             self.per_pod(metrics::POD_QUEUE, &loads, |load| load.waiting),
-            family(metrics::READY_PODS, [(self.labels(), count(ready))]),
+            metrics::READY_PODS.family([(self.labels(), count(ready))]),
             self.average(metrics::AVERAGE_RUNNING, &loads, |load| load.running),
             self.per_pod(metrics::POD_RUNNING, &loads, |load| load.running),
             self.per_pod(metrics::POD_KV_CACHE, &loads, |load| load.kv_cache),
@@ -36,10 +34,7 @@ impl Pool {
             }),
             self.errors(),
             self.each(metrics::SCRAPE_AGE, |pod| Some(pod.history.age(now)?.as_secs_f64())),
-            family(
-                metrics::DISCOVERY_AGE,
-                [(self.labels(), Value::Float(self.source_age(now).as_secs_f64()))],
-            ),
+            metrics::DISCOVERY_AGE.family([(self.labels(), Value::Float(self.source_age(now).as_secs_f64()))]),
         ];
         families
             .into_iter()
@@ -56,10 +51,7 @@ impl Pool {
     ) -> Family {
         let values: Vec<f64> = loads.iter().filter_map(|(_, load)| value(load)).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        family(
-            metric,
-            (!values.is_empty()).then(|| (self.labels(), Value::Float(mean))),
-        )
+        metric.family((!values.is_empty()).then(|| (self.labels(), Value::Float(mean))))
     }
 
     fn per_pod(
@@ -71,15 +63,12 @@ impl Pool {
         let series = loads
             .iter()
             .filter_map(|(pod, load)| Some((self.pod_labels(pod), Value::Float(value(load)?))));
-        family(metric, series)
+        metric.family(series)
     }
 
     fn each(&self, metric: Metric, value: impl Fn(&Pod) -> Option<f64>) -> Family {
         let pods = self.pods.iter();
-        family(
-            metric,
-            pods.filter_map(|pod| Some((self.pod_labels(pod), Value::Float(value(pod)?)))),
-        )
+        metric.family(pods.filter_map(|pod| Some((self.pod_labels(pod), Value::Float(value(pod)?)))))
     }
 
     fn states(&self, now: Instant) -> Family {
@@ -94,7 +83,7 @@ impl Pool {
             labels.push(("state", Arc::from(state.as_str())));
             (labels, count(pods))
         });
-        family(metrics::PODS, series)
+        metrics::PODS.family(series)
     }
 
     fn errors(&self) -> Family {
@@ -105,31 +94,18 @@ impl Pool {
                 (labels, Value::Integer(count))
             })
         });
-        family(metrics::SCRAPE_ERRORS, series)
+        metrics::SCRAPE_ERRORS.family(series)
     }
 
-    fn labels(&self) -> Labels {
+    fn labels(&self) -> SeriesLabels {
         vec![("name", Arc::clone(&self.name))]
     }
 
-    fn pod_labels(&self, pod: &Pod) -> Labels {
+    fn pod_labels(&self, pod: &Pod) -> SeriesLabels {
         vec![
             ("name", Arc::clone(&self.name)),
             ("model_server_pod", Arc::clone(&pod.target.name)),
         ]
-    }
-}
-
-fn family(metric: Metric, series: impl IntoIterator<Item = (Labels, Value)>) -> Family {
-    let Metric { name, kind, help } = metric;
-    Family {
-        name: name.into(),
-        help: help.into(),
-        kind,
-        series: series
-            .into_iter()
-            .map(|(labels, value)| Series { labels, value })
-            .collect(),
     }
 }
 
