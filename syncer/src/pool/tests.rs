@@ -486,18 +486,7 @@ fn the_readme_describes_every_family() {
     let families = scenario.pool.families(scenario.now());
     assert_eq!(families.len(), 15);
     for family in families {
-        let labels: Vec<_> = family.series[0].labels.iter().map(|(name, _)| *name).collect();
-        let kind = match family.kind {
-            crate::exposition::Kind::Counter => "counter",
-            crate::exposition::Kind::Gauge => "gauge",
-            crate::exposition::Kind::Histogram => "histogram",
-        };
-        let row = format!(
-            "| `{}` | {kind} | {} | {} |",
-            family.name,
-            labels.join(", "),
-            family.help
-        );
+        let row = family.readme_row();
         assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
     }
 }
