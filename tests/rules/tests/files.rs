@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use infertally_e2e::repository;
 use infertally_pool::promtool;
 use infertally_rules::shipped;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The alerts of the inference gateway's metrics guide, as it prints them.
 const GUIDE: &str = include_str!("../fixtures/guide-alerts.yaml");
@@ -92,6 +92,29 @@ fn each_alert_has_its_runbook_and_ours_name_it() {
         let runbook = alert.yaml["annotations"]["runbook"].as_str();
         assert_eq!(runbook, Some(format!("docs/alerts.md#{anchor}").as_str()));
     }
+}
+
+#[test]
+fn promtool_is_content_with_every_query_in_the_documents() {
+    let ours = ["inference_", "infertally_", "lora_syncer_", "vllm:", "up{"];
+    let others = ["curl", "kubectl", "_*", "…"];
+    let mut rules = Vec::new();
+    for document in ["docs/alerts.md", "docs/prometheus.md"] {
+        let text = std::fs::read_to_string(repository(document)).unwrap();
+        // Every second piece of a line stands in code.
+        let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let queries = code.filter(|code| {
+            ours.iter().any(|part| code.contains(part)) && !others.iter().any(|part| code.contains(part))
+        });
+        rules.extend(queries.map(|query| json!({"record": "query", "expr": query, "labels": {"query": query}})));
+    }
+    assert!(rules.len() > 40, "{} queries", rules.len());
+    let file = std::env::temp_dir().join(format!("infertally-queries-{}", std::process::id()));
+    let groups = json!({"groups": [{"name": "documents", "rules": rules}]});
+    std::fs::write(&file, groups.to_string()).unwrap();
+    let judged = promtool::run(&["check", "rules", "--lint=none"], &file);
+    std::fs::remove_file(&file).unwrap();
+    judged.unwrap();
 }
 
 #[test]
