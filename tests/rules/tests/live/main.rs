@@ -3,13 +3,14 @@
 //!
 //! Only the addresses are others than in the shipped files, and time runs a hundred times faster.
 
+mod sidecar;
 mod stage;
 mod traffic;
 mod watch;
 
 use infertally_pool::Behaviour;
 
-use crate::stage::{CALM, ILL_ADAPTER, Stage, WELL_ADAPTER, pool_page};
+use crate::stage::{CALM, Stage, pool_page};
 use crate::traffic::Kind;
 
 #[tokio::test]
@@ -37,11 +38,7 @@ async fn the_right_alerts_fire_and_no_others() {
     }
     stage.pods[0].set(Behaviour::Status(503));
     std::fs::remove_file(&stage.targets_file).unwrap();
-    stage
-        .adapters
-        .as_ref()
-        .unwrap()
-        .set(Behaviour::Page(ILL_ADAPTER.into()));
+    stage.sidecar.as_ref().unwrap().breaks(&stage.sim);
     stage
         .alerts(&[
             "HighInferencePoolAvgKVCacheUtilization default",
@@ -59,16 +56,12 @@ async fn the_right_alerts_fire_and_no_others() {
         pod.set(Behaviour::Page(CALM.into()));
     }
     stage.write_targets();
-    stage
-        .adapters
-        .as_ref()
-        .unwrap()
-        .set(Behaviour::Page(WELL_ADAPTER.into()));
+    stage.sidecar.as_ref().unwrap().mends(&stage.sim);
     stage.alerts(&[]).await;
 
     // What happens to the product itself.
     stage.pods.clear();
-    stage.adapters = None;
+    stage.sidecar = None;
     stage.trap_the_filter().await;
     stage.restart_envoy_without_a_tag().await;
     let unread = stage.restart_syncer_with_an_envoy_that_is_not_there().await;

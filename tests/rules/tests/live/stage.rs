@@ -20,30 +20,25 @@ use infertally_pool::{Behaviour, Pod, Syncer};
 use infertally_sim::{Sim, SimConfig};
 use tokio::task::JoinSet;
 
+use crate::sidecar::Sidecar;
 use crate::traffic::{self, Kind};
 use crate::watch::{Targets, Watch};
 
 /// A pod that has nothing to do.
 pub const CALM: &str = "vllm:num_requests_waiting 0\nvllm:num_requests_running 0\nvllm:kv_cache_usage_perc 0\n";
-/// The sidecar's page when all is well.
-pub const WELL_ADAPTER: &str = "lora_syncer_config_valid 1\nlora_syncer_adapter_desired{adapter_name=\"sql\"} 1\n\
-    lora_syncer_adapter_status{adapter_name=\"sql\"} 1\n";
-/// And when nothing is.
-pub const ILL_ADAPTER: &str = "lora_syncer_config_valid 0\nlora_syncer_adapter_desired{adapter_name=\"sql\"} 1\n\
-    lora_syncer_adapter_status{adapter_name=\"sql\"} 0\n";
 /// As many as there are kinds of good traffic.
 const MAX_MODELS: usize = Kind::WELL.len();
 const TAG: &str = "  - {tag_name: version, regex: '(version=\\.=(.*?);\\.;)'}\n";
 
 pub struct Stage {
     pub pods: Vec<Pod>,
-    pub adapters: Option<Pod>,
+    pub sidecar: Option<Sidecar>,
     pub envoys: Vec<Envoy>,
     pub syncers: Vec<Syncer>,
     pub targets_file: PathBuf,
     pub watch: Watch,
     targets: String,
-    sim: Sim,
+    pub sim: Sim,
     traffic: JoinSet<()>,
 }
 
@@ -106,16 +101,16 @@ impl Stage {
             let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             syncers.push(start_syncer(any, &["--targets-file", &file]).await.unwrap());
         }
-        let adapters = Pod::start(Behaviour::Page(WELL_ADAPTER.into())).await.unwrap();
+        let sidecar = Sidecar::start(&path("INFERTALLY_SYNCER"), sim.addr()).await;
         let watch = Watch::start(Targets {
             syncers: syncers.iter().map(Syncer::address).collect(),
             envoys: envoys.iter().map(Envoy::stats_listener).collect(),
-            adapters: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, adapters.port()))],
+            sidecars: vec![sidecar.address()],
         });
         Self {
             watch: watch.await,
             pods,
-            adapters: Some(adapters),
+            sidecar: Some(sidecar),
             envoys,
             syncers,
             targets_file,

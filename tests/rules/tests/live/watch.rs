@@ -35,7 +35,7 @@ const SUBJECT: [&str; 5] = ["model_name", "adapter_name", "name", "envoy", "job"
 pub struct Targets {
     pub syncers: Vec<SocketAddr>,
     pub envoys: Vec<SocketAddr>,
-    pub adapters: Vec<SocketAddr>,
+    pub sidecars: Vec<SocketAddr>,
 }
 
 pub struct Watch {
@@ -58,7 +58,7 @@ fn config(targets: &Targets) -> Result<String> {
     for (old, new) in [
         ("syncer.example:9090", list(&targets.syncers)),
         ("envoy.example:9902", list(&targets.envoys)),
-        ("vllm.example:8080", list(&targets.adapters)),
+        ("vllm.example:8080", list(&targets.sidecars)),
         (
             "scrape_interval: 15s",
             "scrape_interval: 1s\n  scrape_timeout: 1s".to_owned(),
@@ -94,9 +94,9 @@ impl Watch {
         let Targets {
             syncers,
             envoys,
-            adapters,
+            sidecars,
         } = targets;
-        let all = syncers.len() + envoys.len() + adapters.len();
+        let all = syncers.len() + envoys.len() + sidecars.len();
         let up = eventually(async || {
             let up = watch.prometheus.query("sum(up)").await?;
             match up[..] {
