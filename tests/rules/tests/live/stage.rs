@@ -126,17 +126,6 @@ impl Stage {
         self.traffic = traffic::send(kinds, &envoys);
     }
 
-    /// No alert is pending, for a while.
-    pub async fn is_quiet(&mut self) {
-        self.watch.is_quiet().await;
-    }
-
-    /// These alerts come to fire, each with its subject, and no others come to be pending. What the last ones were about
-    /// may still go on for a while.
-    pub async fn alerts(&mut self, wanted: &[&str]) {
-        self.watch.fires(wanted).await;
-    }
-
     pub fn write_targets(&self) {
         let new = self.targets_file.with_extension("new");
         std::fs::write(&new, &self.targets).unwrap();

@@ -29,9 +29,10 @@ const SECONDS: [[&str; 2]; 2] = [
     ["_discovery_age_seconds) > 60", "_discovery_age_seconds) > 0.6"],
 ];
 /// Labels that say what an alert is about, the first that there is.
-const SUBJECT: [&str; 5] = ["model_name", "adapter_name", "name", "envoy", "job"];
+const SUBJECT: [&str; 5] = ["model_name", "adapter_name", "name", "envoy", "instance"];
 
 /// What is scraped.
+#[derive(Clone)]
 pub struct Targets {
     pub syncers: Vec<SocketAddr>,
     pub envoys: Vec<SocketAddr>,
@@ -39,10 +40,19 @@ pub struct Targets {
 }
 
 pub struct Watch {
+    pub targets: Targets,
     prometheus: Prometheus,
     /// Names of alerts that may still be there.
     before: BTreeSet<String>,
     seen: BTreeSet<String>,
+}
+
+// === impl Targets ===
+
+impl Targets {
+    pub fn all(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.syncers.iter().chain(&self.envoys).chain(&self.sidecars)
+    }
 }
 
 /// The shipped configuration with these targets, as quick as Prometheus' own timeouts allow on a busy machine.
@@ -87,16 +97,12 @@ impl Watch {
         let (config, rules) = (config(&targets).unwrap(), rules().unwrap());
         let prometheus = Prometheus::start(&config, &[("alerts.yaml", &rules)]).await;
         let watch = Self {
+            targets,
             prometheus: prometheus.unwrap(),
             before: BTreeSet::new(),
             seen: BTreeSet::new(),
         };
-        let Targets {
-            syncers,
-            envoys,
-            sidecars,
-        } = targets;
-        let all = syncers.len() + envoys.len() + sidecars.len();
+        let all = watch.targets.all().count();
         let up = eventually(async || {
             let up = watch.prometheus.query("sum(up)").await?;
             match up[..] {
@@ -125,9 +131,9 @@ impl Watch {
     }
 
     /// Exactly these come to fire, and in that time no others are pending but the last ones.
-    pub async fn fires(&mut self, wanted: &[&str]) {
+    pub async fn fires(&mut self, wanted: &[String]) {
         let since = Instant::now();
-        let wanted: BTreeSet<_> = wanted.iter().map(|alert| (*alert).to_owned()).collect();
+        let wanted: BTreeSet<_> = wanted.iter().cloned().collect();
         let names: BTreeSet<_> = wanted.iter().map(|alert| name_of(alert)).collect();
         let fire = eventually(async || {
             let firing = self.now("alertstate=\"firing\"").await?;
