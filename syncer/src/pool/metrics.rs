@@ -40,7 +40,7 @@ pub(super) const POD_ADAPTER: Metric = Metric::gauge(
 );
 pub(super) const READY_PODS: Metric = Metric::gauge(
     "inference_pool_ready_pods",
-    "Pods that are ready: by Kubernetes' word, or, for targets given otherwise, those whose load is known.",
+    "Pods that are ready: by Kubernetes' word, or, for targets given otherwise, those whose metrics are fresh.",
 );
 pub(super) const PODS: Metric = Metric::gauge(
     "inference_pool_pods",
