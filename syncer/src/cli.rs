@@ -1,5 +1,6 @@
 //! The command line. Every flag is also an environment variable, `INFERTALLY_<NAME>`; the flag wins.
 
+pub mod check;
 pub mod pool;
 
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct Cli {
 pub enum Role {
     /// Read a pool's model servers, and Envoys with the filter, and serve one /metrics of it all.
     Pool(pool::PoolArgs),
+    /// Succeed if a page answers with 200: a health check for containers that hold nothing else.
+    CheckHealth(check::CheckArgs),
 }
 
 /// How log lines are written.

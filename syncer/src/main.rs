@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use infertally_syncer::cli::check::CheckArgs;
 use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
@@ -13,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 const EXIT_USAGE: u8 = 64;
 /// Anything else; sysexits' EX_SOFTWARE.
 const EXIT_INTERNAL: u8 = 70;
+/// What container engines expect of a health check.
+const EXIT_UNHEALTHY: u8 = 1;
 /// kube logs each of its retries; discovery says once that it fails, and once that it is well.
 const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 /// Reading a thousand pods is a third of a core's work; a thread for each of a large machine's cores is only memory.
@@ -31,7 +34,10 @@ fn main() -> ExitCode {
         }
     };
     start_log(cli.log_format);
-    let Role::Pool(args) = cli.role;
+    let args = match cli.role {
+        Role::Pool(args) => args,
+        Role::CheckHealth(args) => return check_health(&args),
+    };
     let mistakes = args.mistakes();
     for mistake in &mistakes {
         eprintln!("error: {mistake}");
@@ -63,6 +69,17 @@ fn main() -> ExitCode {
             Err(error) => fail(EXIT_INTERNAL, &error),
         }
     })
+}
+
+fn check_health(args: &CheckArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(EXIT_INTERNAL, &error),
+    };
+    match runtime.block_on(app::check::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_UNHEALTHY, &error),
+    }
 }
 
 fn fail(code: u8, error: &dyn Error) -> ExitCode {
