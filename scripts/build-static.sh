@@ -9,6 +9,11 @@ programs=(infertally-syncer infertally-sim infertally-demo)
 host=$(rustc --version --verbose | sed -n 's/^host: //p')
 [[ $host == *-linux-* ]] ||
     die "static programs are built on Linux, and this is $host: 'make images IMAGES_FROM=source' builds them in Docker"
+# Older ones load a library to look up a host's name, which a static program can't.
+if [[ $host == *-gnu ]]; then
+    libc=$(getconf GNU_LIBC_VERSION)
+    version_at_least "${libc#glibc }" 2.34 || die "static programs look up names with glibc 2.34 or later (here: $libc)"
+fi
 
 # Panic messages hold source paths; those of the machine that builds have no place in an image.
 flags=(

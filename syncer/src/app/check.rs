@@ -14,7 +14,7 @@ pub enum CheckError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// No page.
-    #[error("health: {0}")]
+    #[error(transparent)]
     Page(#[from] FetchError),
 }
 
