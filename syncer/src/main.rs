@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use infertally_syncer::cli::check::CheckArgs;
+use infertally_syncer::app::lora::Ended;
 use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
+/// `lora --once` and `--dry-run`, `check-health`: what was asked for is not so.
+const EXIT_OTHERWISE: u8 = 1;
 /// Usage or configuration; sysexits' EX_USAGE.
 const EXIT_USAGE: u8 = 64;
 /// Anything else; sysexits' EX_SOFTWARE.
 const EXIT_INTERNAL: u8 = 70;
-/// What container engines expect of a health check.
-const EXIT_UNHEALTHY: u8 = 1;
 /// kube logs each of its retries; discovery says once that it fails, and once that it is well.
 const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 /// Reading a thousand pods is a third of a core's work; a thread for each of a large machine's cores is only memory.
@@ -34,11 +34,11 @@ fn main() -> ExitCode {
         }
     };
     start_log(cli.log_format);
-    let args = match cli.role {
-        Role::Pool(args) => args,
-        Role::CheckHealth(args) => return check_health(&args),
+    let mistakes = match &cli.role {
+        Role::Pool(args) => args.mistakes(),
+        Role::Lora(args) => args.mistakes(),
+        Role::CheckHealth(_) => Vec::new(),
     };
-    let mistakes = args.mistakes();
     for mistake in &mistakes {
         eprintln!("error: {mistake}");
     }
@@ -63,27 +63,32 @@ fn main() -> ExitCode {
             Ok(shutdown) => shutdown,
             Err(error) => return fail(EXIT_INTERNAL, &error),
         };
-        match app::pool::run(args, shutdown).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) if error.is_configuration() => fail(EXIT_USAGE, &error),
-            Err(error) => fail(EXIT_INTERNAL, &error),
+        match cli.role {
+            Role::Pool(args) => match app::pool::run(*args, shutdown).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(error.is_configuration(), &error),
+            },
+            Role::Lora(args) => match app::lora::run(*args, shutdown).await {
+                Ok(Ended::AsWanted) => ExitCode::SUCCESS,
+                Ok(Ended::Otherwise) => ExitCode::from(EXIT_OTHERWISE),
+                Err(error) => failed(error.is_configuration(), &error),
+            },
+            Role::CheckHealth(args) => match app::check::run(&args).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(EXIT_OTHERWISE, &error),
+            },
         }
     })
 }
 
-fn check_health(args: &CheckArgs) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(EXIT_INTERNAL, &error),
-    };
-    match runtime.block_on(app::check::run(args)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(EXIT_UNHEALTHY, &error),
-    }
+fn failed(is_configuration: bool, error: &dyn Error) -> ExitCode {
+    fail(if is_configuration { EXIT_USAGE } else { EXIT_INTERNAL }, error)
 }
 
 fn fail(code: u8, error: &dyn Error) -> ExitCode {
-    eprintln!("error: {}", error_chain(error));
+    for line in error_chain(error).lines() {
+        eprintln!("error: {line}");
+    }
     ExitCode::from(code)
 }
 
