@@ -1,8 +1,8 @@
 //! A look whether a page answers.
 
 use crate::cli::check::CheckArgs;
+use crate::http_client::tls::{self, TlsError};
 use crate::scrape::fetch::{Client, FetchError};
-use crate::scrape::tls::{self, TlsError};
 
 /// What a health page says is short; /metrics may be asked, too.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
