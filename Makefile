@@ -35,7 +35,7 @@ test-kube: ## Run the tests on a real Kubernetes API server, which Go builds onc
 test-compose: ## Start compose.yaml, ask everything that the documents name, and take it away again
 	@scripts/with-engine.sh scripts/test-compose.sh
 
-fuzz: ## Search for inputs that break the filter, FUZZ_SECONDS (600) for each target; needs nightly Rust
+fuzz: ## Search for inputs that break the filter or what the LoRA role reads, FUZZ_SECONDS (600) for each target; needs nightly Rust
 	@scripts/fuzz.sh
 
 bench: wasm ## What the filter costs: Envoy with it, without it, and with Envoy's own C++ filters

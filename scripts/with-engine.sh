@@ -22,6 +22,7 @@ docker=$(scripts/setup-engine.sh)
 # A socket's path may have 107 bytes: not in the repository.
 run=$(mktemp -d /tmp/infertally-docker.XXXXXX)
 daemon='' command=''
+# shellcheck disable=SC2329 # the trap calls it
 stop() {
     # Told off by a signal, the command tidies up first: it needs the engine for that.
     [[ -z $command ]] || { kill "$command" 2>/dev/null || true; wait "$command" 2>/dev/null || true; }
@@ -42,8 +43,10 @@ setsid dockerd --data-root "$TOOLS/docker-state" --exec-root "$run/exec" --pidfi
 daemon=$!
 deadline=$((SECONDS + START_SECONDS))
 until docker info >/dev/null 2>&1; do
-    kill -0 "$daemon" 2>/dev/null && ((SECONDS < deadline)) || die "the Docker Engine does not start:
+    if ! kill -0 "$daemon" 2>/dev/null || ((SECONDS >= deadline)); then
+        die "the Docker Engine does not start:
 $(tail -n 5 "$run/log")"
+    fi
     sleep 0.2
 done
 say "Docker: an engine of our own answers ($SECONDS s)"

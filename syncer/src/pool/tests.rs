@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Adapters;
-use crate::exposition::{Format, encode};
+use crate::exposition::shown::{lines, series};
 use crate::scrape::schedule::Failure;
 
 const STALE_AFTER: Duration = Duration::from_secs(3);
@@ -68,10 +68,8 @@ impl Scenario {
         self
     }
 
-    fn page(&self) -> String {
-        let mut page = String::new();
-        encode(&self.pool.families(self.now()), Format::Text, &mut page);
-        page
+    fn series(&self) -> Vec<String> {
+        series(&self.pool.families(self.now()))
     }
 
     /// The page without comments must be this.
@@ -83,26 +81,18 @@ impl Scenario {
     /// So must its lines that contain a part.
     #[track_caller]
     fn shows_of(&mut self, part: &str, expected: &str) -> &mut Self {
-        let page = self.page();
-        let lines = page
-            .lines()
-            .filter(|line| !line.starts_with('#') && line.contains(part));
-        let lines: Vec<_> = lines.collect();
-        let expected: Vec<_> = expected
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        assert_eq!(lines, expected, "at {} ms", self.now_ms);
+        let mut series = self.series();
+        series.retain(|line| line.contains(part));
+        assert_eq!(series, lines(expected), "at {} ms", self.now_ms);
         self
     }
 
     #[track_caller]
     fn has(&mut self, line: &str) -> &mut Self {
-        let page = self.page();
+        let series = self.series();
         assert!(
-            page.lines().any(|found| found == line),
-            "at {} ms no {line}\n{page}",
+            series.iter().any(|found| found == line),
+            "at {} ms no {line}\n{series:#?}",
             self.now_ms
         );
         self
@@ -110,10 +100,7 @@ impl Scenario {
 
     #[track_caller]
     fn lacks(&mut self, part: &str) -> &mut Self {
-        let page = self.page();
-        let found = page.lines().find(|line| !line.starts_with('#') && line.contains(part));
-        assert_eq!(found, None, "at {} ms", self.now_ms);
-        self
+        self.shows_of(part, "")
     }
 }
 
@@ -486,18 +473,7 @@ fn the_readme_describes_every_family() {
     let families = scenario.pool.families(scenario.now());
     assert_eq!(families.len(), 15);
     for family in families {
-        let labels: Vec<_> = family.series[0].labels.iter().map(|(name, _)| *name).collect();
-        let kind = match family.kind {
-            crate::exposition::Kind::Counter => "counter",
-            crate::exposition::Kind::Gauge => "gauge",
-            crate::exposition::Kind::Histogram => "histogram",
-        };
-        let row = format!(
-            "| `{}` | {kind} | {} | {} |",
-            family.name,
-            labels.join(", "),
-            family.help
-        );
+        let row = family.readme_row();
         assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
     }
 }
