@@ -1,6 +1,7 @@
-//! Prometheus' own judgement of a page.
+//! Prometheus' own judgement of pages, rules and configurations.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Result;
@@ -10,8 +11,7 @@ use crate::Result;
 /// # Errors
 /// What it has to say against the page, be it only a matter of style.
 pub fn check_metrics(page: &str) -> Result<()> {
-    let binary = std::env::var_os("PROMTOOL").ok_or("PROMTOOL is not set: run these tests by `make test`")?;
-    let mut promtool = Command::new(binary)
+    let mut promtool = command()?
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -25,4 +25,22 @@ pub fn check_metrics(page: &str) -> Result<()> {
         return Ok(());
     }
     Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said)).into())
+}
+
+/// Runs the binary of `$PROMTOOL` on a file.
+///
+/// # Errors
+/// What it said, if it was not content.
+pub fn run(arguments: &[&str], file: &Path) -> Result<()> {
+    let output = command()?.args(arguments).arg(file).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said)).into())
+}
+
+fn command() -> Result<Command> {
+    let binary = std::env::var_os("PROMTOOL").ok_or("PROMTOOL is not set: run these tests by `make test`")?;
+    Ok(Command::new(binary))
 }
