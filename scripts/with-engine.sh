@@ -57,4 +57,6 @@ command=$!
 result=0
 wait "$command" || result=$?
 command=''
+# Each build leaves its context behind; nobody else would clear that away.
+docker builder prune --force --keep-storage 1gb >/dev/null 2>&1 || true
 exit "$result"
