@@ -2,7 +2,7 @@
 
 # Steps share one target directory and one .tools; cargo itself uses every core, so `make -j` gains nothing here.
 .NOTPARALLEL:
-.PHONY: help setup wasm syncer demo demo-once test test-kube bench fuzz lint fmt clean clean-tools
+.PHONY: help setup wasm syncer images demo demo-once test test-kube test-compose bench fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -17,6 +17,9 @@ wasm: setup ## Build the filter: dist/infertally.wasm
 syncer: ## Build the syncer: dist/infertally-syncer
 	@scripts/build-syncer.sh
 
+images: ## Build the images: infertally-syncer, infertally (the filter) and infertally-sim; needs a container engine
+	@scripts/with-engine.sh scripts/images.sh
+
 demo: wasm syncer ## Run filter, Envoy and syncer with simulated model servers, until Ctrl-C
 	@scripts/demo.sh
 
@@ -28,6 +31,9 @@ test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 
 test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
 	@scripts/test-kube.sh
+
+test-compose: ## Start compose.yaml, ask everything that the documents name, and take it away again
+	@scripts/with-engine.sh scripts/test-compose.sh
 
 fuzz: ## Search for inputs that break the filter or what the LoRA role reads, FUZZ_SECONDS (600) for each target; needs nightly Rust
 	@scripts/fuzz.sh

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# fetch-debian.sh DIRECTORY VERSION PACKAGE...: unpacks Debian's packages of exactly that upstream version, all from one
-# suite, whatever Debian release this machine runs. apt works in state of its own: the machine's sources, lists and
-# packages stay as they are, and apt verifies what it fetches against the archive's signature.
+# fetch-debian.sh DIRECTORY VERSION PACKAGE[=VERSION]...: unpacks Debian's packages of exactly that upstream version (or
+# their own), all from one suite, whatever Debian release this machine runs. apt works in state of its own: the machine's
+# sources, lists and packages stay as they are, and apt verifies what it fetches against the archive's signature.
+# SUITES says where to look.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 directory=$1 version=$2
 packages=("${@:3}")
-suites=(trixie-backports trixie forky sid)
+read -ra suites <<<"${SUITES:-trixie-backports trixie forky sid}"
 
 for tool in apt-get apt-cache dpkg; do
     command -v "$tool" >/dev/null || die "no $tool here: this way needs Debian's tools"
@@ -36,10 +37,10 @@ key_of() {
     sed -nE -e 's/^Signed-By: *(\/[^ ]+).*/\1/p' -e 's/.*signed-by=([^] ,]+).*/\1/p' "${1%:*}" | head -n 1
 }
 
-# The full version of PACKAGE in the suite at hand whose upstream part is the one that is wanted.
+# full_version PACKAGE VERSION: its full version in the suite at hand whose upstream part is the one that is wanted.
 full_version() {
     apt-cache "${options[@]}" madison "$1" |
-        awk -v want="$version" '{ upstream = $3; sub(/[+~-].*/, "", upstream) } upstream == want { print $3; exit }'
+        awk -v want="$2" '{ upstream = $3; sub(/^[0-9]+:/, "", upstream); sub(/[+~-].*/, "", upstream) } upstream == want { print $3; exit }'
 }
 
 while read -r mirror entry; do
@@ -50,9 +51,11 @@ while read -r mirror entry; do
         apt-get "${options[@]}" -qq update 2>"$SCRATCH/apt.log" || continue
         wanted=()
         for package in "${packages[@]}"; do
-            found=$(full_version "$package")
+            upstream=$version
+            [[ $package != *=* ]] || upstream=${package#*=}
+            found=$(full_version "${package%%=*}" "$upstream")
             [[ -n $found ]] || continue 2
-            wanted+=("$package=$found")
+            wanted+=("${package%%=*}=$found")
         done
 
         say "${packages[0]}: fetching ${wanted[*]}"

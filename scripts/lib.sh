@@ -57,9 +57,10 @@ version_at_least() {
     return 0
 }
 
-# What a build says about itself. A source archive without git has no commit.
+# What a build says about itself, unless it has been told (inside Docker there is no git). A source archive without git has
+# no commit.
 export_build_identity() {
-    INFERTALLY_COMMIT=$(git rev-parse HEAD 2>/dev/null) || INFERTALLY_COMMIT=unknown
-    INFERTALLY_BUILD_REF=$(git describe --tags --always --dirty 2>/dev/null) || INFERTALLY_BUILD_REF=unknown
+    INFERTALLY_COMMIT=${INFERTALLY_COMMIT:-$(git rev-parse HEAD 2>/dev/null)} || INFERTALLY_COMMIT=unknown
+    INFERTALLY_BUILD_REF=${INFERTALLY_BUILD_REF:-$(git describe --tags --always --dirty 2>/dev/null)} || INFERTALLY_BUILD_REF=unknown
     export INFERTALLY_COMMIT INFERTALLY_BUILD_REF
 }

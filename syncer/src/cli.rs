@@ -1,5 +1,6 @@
 //! The command line. Every flag is also an environment variable, `INFERTALLY_<NAME>`; the flag wins.
 
+pub mod check;
 pub mod lora;
 pub mod pool;
 
@@ -30,6 +31,8 @@ pub enum Role {
     /// Keep a model server's LoRA adapters as a file says, and serve how each of them stands. It takes the place of the
     /// guide's reference: same file, same flags, same metric.
     Lora(Box<lora::LoraArgs>),
+    /// Succeed if a page answers with 200: a health check for containers that hold nothing else.
+    CheckHealth(check::CheckArgs),
 }
 
 /// How log lines are written.

@@ -11,7 +11,7 @@ use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
-/// `lora --once` and `--dry-run`: what was asked for is not so.
+/// `lora --once` and `--dry-run`, `check-health`: what was asked for is not so.
 const EXIT_OTHERWISE: u8 = 1;
 /// Usage or configuration; sysexits' EX_USAGE.
 const EXIT_USAGE: u8 = 64;
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let mistakes = match &cli.role {
         Role::Pool(args) => args.mistakes(),
         Role::Lora(args) => args.mistakes(),
+        Role::CheckHealth(_) => Vec::new(),
     };
     for mistake in &mistakes {
         eprintln!("error: {mistake}");
@@ -72,6 +73,10 @@ fn main() -> ExitCode {
                 Ok(Ended::AsWanted) => ExitCode::SUCCESS,
                 Ok(Ended::Otherwise) => ExitCode::from(EXIT_OTHERWISE),
                 Err(error) => failed(error.is_configuration(), &error),
+            },
+            Role::CheckHealth(args) => match app::check::run(&args).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(EXIT_OTHERWISE, &error),
             },
         }
     })

@@ -141,7 +141,7 @@ mod tests {
             .chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map_err(|error| error.to_string())?.role {
             Role::Lora(args) => Ok(*args),
-            Role::Pool(_) => panic!("another role"),
+            Role::Pool(_) | Role::CheckHealth(_) => panic!("another role"),
         }
     }
 

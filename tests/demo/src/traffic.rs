@@ -84,66 +84,86 @@ pub(crate) fn held() -> Vec<u8> {
 
 /// All of it, in order.
 pub(crate) fn traffic() -> Vec<Sent> {
-    let json = |body: Value| body.to_string().into_bytes();
+    [well(), strange(), faulty()].into_iter().flatten().collect()
+}
+
+fn json(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+/// What goes well.
+pub(crate) fn well() -> Vec<Sent> {
     let whole = End::Whole;
     vec![
-        kind("JSON answer", 10, "delay=3ms", whole, |n| json(chat(BASE, 8 + n))),
+        kind("JSON answer", 10, "delay=3ms", whole, |n| json(&chat(BASE, 8 + n))),
         kind("stream, usage asked for", 10, "gap=1ms", whole, |n| {
-            json(stream(BASE, 20 + n))
+            json(&stream(BASE, 20 + n))
         }),
         kind(
             "stream, usage asked for, one byte at a time",
             2,
             "chunk=1",
             whole,
-            |n| json(stream(BASE, 5 + n)),
+            |n| json(&stream(BASE, 5 + n)),
         ),
         kind(
             "stream, no usage asked for: its tokens stay unknown",
             3,
             "",
             whole,
-            |n| json(with(chat(BASE, 5 + n), json!({"stream": true}))),
+            |n| json(&with(chat(BASE, 5 + n), json!({"stream": true}))),
         ),
         kind("stream of a LoRA adapter", 5, "gap=1ms", whole, |n| {
-            json(stream(ADAPTER, 10 + n))
+            json(&stream(ADAPTER, 10 + n))
         }),
         kind(
             "no model in the request: the server's own is counted",
             2,
             "",
             whole,
-            |_| json(json!({"messages": [{"role": "user", "content": "Hello"}]})),
+            |_| json(&json!({"messages": [{"role": "user", "content": "Hello"}]})),
         ),
-        kind("a model that nobody has: 404", 2, "", whole, |_| {
-            json(chat("no-such-model", 8))
+    ]
+}
+
+/// Requests that name no model that is there.
+fn strange() -> Vec<Sent> {
+    vec![
+        kind("a model that nobody has: 404", 2, "", End::Whole, |_| {
+            json(&chat("no-such-model", 8))
         }),
-        kind("a body that is no JSON: 400", 1, "", whole, |_| {
+        kind("a body that is no JSON: 400", 1, "", End::Whole, |_| {
             b"{\"model\": \"tiny\", ".to_vec()
         }),
-        kind("the server is overloaded: 503", 2, "status=503", whole, |_| {
-            json(chat(BASE, 8))
+    ]
+}
+
+/// What goes wrong behind Envoy, or at the client.
+pub(crate) fn faulty() -> Vec<Sent> {
+    vec![
+        kind("the server is overloaded: 503", 2, "status=503", End::Whole, |_| {
+            json(&chat(BASE, 8))
         }),
         kind(
             "the server reports an error in the middle of a stream",
             1,
             "error=event:4",
-            whole,
-            |_| json(stream(BASE, 20)),
+            End::Whole,
+            |_| json(&stream(BASE, 20)),
         ),
         kind(
             "the server dies in the middle of a stream",
             1,
             "cut=event:4",
             End::ServerCut,
-            |_| json(stream(BASE, 20)),
+            |_| json(&stream(BASE, 20)),
         ),
         kind(
             "the client leaves in the middle of a stream: no error",
             2,
             "hang=event:3",
             End::ClientLeft,
-            |_| json(stream(BASE, 20)),
+            |_| json(&stream(BASE, 20)),
         ),
     ]
 }
