@@ -8,7 +8,7 @@
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny, Prometheus, kustomize
+setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny, Prometheus, kubectl
 	@scripts/setup.sh
 
 wasm: setup ## Build the filter: dist/infertally.wasm

@@ -37,14 +37,14 @@ lock_file_is_current() {
 }
 
 unit_and_envoy_tests() {
-    local envoy kustomize prometheus promtool
+    local envoy kubectl prometheus promtool
     envoy=$(scripts/envoy-path.sh) || return
-    kustomize=$(scripts/kustomize-path.sh) || return
+    kubectl=$(scripts/kubectl-path.sh) || return
     prometheus=$(scripts/prometheus-path.sh prometheus) || return
     promtool=$(scripts/prometheus-path.sh promtool) || return
     # A filter that a test can kill; the shipped one has no such thing.
     scripts/wasm-env.sh cargo build --package infertally-filter --features trap || return
-    ENVOY=$envoy KUSTOMIZE=$kustomize PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
+    ENVOY=$envoy KUBECTL=$kubectl PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
         INFERTALLY_TRAP_WASM=$CARGO_TARGET_DIR/wasm32-unknown-unknown/debug/infertally_filter.wasm \
         cargo test --workspace --no-fail-fast
 }

@@ -47,7 +47,9 @@ func main() {
 	address := flag.String("address", "", "the pod's IP address")
 	version := flag.String("istio-version", "", "what the proxy says it is")
 	flag.Parse()
-	log.FindScope(log.DefaultScopeName).SetOutputLevel(log.NoneLevel)
+	for _, scope := range log.Scopes() {
+		scope.SetOutputLevel(log.NoneLevel)
+	}
 
 	input, err := io.ReadAll(os.Stdin)
 	exitIf(err)

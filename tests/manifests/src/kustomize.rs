@@ -1,4 +1,4 @@
-//! Folders that kustomize builds. The program is the one that `KUSTOMIZE` names: kustomize, or kubectl, which has it built in.
+//! Folders that kustomize builds: the one in the kubectl that `KUBECTL` names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,13 +27,8 @@ pub fn folders() -> Result<Vec<PathBuf>> {
 /// # Errors
 /// What kustomize says.
 pub fn build(folder: &Path) -> Result<Vec<Value>> {
-    let program = std::env::var_os("KUSTOMIZE").ok_or("KUSTOMIZE is not set: run these tests by `make test`")?;
-    let subcommand = if Path::new(&program).ends_with("kubectl") {
-        "kustomize"
-    } else {
-        "build"
-    };
-    let built = Command::new(&program).arg(subcommand).arg(folder).output()?;
+    let kubectl = std::env::var_os("KUBECTL").ok_or("KUBECTL is not set: run these tests by `make test`")?;
+    let built = Command::new(kubectl).arg("kustomize").arg(folder).output()?;
     if !built.status.success() {
         return Err(format!("{}: {}", folder.display(), String::from_utf8_lossy(&built.stderr)).into());
     }
