@@ -1,5 +1,6 @@
 //! The roles at work: wiring, and what ends them. No logic of its own.
 
+pub mod lora;
 pub mod pool;
 mod serving;
 

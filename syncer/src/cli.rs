@@ -1,5 +1,6 @@
 //! The command line. Every flag is also an environment variable, `INFERTALLY_<NAME>`; the flag wins.
 
+pub mod lora;
 pub mod pool;
 
 use std::path::PathBuf;
@@ -25,7 +26,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Role {
     /// Read a pool's model servers, and Envoys with the filter, and serve one /metrics of it all.
-    Pool(pool::PoolArgs),
+    Pool(Box<pool::PoolArgs>),
+    /// Keep a model server's LoRA adapters as a file says, and serve how each of them stands. It takes the place of the
+    /// guide's reference: same file, same flags, same metric.
+    Lora(Box<lora::LoraArgs>),
 }
 
 /// How log lines are written.
@@ -40,7 +44,7 @@ pub enum LogFormat {
 /// How /metrics is served. Both roles have it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
-    /// Who may read /metrics [default: kubernetes inside a cluster, else none]
+    /// Who may read /metrics [default: none; for the pool inside a cluster kubernetes]
     #[arg(long, env = "INFERTALLY_METRICS_AUTH", value_enum)]
     pub metrics_auth: Option<AuthMode>,
     /// The bearer token of `--metrics-auth token`; read again when it changes.
@@ -71,16 +75,6 @@ pub enum AuthMode {
 // === impl ServeArgs ===
 
 impl ServeArgs {
-    /// Who may read: inside a cluster, unless it is said, whom the cluster allows.
-    pub fn auth_mode(&self) -> AuthMode {
-        let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        self.metrics_auth.unwrap_or(if in_cluster {
-            AuthMode::Kubernetes
-        } else {
-            AuthMode::None
-        })
-    }
-
     /// Every mistake that the arguments make together.
     fn mistakes(&self) -> Vec<String> {
         let wants_token = self.metrics_auth == Some(AuthMode::Token);

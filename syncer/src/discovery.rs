@@ -10,10 +10,8 @@ pub mod kubernetes;
 pub mod target;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Uri;
-use tokio::sync::mpsc::Sender;
 
 /// More targets than one syncer can read each second; what lies beyond is not scraped, and said to be failing.
 pub const MAX_TARGETS: usize = 10_000;
@@ -42,34 +40,4 @@ pub enum Discovered {
         /// Why, for a person.
         why: String,
     },
-}
-
-/// For a source without a watch of its own, which is asked again and again: tells what has changed.
-#[derive(Debug)]
-struct Poll {
-    every: Duration,
-    out: Sender<Discovered>,
-    told: Option<Discovered>,
-}
-
-// === impl Poll ===
-
-impl Poll {
-    fn new(every: Duration, out: Sender<Discovered>) -> Self {
-        Self { every, out, told: None }
-    }
-
-    /// Tells this unless it was told before, and waits until it is time to ask again. Says whether anybody listens.
-    async fn tell(&mut self, now: Discovered) -> bool {
-        if self.told.as_ref() != Some(&now) {
-            self.told = Some(now.clone());
-            if self.out.send(now).await.is_err() {
-                return false;
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(self.every) => true,
-            () = self.out.closed() => false,
-        }
-    }
 }

@@ -6,8 +6,9 @@
 //! app ─▶ cli ─▶ discovery
 //!  ├──▶ serve ──────▶ exposition ◀── aliases
 //!  ├──▶ pool ───────▶ engine ─────▶ exposition
-//!  └──▶ proxies ────▶ envoy ──────▶ exposition
-//!           └─▶ scrape
+//!  ├──▶ proxies ────▶ envoy ──────▶ exposition
+//!  │        └─▶ scrape ─────▶ http_client
+//!  └──▶ model_server ─▶ lora ─────▶ exposition
 //! ```
 //! `exposition`, `engine`, `envoy`, `aliases`, `pool`, `proxies` and `lora` are pure: bytes, events and times in, values
 //! out. Only `discovery::kubernetes` and `serve::auth` know Kubernetes, and only `app` starts tasks that outlive a call.
@@ -19,7 +20,10 @@ pub mod discovery;
 pub mod engine;
 pub mod envoy;
 pub mod exposition;
+pub mod file;
+pub mod http_client;
 pub mod lora;
+pub mod model_server;
 pub mod pool;
 pub mod proxies;
 pub mod scrape;

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
+use infertally_syncer::app::lora::Ended;
 use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
+/// `lora --once` and `--dry-run`: what was asked for is not so.
+const EXIT_OTHERWISE: u8 = 1;
 /// Usage or configuration; sysexits' EX_USAGE.
 const EXIT_USAGE: u8 = 64;
 /// Anything else; sysexits' EX_SOFTWARE.
@@ -31,8 +34,10 @@ fn main() -> ExitCode {
         }
     };
     start_log(cli.log_format);
-    let Role::Pool(args) = cli.role;
-    let mistakes = args.mistakes();
+    let mistakes = match &cli.role {
+        Role::Pool(args) => args.mistakes(),
+        Role::Lora(args) => args.mistakes(),
+    };
     for mistake in &mistakes {
         eprintln!("error: {mistake}");
     }
@@ -57,16 +62,28 @@ fn main() -> ExitCode {
             Ok(shutdown) => shutdown,
             Err(error) => return fail(EXIT_INTERNAL, &error),
         };
-        match app::pool::run(args, shutdown).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) if error.is_configuration() => fail(EXIT_USAGE, &error),
-            Err(error) => fail(EXIT_INTERNAL, &error),
+        match cli.role {
+            Role::Pool(args) => match app::pool::run(*args, shutdown).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(error.is_configuration(), &error),
+            },
+            Role::Lora(args) => match app::lora::run(*args, shutdown).await {
+                Ok(Ended::AsWanted) => ExitCode::SUCCESS,
+                Ok(Ended::Otherwise) => ExitCode::from(EXIT_OTHERWISE),
+                Err(error) => failed(error.is_configuration(), &error),
+            },
         }
     })
 }
 
+fn failed(is_configuration: bool, error: &dyn Error) -> ExitCode {
+    fail(if is_configuration { EXIT_USAGE } else { EXIT_INTERNAL }, error)
+}
+
 fn fail(code: u8, error: &dyn Error) -> ExitCode {
-    eprintln!("error: {}", error_chain(error));
+    for line in error_chain(error).lines() {
+        eprintln!("error: {line}");
+    }
     ExitCode::from(code)
 }
 

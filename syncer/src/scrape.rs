@@ -4,7 +4,6 @@
 pub mod fetch;
 pub mod history;
 pub mod schedule;
-pub mod tls;
 
 /// Why a page could not be had: the label `reason`. Closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,6 @@ pub mod auth;
 mod body;
 mod connection;
 mod connections;
-mod file;
 mod hash;
 mod limits;
 mod linger;

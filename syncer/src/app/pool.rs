@@ -22,12 +22,12 @@ use crate::discovery::kubernetes::{self, ClientError};
 use crate::discovery::target::host_and_port;
 use crate::discovery::{Discovered, file};
 use crate::exposition::{Family, Metric, Value};
+use crate::http_client::tls::{self, TlsError};
 use crate::pool::Pool;
 use crate::proxies::Proxies;
 use crate::scrape::fetch::Client;
 use crate::scrape::schedule::Schedule;
-use crate::scrape::tls::{self, TlsError};
-use crate::serve::Pages;
+use crate::serve::{Limits, Pages};
 use crate::version::{BUILD_REF, COMMIT};
 use scrapers::{PodScrapers, start_envoy};
 use writer::{Inputs, write};
@@ -73,7 +73,7 @@ struct Metrics {
 /// # Errors
 /// What keeps it from starting, or ends it.
 pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
-    let server = serving::bind(args.listen, &args.serve).await?;
+    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, Limits::default()).await?;
     let tls = tls::client_config(args.ca_file.as_deref())?;
     let schedule = Schedule {
         every: args.scrape_interval,

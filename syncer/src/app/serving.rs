@@ -29,8 +29,13 @@ pub enum ServingError {
 ///
 /// # Errors
 /// What of it can't be used.
-pub(super) async fn bind(listen: SocketAddr, args: &ServeArgs) -> Result<Server, ServingError> {
-    let auth = match args.auth_mode() {
+pub(super) async fn bind(
+    listen: SocketAddr,
+    auth_mode: AuthMode,
+    args: &ServeArgs,
+    limits: Limits,
+) -> Result<Server, ServingError> {
+    let auth = match auth_mode {
         AuthMode::None => Auth::None,
         AuthMode::Token => {
             let path = args.token_file.clone().unwrap_or_default();
@@ -45,12 +50,12 @@ pub(super) async fn bind(listen: SocketAddr, args: &ServeArgs) -> Result<Server,
         _ if args.tls_self_signed => Some(Tls::self_signed(names(listen))?),
         _ => None,
     };
-    tracing::info!(auth = ?args.auth_mode(), "who may read /metrics");
+    tracing::info!(auth = ?auth_mode, "who may read /metrics");
     let settings = Settings {
         listen,
         auth,
         tls,
-        limits: Limits::default(),
+        limits,
     };
     Ok(Server::bind(settings).await?)
 }

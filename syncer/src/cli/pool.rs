@@ -8,7 +8,7 @@ use clap::Args;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use super::{ServeArgs, duration};
+use super::{AuthMode, ServeArgs, duration};
 use crate::aliases::AliasSet;
 use crate::discovery::Target;
 use crate::discovery::dns::DnsName;
@@ -131,6 +131,16 @@ pub enum EngineChoice {
 // === impl PoolArgs ===
 
 impl PoolArgs {
+    /// Who may read: inside a cluster, unless it is said, whom the cluster allows.
+    pub fn auth_mode(&self) -> AuthMode {
+        let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        self.serve.metrics_auth.unwrap_or(if in_cluster {
+            AuthMode::Kubernetes
+        } else {
+            AuthMode::None
+        })
+    }
+
     /// How long an attempt may take.
     pub fn timeout(&self) -> Duration {
         const LONGEST_DEFAULT: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use tokio::sync::mpsc::Sender;
 
-use super::{Discovered, MAX_TARGETS, Poll, Target};
+use super::{Discovered, MAX_TARGETS, Target};
 
 /// How often the name is resolved: what a headless Service's records are valid for.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
@@ -111,7 +111,7 @@ impl Resolver {
 
 /// Tells the name's targets, and again whenever they change. Returns when nobody listens.
 pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
-    let mut poll = Poll::new(RESOLVE_EVERY, out);
+    let mut told = None;
     loop {
         let now = match resolver.resolve(&name).await {
             Ok(addresses) if addresses.len() > MAX_TARGETS => Discovered::Failing {
@@ -131,8 +131,15 @@ pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
                 why: format!("DNS {}: {error}", name.host),
             },
         };
-        if !poll.tell(now).await {
-            return;
+        if told.as_ref() != Some(&now) {
+            told = Some(now.clone());
+            if out.send(now).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RESOLVE_EVERY) => {}
+            () = out.closed() => return,
         }
     }
 }

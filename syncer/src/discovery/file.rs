@@ -8,20 +8,15 @@
 //! A file that can't be read, or that has one bad line, changes nothing: half of a pool is worse than yesterday's. Nor does
 //! one that is just being written.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::Sender;
 
 use super::target::{self, TargetError};
-use super::{Discovered, Poll, Target};
+use super::{Discovered, Target};
+use crate::file::Watched;
 
-/// How often the file is read. It is small, and its time stamp says little: a mounted ConfigMap changes by a link that is
-/// swapped.
-const POLL_EVERY: Duration = Duration::from_secs(1);
-/// A file that is written in place is empty for a moment, and then half there.
-const SETTLE: Duration = Duration::from_millis(100);
 /// Ten thousand targets of 400 bytes each.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -35,13 +30,7 @@ pub enum FileError {
         path: PathBuf,
         /// What the system says.
         #[source]
-        source: std::io::Error,
-    },
-    /// Longer than a file of targets can be.
-    #[error("targets file {path}: more than {MAX_BYTES} bytes")]
-    TooLong {
-        /// The file.
-        path: PathBuf,
+        source: io::Error,
     },
     /// A line is no target.
     #[error("targets file {path}, line {line}")]
@@ -67,52 +56,30 @@ pub enum FileError {
 
 /// Tells the file's targets, and again whenever they change. Returns when nobody listens.
 pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
-    let mut poll = Poll::new(POLL_EVERY, out);
+    let mut file = Watched::new(path, MAX_BYTES);
     loop {
-        let now = settled(&path, poll.told.as_ref()).await;
-        if !poll.tell(now).await {
+        let content = tokio::select! {
+            content = file.changed() => content,
+            () = out.closed() => return,
+        };
+        let discovered = match read(content, file.path()) {
+            Ok(targets) => Discovered::Targets(targets),
+            Err(error) => Discovered::Failing {
+                why: crate::error_chain(&error),
+            },
+        };
+        if out.send(discovered).await.is_err() {
             return;
         }
     }
 }
 
-/// What the file says, if it is not what was told: once it has said the same twice.
-async fn settled(path: &Path, told: Option<&Discovered>) -> Discovered {
-    let mut now = ask(path).await;
-    while told != Some(&now) {
-        tokio::time::sleep(SETTLE).await;
-        let before = std::mem::replace(&mut now, ask(path).await);
-        if before == now {
-            break;
-        }
-    }
-    now
-}
-
-async fn ask(path: &Path) -> Discovered {
-    match read(path).await {
-        Ok(targets) => Discovered::Targets(targets),
-        Err(error) => Discovered::Failing {
-            why: crate::error_chain(&error),
-        },
-    }
-}
-
-/// Reads the file once.
-pub async fn read(path: &Path) -> Result<Vec<Target>, FileError> {
-    let failed = |source| FileError::Read {
+fn read(content: io::Result<Vec<u8>>, path: &Path) -> Result<Vec<Target>, FileError> {
+    let text = content.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text = text.map_err(|source| FileError::Read {
         path: path.to_owned(),
         source,
-    };
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut text = String::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .await
-        .map_err(failed)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(FileError::TooLong { path: path.to_owned() });
-    }
+    })?;
     parse(&text, path)
 }
 

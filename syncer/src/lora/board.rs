@@ -1,15 +1,16 @@
 //! The role's state: events in, what is to be done and what is to be told out.
 //!
-//! One task writes a [`Board`]; a clone is the snapshot that readers keep. A pass is: `observed`, `plan`, for each call
-//! `started` and for each of its requests `answered`, then `finished`. Passes do not overlap, and a configuration comes
-//! between them.
+//! One task writes a [`Board`]; a clone is the snapshot that readers keep. A pass is: `observed`, `plan`, and `started` for
+//! each call that is made. Each of a call's requests is `answered`, in this pass or a later one: a call under way is not
+//! planned again. An answer that comes while the server is being asked is told after what the server said, which may be
+//! older.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Reason;
-use super::answer::Outcome;
+use super::answer::{Failure, Outcome};
 use super::config::{Adapter, Config};
 use super::observed::Observed;
 use super::plan::{self, Memory};
@@ -23,8 +24,8 @@ pub struct Board {
     pub(super) config_valid: Option<bool>,
     pub(super) observed: Option<Observed>,
     pub(super) memory: Memory,
-    /// Those that the server was asked to load and has not answered.
-    pub(super) loading: HashSet<Arc<str>>,
+    /// Calls that the server has not answered, by adapter.
+    pub(super) under_way: HashMap<Arc<str>, Call>,
     /// Requests by operation and result.
     pub(super) operations: BTreeMap<(Operation, &'static str), u64>,
     /// Since 1970.
@@ -41,8 +42,10 @@ impl Board {
             Some(before) if **before == config => return,
             Some(before) if before.server == config.server => self.memory.end_backoffs(),
             _ => {
+                // Another server: calls to the one before are nothing to it.
                 self.memory = Memory::default();
                 self.observed = None;
+                self.under_way.clear();
             }
         }
         self.config = Some(Arc::new(config));
@@ -58,27 +61,35 @@ impl Board {
         self.config.as_ref()
     }
 
+    /// Whether the server could be asked at the last pass, or why not. None before the first.
+    pub fn server(&self) -> Option<Result<(), &Failure>> {
+        self.observed.as_ref().map(|observed| match observed {
+            Observed::Known(_) => Ok(()),
+            Observed::Unknown(failure) => Err(failure),
+        })
+    }
+
     /// A pass has asked the server.
     pub fn observed(&mut self, observed: Observed) {
-        self.loading.clear();
         if let (Some(config), Observed::Known(models)) = (&self.config, &observed) {
             self.memory.observed(config, models);
         }
         self.observed = Some(observed);
     }
 
-    /// What is to be done; nothing, as long as it isn't known what the server holds.
+    /// What is to be done and is not under way; nothing, as long as it isn't known what the server holds.
     pub fn plan(&self, now: Instant) -> Vec<Call> {
-        match (&self.config, &self.observed) {
-            (Some(config), Some(Observed::Known(models))) => plan::plan(config, models, &self.memory, now),
-            _ => Vec::new(),
-        }
+        let (Some(config), Some(Observed::Known(models))) = (&self.config, &self.observed) else {
+            return Vec::new();
+        };
+        let mut calls = plan::plan(config, models, &self.memory, now);
+        calls.retain(|call| !self.under_way.contains_key(call.id()));
+        calls
     }
 
     /// A call is under way.
     pub fn started(&mut self, call: &Call) {
-        self.loading
-            .extend(call.adapter().map(|adapter| Arc::clone(&adapter.id)));
+        self.under_way.insert(Arc::clone(call.id()), call.clone());
     }
 
     /// One of a call's requests was answered. `jitter`, from 0 to 1, makes back-offs differ.
@@ -91,8 +102,9 @@ impl Board {
         *self.operations.entry((operation, result)).or_default() += 1;
         self.memory.answered(call, operation, outcome, now, jitter);
         let done = *outcome == Outcome::Done;
-        if operation != Operation::Unload || !done {
-            self.loading.remove(call.id());
+        let is_first_of_two = operation == Operation::Unload && call.adapter().is_some();
+        if !done || !is_first_of_two {
+            self.under_way.remove(call.id());
         }
         // The answer is the server's word until it is asked again.
         let (true, Some(Observed::Known(models))) = (done, &mut self.observed) else {
@@ -104,9 +116,8 @@ impl Board {
         }
     }
 
-    /// A pass has ended, at this time since 1970.
-    pub fn finished(&mut self, at: Duration) {
-        self.loading.clear();
+    /// What was just told was told at this time since 1970.
+    pub fn told_at(&mut self, at: Duration) {
         if self.ready().is_ok() {
             self.last_success = Some(at);
         }

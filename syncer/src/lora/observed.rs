@@ -47,6 +47,18 @@ struct Model {
 // === impl Observed ===
 
 impl Observed {
+    /// What follows from the answer to `GET /health`, unless the server is well and can be asked for its list.
+    pub fn unless_healthy(answer: &Answer) -> Option<Self> {
+        match answer.answered() {
+            Ok((200..=299, _)) => None,
+            Ok((status, _)) => Some(Self::Unknown(Failure {
+                reason: Reason::Unreachable,
+                why: format!("its health: status {status}"),
+            })),
+            Err(failure) => Some(Self::Unknown(failure)),
+        }
+    }
+
     /// Reads the answer to `GET /v1/models`.
     pub fn read(answer: &Answer) -> Self {
         let unreadable = |why| {

@@ -163,7 +163,7 @@ fn pass(board: &mut Board, server: &mut Server, now: Instant, faults: &[Option<F
             }
         }
     }
-    board.finished(Duration::from_secs(1));
+    board.told_at(Duration::from_secs(1));
 }
 
 /// No series is given twice, and 1 is said of what the server held in the list or has loaded since.

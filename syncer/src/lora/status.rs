@@ -143,7 +143,7 @@ impl Board {
             (Reason::Loaded, None)
         } else if !is_loaded && models.base.contains(&adapter.id) {
             (Reason::LoadRejected, Some("it is the name of a base model".to_owned()))
-        } else if self.loading.contains(&adapter.id) {
+        } else if self.is_loading(&adapter.id) {
             (Reason::Loading, None)
         } else {
             self.failure(&adapter.id).unwrap_or((Reason::Pending, None))
@@ -158,6 +158,10 @@ impl Board {
         } else {
             (Reason::Excluded, None)
         }
+    }
+
+    fn is_loading(&self, id: &str) -> bool {
+        self.under_way.get(id).is_some_and(|call| call.adapter().is_some())
     }
 
     fn failure(&self, id: &str) -> Option<(Reason, Option<String>)> {

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -20,12 +20,12 @@ use tokio_rustls::rustls::ClientConfig;
 use super::Reason;
 use crate::error_chain;
 use crate::exposition::Format;
+use crate::http_client::{AGENT, connector};
 
 /// Text 0.0.4 is the cheaper one to make and to read, and servers that have only one have that.
 const ACCEPTED: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
 /// A page crosses a local network: compressing it costs the model server more than sending it.
 const ACCEPTED_ENCODINGS: &str = "identity;q=1, gzip;q=0.1";
-const AGENT: &str = concat!("infertally-syncer/", env!("CARGO_PKG_VERSION"));
 /// A connection that nobody has used for so long is closed: its target is gone, or is scraped more seldom than this.
 const IDLE: Duration = Duration::from_secs(90);
 /// Bytes that any page may have, four times those of a vLLM's.
@@ -95,22 +95,14 @@ impl FetchError {
 // === impl Client ===
 
 impl Client {
-    /// Reads pages of `max_bytes` at most, inflated. `tls` is for servers with `https`, see [`super::tls`].
+    /// Reads pages of `max_bytes` at most, inflated. `tls` is for servers with `https`, see [`crate::http_client`].
     pub fn new(max_bytes: usize, tls: ClientConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
         let http = HyperClient::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .http1_max_buf_size(READ_BUFFER_BYTES)
-            .build(connector);
+            .build(connector(tls));
         Self {
             http,
             max_bytes,

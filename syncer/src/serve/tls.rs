@@ -21,8 +21,9 @@ use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
-use super::{file, hash};
+use super::hash;
 use crate::error_chain;
+use crate::file;
 
 /// A chain of certificates has some ten thousand bytes; a file a hundred times that is not one.
 const PEM_BYTES: u64 = 1024 * 1024;

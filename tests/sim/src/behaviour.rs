@@ -21,8 +21,8 @@ pub use mistake::{Mistake, Mistakes};
 pub struct Behaviour {
     /// `status=503`: answer with this status and an OpenAI-style error body instead of doing the work.
     pub status: Option<StatusCode>,
-    /// `body=none`: the answer that `status` asks for has no body.
-    pub no_body: bool,
+    /// `body=none` or `body=garbage`: what the answer that `status` asks for holds instead of an error.
+    pub body: AskedBody,
     /// `delay=100ms`: wait this long before the headers.
     pub delay: Duration,
     /// `gap=2ms`: wait this long between two events. A JSON answer has no events, so nothing waits there.
@@ -57,6 +57,21 @@ pub struct Behaviour {
     pub bom: bool,
     /// `last-blank=no`: the last event of a stream lacks its blank line.
     pub last_blank: bool,
+    /// `times=N`: only the next N requests get this. For what stands in a server, not for a request's own.
+    pub times: Option<NonZeroU64>,
+    /// `for=2s`: only requests within this time get this, likewise.
+    pub lasts: Option<Duration>,
+}
+
+/// What an answer of which `status` was asked for holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBody {
+    /// An OpenAI-style error.
+    Error,
+    /// Nothing.
+    Empty,
+    /// Bytes that are neither JSON nor text, said to be JSON.
+    Garbage,
 }
 
 /// How the body is cut into writes, each flushed before the next.
@@ -132,7 +147,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             status: None,
-            no_body: false,
+            body: AskedBody::Error,
             delay: Duration::ZERO,
             gap: Duration::ZERO,
             chunking: Chunking::Events,
@@ -150,11 +165,19 @@ impl Default for Behaviour {
             words: None,
             bom: false,
             last_blank: true,
+            times: None,
+            lasts: None,
         }
     }
 }
 
 impl Behaviour {
+    /// The first key given that only a behaviour that stands in a server can have, if any.
+    pub(crate) fn needs_standing(&self) -> Option<&'static str> {
+        let times = self.times.map(|_| "times");
+        times.or(self.lasts.map(|_| "for"))
+    }
+
     /// The first key given that only a streamed answer can show, if any. On a JSON answer it would do nothing, so
     /// the server refuses the request instead.
     pub(crate) fn needs_stream(&self) -> Option<&'static str> {
@@ -179,6 +202,15 @@ impl Behaviour {
             .or(given(self.comments, "comments"))
             .or(given(self.tokens_per_event > NonZeroU64::MIN, "tokens-per-event"))
             .or(given(!self.last_blank, "last-blank"))
+    }
+}
+
+// === impl Ending ===
+
+impl Ending {
+    /// Whether no work is done and no answer given.
+    pub(crate) fn is_before_headers(self) -> bool {
+        matches!(self, Self::CutHeaders | Self::HangHeaders)
     }
 }
 

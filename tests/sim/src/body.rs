@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use crate::metrics::InFlight;
+use crate::pieces;
 use crate::socket::Backlog;
 
 /// Before an abort what came before has to be written, or it is lost. On HTTP/1 it is once the body was pending and the
@@ -78,6 +79,14 @@ impl PlannedBody {
             steps: steps.into(),
             length,
             ..Self::default()
+        }
+    }
+
+    /// The body breaks off after so many bytes, and the connection with it.
+    pub(crate) fn cut(self, at: u64) -> Self {
+        Self {
+            steps: pieces::cut(self.steps.into(), at).into(),
+            ..self
         }
     }
 

@@ -6,7 +6,10 @@
 //!   what a measurement of that answer is held against.
 //! * [`Replay`] sends answers that were captured from a real server, byte for byte.
 //!
-//! Imports go one way: `server` → `routes` → (`inference`, `lora`, `metrics`) → `stream`, `answer`, `request` →
+//! Who sends no header, as one that manages adapters, gets what [`Sim::always`] says or an adapter's path; what it called
+//! stands in [`Sim::calls`].
+//!
+//! Imports go one way: `server` → `routes` → (`inference`, `lora`, `metrics`, `standing`, `journal`) → `stream`, `answer`, `request` →
 //! `behaviour`, `body`, `socket`, `api_error`, `lax`. `replay` shares only `listen` with the rest.
 
 mod answer;
@@ -15,6 +18,7 @@ pub mod behaviour;
 mod body;
 mod clock;
 mod inference;
+mod journal;
 mod lax;
 mod listen;
 mod lora;
@@ -25,8 +29,10 @@ mod request;
 mod routes;
 mod server;
 mod socket;
+mod standing;
 mod stream;
 
 pub use behaviour::Behaviour;
+pub use journal::Call;
 pub use replay::{Replay, ReplayConfig};
 pub use server::{Sim, SimConfig};

@@ -8,34 +8,80 @@ use crate::lax;
 
 /// An adapter whose path starts like this is not there.
 const MISSING: &str = "/missing";
+/// A path that starts like this holds, up to the next `/`, what its load gets, as a header `x-sim` would say it:
+/// `/x-sim/delay=60s;status=500/adapters/a`. The rest is the path proper.
+const FAULTS: &str = "/x-sim/";
 
 /// The models of one server.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     base: String,
     max_model_len: u64,
+    loads_in_place: bool,
+    at_start: Vec<Adapter>,
     adapters: Vec<Adapter>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Adapter {
     name: String,
     path: String,
 }
 
+/// Whom a load or an unload is about, as far as it says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) name: Option<String>,
+    /// What its path asks for in the manner of `x-sim`.
+    pub(crate) faults: Option<String>,
+}
+
+// === impl About ===
+
+impl About {
+    pub(crate) fn read(body: &[u8]) -> Self {
+        let fields = lax::object(body).unwrap_or_default();
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let faults = text("lora_path").and_then(|path| faults(path).0);
+        Self {
+            name: text("lora_name").map(str::to_owned),
+            faults: faults.map(str::to_owned),
+        }
+    }
+}
+
+/// The faults in a path, and the path proper.
+fn faults(path: &str) -> (Option<&str>, &str) {
+    let Some(rest) = path.strip_prefix(FAULTS) else {
+        return (None, path);
+    };
+    match rest.find('/') {
+        Some(end) => (rest.get(..end), rest.get(end..).unwrap_or_default()),
+        None => (Some(rest), ""),
+    }
+}
+
 // === impl Shelf ===
 
 impl Shelf {
-    pub(crate) fn new(base: &str, max_model_len: u64, adapters: &[String]) -> Self {
+    pub(crate) fn new(base: &str, max_model_len: u64, adapters: &[String], loads_in_place: bool) -> Self {
         let adapters = adapters.iter().map(|name| Adapter {
             name: name.clone(),
             path: format!("/adapters/{name}"),
         });
+        let at_start: Vec<Adapter> = adapters.collect();
         Self {
             base: base.to_owned(),
             max_model_len,
-            adapters: adapters.collect(),
+            loads_in_place,
+            adapters: at_start.clone(),
+            at_start,
         }
+    }
+
+    /// What a restart does: only what it was started with is loaded.
+    pub(crate) fn forget(&mut self) {
+        self.adapters.clone_from(&self.at_start);
     }
 
     /// The model that serves a request for `asked`, and whether it is an adapter.
@@ -65,13 +111,17 @@ impl Shelf {
                 "The lora adapter '{name}' conflicts with a served base model."
             )));
         }
-        if self.has(&name) && !in_place {
+        if self.has(&name) && !(in_place && self.loads_in_place) {
+            let hint = if self.loads_in_place {
+                " If you want to load the adapter in place, set 'load_inplace' to True."
+            } else {
+                ""
+            };
             return Err(invalid(&format!(
-                "The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, set \
-                 'load_inplace' to True."
+                "The lora adapter '{name}' has already been loaded.{hint}"
             )));
         }
-        if path.starts_with(MISSING) {
+        if faults(&path).1.starts_with(MISSING) {
             return Err(not_found(&format!(
                 "Loading lora {name} failed: No adapter found for {path}"
             )));
@@ -105,6 +155,8 @@ impl Shelf {
         let Self {
             base,
             max_model_len,
+            loads_in_place: _,
+            at_start: _,
             adapters,
         } = self;
         let base_card = card(base, &format!("/models/{base}"), None, Some(*max_model_len), created);

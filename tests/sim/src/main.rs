@@ -35,8 +35,15 @@ enum Command {
         /// Requests beyond so many wait for one to end.
         #[arg(long, value_name = "REQUESTS")]
         max_running: Option<usize>,
+        /// What clients have to bring as a bearer token for what is below /v1.
+        #[arg(long, value_name = "KEY")]
+        api_key: Option<String>,
+        /// Take no notice of load_inplace, as older vLLM.
+        #[arg(long)]
+        no_loads_in_place: bool,
         /// What requests for a path get that have no x-sim header, as in
-        /// `/v1/chat/completions=delay=50ms;gap=5ms`; may be repeated.
+        /// `/v1/chat/completions=delay=50ms;gap=5ms`, `/health=status=503;for=20s` or
+        /// `/v1/load_lora_adapter#NAME=hang=headers`; may be repeated.
         #[arg(long, value_name = "PATH=X-SIM", value_parser = path_and_list)]
         always: Vec<(String, String)>,
     },
@@ -62,6 +69,8 @@ async fn main() -> io::Result<()> {
             adapters,
             max_model_len,
             max_running,
+            api_key,
+            no_loads_in_place,
             always,
         } => {
             let config = SimConfig {
@@ -70,6 +79,8 @@ async fn main() -> io::Result<()> {
                 adapters,
                 max_model_len,
                 max_running,
+                api_key,
+                loads_in_place: !no_loads_in_place,
             };
             let sim = Sim::start(config).await?;
             for (path, list) in &always {

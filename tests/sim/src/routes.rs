@@ -1,6 +1,5 @@
 //! Owns the routes: which path and method get which answer, and the faults that come before the headers.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,20 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER, VARY};
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, SERVER, VARY};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::answer::Finish;
 use crate::api_error::ApiError;
-use crate::behaviour::{Behaviour, Ending, Mistakes};
+use crate::behaviour::{AskedBody, Behaviour, Ending, Mistake, Mistakes};
 use crate::body::PlannedBody;
 use crate::clock;
 use crate::inference::{self, Served};
-use crate::lora::Shelf;
+use crate::journal::{Call, Journal};
+use crate::lora::{About, Shelf};
 use crate::metrics::{Meters, Work};
 use crate::request::{Ask, Kind};
 use crate::server::SimConfig;
+use crate::standing::Standing;
 
 /// The largest request body that is read: room for long prompts and images, not for a client in a loop.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -30,15 +31,19 @@ const MAX_LORA: usize = 4;
 
 const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=1.0.0; charset=utf-8";
+/// Neither JSON nor text.
+const GARBAGE: &[u8] = b"{\"data\": [\xff\xfe\0 garbage";
 
 /// One server's state and its answers.
 #[derive(Debug)]
 pub(crate) struct App {
-    shelf: Mutex<Shelf>,
+    shelf: Arc<Mutex<Shelf>>,
     meters: Arc<Meters>,
     max_model_len: u64,
     answered: AtomicU64,
-    always: Mutex<HashMap<String, Behaviour>>,
+    always: Mutex<Standing>,
+    api_key: Mutex<Option<String>>,
+    journal: Mutex<Journal>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,18 +73,35 @@ impl App {
             adapters,
             max_model_len,
             max_running,
+            api_key,
+            loads_in_place,
         } = config;
+        let shelf = Shelf::new(base_model, *max_model_len, adapters, *loads_in_place);
         Self {
-            shelf: Mutex::new(Shelf::new(base_model, *max_model_len, adapters)),
+            shelf: Arc::new(Mutex::new(shelf)),
             meters: Arc::new(Meters::new(base_model, MAX_LORA, *max_running)),
             max_model_len: *max_model_len,
             answered: AtomicU64::new(0),
             always: Mutex::default(),
+            api_key: Mutex::new(api_key.clone()),
+            journal: Mutex::default(),
         }
     }
 
-    pub(crate) fn always(&self, path: &str, behaviour: Behaviour) {
-        lock(&self.always).insert(path.to_owned(), behaviour);
+    pub(crate) fn always(&self, what: &str, behaviour: Behaviour) {
+        lock(&self.always).set(what, behaviour, Instant::now());
+    }
+
+    pub(crate) fn set_api_key(&self, key: Option<&str>) {
+        *lock(&self.api_key) = key.map(str::to_owned);
+    }
+
+    pub(crate) fn forget_adapters(&self) {
+        lock(&self.shelf).forget();
+    }
+
+    pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
     }
 
     /// Answers a request; an error closes the connection.
@@ -99,32 +121,94 @@ impl App {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<PlannedBody>, Refusal> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
-        let behaviour = match Behaviour::from_headers(&head.headers)? {
-            Some(asked) => asked,
-            None => lock(&self.always).get(path).cloned().unwrap_or_default(),
-        };
+        let asked = Behaviour::from_headers(&head.headers)?;
         // Read to its end, so that closing the connection later does not reset it under the client's hands.
         let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err(unread(&*error)),
         };
         let route = Route::of(path);
+        if route.is_some_and(Route::manages) {
+            self.journal().add(Call {
+                at: Instant::now(),
+                method: head.method.to_string(),
+                path: path.to_owned(),
+                authorization: head.headers.get(AUTHORIZATION).map(readable),
+                body: String::from_utf8_lossy(&body).into_owned(),
+            });
+        }
+        if path.starts_with("/v1") && !self.lets_in(&head.headers) {
+            return Ok(typed(StatusCode::UNAUTHORIZED, JSON, r#"{"error":"Unauthorized"}"#));
+        }
+        let behaviour = match asked {
+            Some(asked) => asked,
+            None => self.standing(path, route, &body)?,
+        };
         if let (Some(Route::Infer(kind)), &Method::POST, None) = (route, &head.method, behaviour.status) {
             return self.infer(kind, &head.headers, &body, &behaviour).await;
         }
-        before_headers(&behaviour).await?;
-        if let Some(status) = behaviour.status {
-            let body = if behaviour.no_body {
-                String::new()
-            } else {
-                ApiError::asked_for(status).body()
-            };
-            return Ok(typed(status, JSON, body));
+        if let Some(key) = behaviour.needs_stream() {
+            return Err(Mistakes::from(Mistake::NeedsStream(key)).into());
         }
-        let Some(route) = route else {
-            return Ok(typed(StatusCode::NOT_FOUND, JSON, r#"{"detail":"Not Found"}"#));
+        if let (Some(route @ (Route::LoadAdapter | Route::UnloadAdapter)), &Method::POST, None) =
+            (route, &head.method, behaviour.status)
+        {
+            return Ok(cut(self.change(route, body, &behaviour).await?, &behaviour));
+        }
+        before_headers(&behaviour).await?;
+        let answer = match behaviour.status {
+            Some(status) => match behaviour.body {
+                AskedBody::Error => typed(status, JSON, ApiError::asked_for(status).body()),
+                AskedBody::Empty => typed(status, JSON, ""),
+                AskedBody::Garbage => typed(status, JSON, GARBAGE),
+            },
+            None => self.tell(route, &head.method),
         };
-        if head.method != route.method() {
+        Ok(cut(answer, &behaviour))
+    }
+
+    /// What a request gets that brings no `x-sim`: an adapter's path may hold one, else what stands here.
+    fn standing(&self, path: &str, route: Option<Route>, body: &[u8]) -> Result<Behaviour, Mistakes> {
+        let about = match route {
+            Some(Route::LoadAdapter | Route::UnloadAdapter) => About::read(body),
+            _ => About::default(),
+        };
+        match about.faults {
+            Some(faults) => Behaviour::of_one_request(&faults),
+            None => Ok(lock(&self.always).take(path, about.name.as_deref(), Instant::now())),
+        }
+    }
+
+    fn lets_in(&self, headers: &HeaderMap) -> bool {
+        let given = || headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ');
+        lock(&self.api_key).as_deref().is_none_or(|key| {
+            given().is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == key)
+        })
+    }
+
+    /// A load or unload. As in vLLM, it comes to its end also when the client has gone away meanwhile.
+    async fn change(&self, route: Route, body: Bytes, behaviour: &Behaviour) -> Result<Response<PlannedBody>, Refusal> {
+        let (shelf, delay) = (Arc::clone(&self.shelf), behaviour.delay);
+        if behaviour.ending.is_before_headers() {
+            before_headers(behaviour).await?;
+        }
+        let change = tokio::spawn(async move {
+            sleep(delay).await;
+            let mut shelf = lock(&shelf);
+            match route {
+                Route::LoadAdapter => shelf.load(&body),
+                _ => shelf.unload(&body),
+            }
+        });
+        Ok(untyped(change.await.map_err(|_| Refusal::Cut)??))
+    }
+
+    /// What a request that changes nothing gets.
+    fn tell(&self, route: Option<Route>, method: &Method) -> Response<PlannedBody> {
+        let Some(route) = route else {
+            return typed(StatusCode::NOT_FOUND, JSON, r#"{"detail":"Not Found"}"#);
+        };
+        if method != route.method() {
             let mut response = typed(
                 StatusCode::METHOD_NOT_ALLOWED,
                 JSON,
@@ -133,20 +217,16 @@ impl App {
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static(route.allow()));
-            return Ok(response);
+            return response;
         }
         match route {
-            Route::Health => Ok(untyped(String::new())),
-            Route::Metrics => Ok(typed(StatusCode::OK, METRICS, self.meters.render())),
-            Route::Models => Ok(typed(
-                StatusCode::OK,
-                JSON,
-                lock(&self.shelf).list(clock::since_epoch().as_secs()),
-            )),
-            Route::LoadAdapter => Ok(untyped(lock(&self.shelf).load(&body)?)),
-            Route::UnloadAdapter => Ok(untyped(lock(&self.shelf).unload(&body)?)),
-            // Only a POST is an inference request, and that was answered above.
-            Route::Infer(_) => Err(Refusal::Cut),
+            Route::Metrics => typed(StatusCode::OK, METRICS, self.meters.render()),
+            Route::Models => {
+                let models = lock(&self.shelf).list(clock::since_epoch().as_secs());
+                typed(StatusCode::OK, JSON, models)
+            }
+            // The others change something or infer, and were answered before.
+            Route::Health | Route::LoadAdapter | Route::UnloadAdapter | Route::Infer(_) => untyped(String::new()),
         }
     }
 
@@ -216,6 +296,17 @@ async fn before_headers(behaviour: &Behaviour) -> Result<(), Refusal> {
     }
 }
 
+fn cut(response: Response<PlannedBody>, behaviour: &Behaviour) -> Response<PlannedBody> {
+    match behaviour.ending {
+        Ending::CutBody(at) => response.map(|body| body.cut(at)),
+        _ => response,
+    }
+}
+
+fn readable(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
 fn json_only(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers
         .get(CONTENT_TYPE)
@@ -268,6 +359,14 @@ impl Route {
             "/v1/load_lora_adapter" => Some(Self::LoadAdapter),
             "/v1/unload_lora_adapter" => Some(Self::UnloadAdapter),
             _ => None,
+        }
+    }
+
+    /// Whether it is a call of one that manages the server.
+    fn manages(self) -> bool {
+        match self {
+            Self::Models | Self::Health | Self::LoadAdapter | Self::UnloadAdapter => true,
+            Self::Infer(_) | Self::Metrics => false,
         }
     }
 

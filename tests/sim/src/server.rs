@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 
 use crate::behaviour::{Behaviour, Mistakes};
+use crate::journal::Call;
 use crate::listen::Listening;
 use crate::routes::App;
 use crate::socket::Socket;
@@ -26,6 +27,10 @@ pub struct SimConfig {
     pub max_model_len: u64,
     /// Requests beyond so many wait for one to end; `None`: none waits.
     pub max_running: Option<usize>,
+    /// What clients have to bring as a bearer token, except for `/health` and `/metrics`; `None`: nothing.
+    pub api_key: Option<String>,
+    /// Whether it knows `load_inplace`, as vLLM 0.32 does; else it takes no notice of it.
+    pub loads_in_place: bool,
 }
 
 /// A simulated model server. It speaks HTTP/1.1 and HTTP/2 with prior knowledge on one port. Dropping it closes its
@@ -47,6 +52,8 @@ impl Default for SimConfig {
             adapters: Vec::new(),
             max_model_len: 32_768,
             max_running: None,
+            api_key: None,
+            loads_in_place: true,
         }
     }
 }
@@ -84,9 +91,32 @@ impl Sim {
 
     /// Sets what requests for a path get that have no `x-sim` of their own, `/metrics` and `/health` included; an
     /// empty list ends it. For clients that cannot be told to send a header.
+    ///
+    /// `/v1/load_lora_adapter#NAME` is only for that adapter, and goes before the path alone; so it is with unloads. What
+    /// a load gets may also stand in its `lora_path`, which goes before both: `/x-sim/delay=60s;status=500/the/path`.
     pub fn always(&self, path: &str, x_sim: &str) -> Result<(), Mistakes> {
         self.app.always(path, x_sim.parse::<Behaviour>()?);
         Ok(())
+    }
+
+    /// From now on clients have to bring this token, or none.
+    pub fn set_api_key(&self, key: Option<&str>) {
+        self.app.set_api_key(key);
+    }
+
+    /// Only the adapters that it was started with are loaded: what a restart leaves.
+    pub fn forget_adapters(&self) {
+        self.app.forget_adapters();
+    }
+
+    /// The calls of `/health`, `/v1/models`, loads and unloads, in the order in which they came.
+    pub fn calls(&self) -> Vec<Call> {
+        self.app.journal().calls()
+    }
+
+    /// The same, and the list is empty then.
+    pub fn take_calls(&self) -> Vec<Call> {
+        self.app.journal().take()
     }
 
     /// Closes the socket and every connection; returns when they are closed.

@@ -110,7 +110,7 @@ impl Scenario {
     }
 
     pub fn ends(&mut self) -> &mut Self {
-        self.board.finished(Duration::from_secs(START + self.now));
+        self.board.told_at(Duration::from_secs(START + self.now));
         self
     }
 

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::scrape::tls::client_config;
+use crate::http_client::tls::client_config;
 
 const MAX_BYTES: usize = 1 << 20;
 const LONG: Duration = Duration::from_secs(20);

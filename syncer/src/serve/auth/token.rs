@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Refusal, is_token};
 use crate::error_chain;
-use crate::serve::file;
+use crate::file;
 use crate::serve::limits::HEADER_BYTES;
 
 /// The file of a token.

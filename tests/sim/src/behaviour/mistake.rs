@@ -33,6 +33,9 @@ pub enum Mistake {
     /// `body=none` says something about the answer that `status` asks for.
     #[error("key `body` needs key `status`")]
     BodyWithoutStatus,
+    /// The key counts requests or time, and a request comes once.
+    #[error("key `{0}` is for what stands in a server, not for one request")]
+    NeedsStanding(&'static str),
     /// The key shows only in a streamed answer, and the request asks for none.
     #[error("key `{0}` needs a streamed answer")]
     NeedsStream(&'static str),

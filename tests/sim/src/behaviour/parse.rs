@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::{Behaviour, Chunking, Encoding, Ending, Eol, Mistake, Mistakes, UsageShape};
+use super::{AskedBody, Behaviour, Chunking, Encoding, Ending, Eol, Mistake, Mistakes, UsageShape};
 
 /// The header that says what a request wants of the simulator.
 pub(crate) const HEADER: &str = "x-sim";
@@ -22,7 +22,16 @@ impl Behaviour {
         if values.is_empty() {
             return Ok(None);
         }
-        values.join(";").parse().map(Some)
+        Self::of_one_request(&values.join(";")).map(Some)
+    }
+
+    /// Reads a list that comes with each request it is for.
+    pub(crate) fn of_one_request(list: &str) -> Result<Self, Mistakes> {
+        let behaviour: Self = list.parse()?;
+        match behaviour.needs_standing() {
+            Some(key) => Err(Mistake::NeedsStanding(key).into()),
+            None => Ok(behaviour),
+        }
     }
 }
 
@@ -42,7 +51,7 @@ impl FromStr for Behaviour {
             seen,
             ending: _,
         } = reading;
-        if behaviour.no_body && behaviour.status.is_none() && !seen.iter().any(|key| key == "status") {
+        if behaviour.body != AskedBody::Error && behaviour.status.is_none() && !seen.iter().any(|key| key == "status") {
             mistakes.push(Mistake::BodyWithoutStatus);
         }
         if mistakes.is_empty() {
@@ -74,7 +83,7 @@ impl Reading {
         let to = &mut self.behaviour;
         match key {
             "status" => to.status = Some(take("status", value, "a status from 200 to 599", status)?),
-            "body" => to.no_body = take("body", value, "none", |v| (v == "none").then_some(true))?,
+            "body" => to.body = take("body", value, "none or garbage", asked_body)?,
             "delay" => to.delay = take("delay", value, DURATION, duration)?,
             "gap" => to.gap = take("gap", value, DURATION, duration)?,
             "chunk" => to.chunking = take("chunk", value, "a number of bytes above 0 or all", chunking)?,
@@ -107,6 +116,8 @@ impl Reading {
             "words" => to.words = Some(take("words", value, NUMBER, |v| v.parse().ok())?),
             "bom" => to.bom = take("bom", value, YES_NO, yes_no)?,
             "last-blank" => to.last_blank = take("last-blank", value, YES_NO, yes_no)?,
+            "times" => to.times = Some(take("times", value, "a number above 0", |v| v.parse().ok())?),
+            "for" => to.lasts = Some(take("for", value, DURATION, duration)?),
             _ => return Err(Mistake::UnknownKey(key.to_owned())),
         }
         Ok(())
@@ -152,6 +163,14 @@ fn status(value: &str) -> Option<StatusCode> {
         .contains(&code)
         .then(|| StatusCode::from_u16(code).ok())
         .flatten()
+}
+
+fn asked_body(value: &str) -> Option<AskedBody> {
+    match value {
+        "none" => Some(AskedBody::Empty),
+        "garbage" => Some(AskedBody::Garbage),
+        _ => None,
+    }
 }
 
 fn duration(value: &str) -> Option<Duration> {

@@ -37,7 +37,23 @@ fn every_key_is_read() {
             "body=none;status=404",
             Behaviour {
                 status: StatusCode::from_u16(404).ok(),
-                no_body: true,
+                body: AskedBody::Empty,
+                ..plain()
+            },
+        ),
+        (
+            "status=200;body=garbage",
+            Behaviour {
+                status: StatusCode::from_u16(200).ok(),
+                body: AskedBody::Garbage,
+                ..plain()
+            },
+        ),
+        (
+            "times=3;for=2s",
+            Behaviour {
+                times: NonZeroU64::new(3),
+                lasts: Some(ms(2000)),
                 ..plain()
             },
         ),

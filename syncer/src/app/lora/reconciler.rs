@@ -1,0 +1,382 @@
+//! The one task that writes the board: it asks the server what it holds, makes the calls that are planned, and tells the
+//! board what came of them.
+//!
+//! Two looks at the server never overlap. Calls do, within a bound, and a look does not wait for them: a load that takes a
+//! minute delays neither another adapter nor a change of the configuration.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use super::changes::Changes;
+use super::config_file::ConfigError;
+use crate::error_chain;
+use crate::lora::answer::Outcome;
+use crate::lora::board::Board;
+use crate::lora::config::{Config, Parsed};
+use crate::lora::observed::Observed;
+use crate::lora::request::{Call, Operation};
+use crate::model_server::{Asking, ModelServer};
+
+/// What a call has before the next one: a quick answer comes within it, so that the server sees the file's order; a slow
+/// one holds up nobody for longer.
+const HEAD_START: Duration = Duration::from_millis(50);
+/// How long a load under way is awaited when the role ends.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// When to ask the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How often, while it can be asked.
+    pub well: Duration,
+    /// How often, while it can't.
+    pub unwell: Duration,
+    /// For how long it is asked that often. The same goes for a first configuration.
+    pub patience: Duration,
+}
+
+/// Ends its task when it is dropped.
+pub(super) struct Task(pub AbortHandle);
+
+/// Keeps the server as configured.
+pub(super) struct Reconciler {
+    board: Board,
+    out: watch::Sender<Board>,
+    asking: Asking,
+    /// Calls at a time.
+    concurrency: usize,
+    /// That of the configuration.
+    server: Option<ModelServer>,
+    /// One at most.
+    looks: JoinSet<Observed>,
+    calls: JoinSet<Answered>,
+    /// Planned at the last look, and not yet made.
+    planned: VecDeque<Call>,
+    /// When the next call may be made.
+    next_call: Instant,
+    changes: Changes,
+}
+
+/// What came of a call's requests.
+type Answered = (Call, Vec<(Operation, Outcome)>);
+
+/// What a step was of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Happened {
+    /// The server has said what it holds, or couldn't be asked.
+    Look,
+    /// A call was made or answered.
+    Call,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+// === impl Reconciler ===
+
+impl Reconciler {
+    pub(super) fn new(asking: Asking, concurrency: usize, out: watch::Sender<Board>) -> Self {
+        Self {
+            board: Board::default(),
+            out,
+            asking,
+            concurrency,
+            server: None,
+            looks: JoinSet::new(),
+            calls: JoinSet::new(),
+            planned: VecDeque::new(),
+            next_call: Instant::now(),
+            changes: Changes::default(),
+        }
+    }
+
+    /// The same with a configuration.
+    pub(super) fn with(mut self, parsed: Parsed) -> Self {
+        self.configured(parsed);
+        self
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Goes on until `shutdown`. `news` is what the configuration's file says.
+    ///
+    /// # Errors
+    /// There was no configuration that could be used for as long as patience lasts.
+    pub(super) async fn run(
+        mut self,
+        mut news: mpsc::Receiver<Result<Parsed, ConfigError>>,
+        pace: Pace,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ConfigError> {
+        let mut shutdown = pin!(shutdown);
+        let deadline = Instant::now() + pace.patience;
+        let mut wrong = None;
+        let mut asked = Asked::new(pace);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(read) = news.recv() => match read {
+                    Ok(parsed) => if self.configured(parsed) {
+                        asked.soon();
+                    },
+                    Err(error) => {
+                        self.misconfigured(&error);
+                        wrong = Some(error);
+                    }
+                },
+                Some(error) = async {
+                    sleep_until(deadline).await;
+                    wrong.take()
+                }, if self.server.is_none() && wrong.is_some() => return Err(error),
+                () = sleep_until(asked.due), if self.server.is_some() && self.looks.is_empty() => {
+                    asked.now();
+                    self.look();
+                }
+                happened = self.step() => if happened == Happened::Look {
+                    asked.answered(&self.board);
+                },
+            }
+        }
+        self.end().await;
+        Ok(())
+    }
+
+    /// Asks the server and waits for what it says.
+    pub(super) async fn look_now(&mut self) {
+        self.look();
+        while !self.looks.is_empty() {
+            self.step().await;
+        }
+    }
+
+    /// Makes all calls that are planned and waits for what comes of them.
+    pub(super) async fn work_off(&mut self) {
+        while !self.planned.is_empty() || !self.calls.is_empty() || !self.looks.is_empty() {
+            self.step().await;
+        }
+    }
+
+    /// Says whether it is another one than before.
+    fn configured(&mut self, Parsed { config, warnings }: Parsed) -> bool {
+        for warning in &warnings {
+            warn!(%warning, "the configuration is odd");
+        }
+        let Config {
+            server,
+            name,
+            wanted,
+            unwanted,
+            conflicts,
+        } = &config;
+        info!(
+            name = name.as_deref(),
+            %server,
+            wanted = wanted.len(),
+            unwanted = unwanted.len(),
+            conflicts = conflicts.len(),
+            "the configuration was read"
+        );
+        let before = self.board.config().cloned();
+        if before.as_ref().is_none_or(|before| before.server != *server) {
+            // What the server before says now is nothing to this one.
+            self.server = Some(self.asking.server(server.clone()));
+            self.looks = JoinSet::new();
+            self.calls = JoinSet::new();
+        }
+        let is_another = before.is_none_or(|before| *before != config);
+        if is_another {
+            self.planned.clear();
+        }
+        self.board.configured(config);
+        self.publish();
+        is_another
+    }
+
+    fn misconfigured(&mut self, error: &ConfigError) {
+        for mistake in error_chain(error).lines() {
+            error!(mistake, "the configuration cannot be used");
+        }
+        if self.board.config().is_some() {
+            warn!("the last good configuration stays in force");
+        }
+        self.board.misconfigured();
+        self.publish();
+    }
+
+    fn look(&mut self) {
+        if let (Some(server), true) = (&self.server, self.looks.is_empty()) {
+            let server = server.clone();
+            self.looks.spawn(async move { server.look().await });
+        }
+    }
+
+    /// Waits for the next thing to happen, and does what follows from it. May be dropped.
+    async fn step(&mut self) -> Happened {
+        let may_call = !self.planned.is_empty() && self.calls.len() < self.concurrency;
+        tokio::select! {
+            Some(observed) = self.looks.join_next() => {
+                self.observed(observed);
+                return Happened::Look;
+            }
+            // What the server says in a look may be older than an answer that comes meanwhile, so the answer waits.
+            Some(answered) = self.calls.join_next(), if self.looks.is_empty() => self.answered(answered),
+            () = sleep_until(self.next_call), if may_call => self.call(),
+            else => std::future::pending().await,
+        }
+        Happened::Call
+    }
+
+    fn observed(&mut self, observed: Result<Observed, JoinError>) {
+        let Ok(observed) = observed.inspect_err(log_panic) else {
+            return;
+        };
+        self.board.observed(observed);
+        self.planned = self.board.plan(now()).into();
+        self.told();
+    }
+
+    fn call(&mut self) {
+        let (Some(call), Some(server)) = (self.planned.pop_front(), self.server.clone()) else {
+            return;
+        };
+        self.next_call = Instant::now() + HEAD_START;
+        self.board.started(&call);
+        self.publish();
+        self.calls.spawn(async move {
+            let mut outcomes = Vec::new();
+            for request in call.requests() {
+                let operation = request.operation;
+                let outcome = server.call(request).await.outcome(operation);
+                let goes_on = outcome == Outcome::Done;
+                outcomes.push((operation, outcome));
+                if !goes_on {
+                    break;
+                }
+            }
+            (call, outcomes)
+        });
+    }
+
+    fn answered(&mut self, answered: Result<Answered, JoinError>) {
+        let Ok((call, outcomes)) = answered.inspect_err(log_panic) else {
+            return;
+        };
+        for (operation, outcome) in &outcomes {
+            self.board.answered(&call, *operation, outcome, now(), jitter());
+        }
+        self.next_call = Instant::now();
+        self.told();
+        // The server can't reload, or somebody else was faster: what it holds now tells.
+        if outcomes
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::AlreadyLoaded { .. }))
+        {
+            self.look();
+        }
+    }
+
+    /// The server has told something.
+    fn told(&mut self) {
+        if let Ok(at) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.board.told_at(at);
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.changes.log(&self.board);
+        self.out.send_replace(self.board.clone());
+    }
+
+    async fn end(mut self) {
+        self.planned.clear();
+        self.looks = JoinSet::new();
+        if timeout(FAREWELL, self.work_off()).await.is_err() {
+            let calls = self.calls.len();
+            warn!(
+                calls,
+                "ended without waiting for the server any longer; the next start finds what it did"
+            );
+        }
+    }
+}
+
+/// When the server was asked, and when it is to be asked again.
+struct Asked {
+    pace: Pace,
+    at: Instant,
+    due: Instant,
+    /// Since when it can't be asked.
+    failing: Option<Instant>,
+    /// Whether patience has ended.
+    given_up: bool,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    fn new(pace: Pace) -> Self {
+        let now = Instant::now();
+        Self {
+            pace,
+            at: now,
+            due: now,
+            failing: None,
+            given_up: false,
+        }
+    }
+
+    fn soon(&mut self) {
+        self.due = Instant::now();
+        self.failing = None;
+        self.given_up = false;
+    }
+
+    fn now(&mut self) {
+        self.at = Instant::now();
+        self.due = self.at + self.pace.well;
+    }
+
+    fn answered(&mut self, board: &Board) {
+        if !matches!(board.server(), Some(Err(_))) {
+            (self.failing, self.given_up) = (None, false);
+            return;
+        }
+        let Pace { unwell, well, patience } = self.pace;
+        let since = *self.failing.get_or_insert(self.at);
+        if since.elapsed() < patience {
+            self.due = self.at + unwell;
+            return;
+        }
+        self.due = self.at + well.max(unwell);
+        if !std::mem::replace(&mut self.given_up, true) {
+            let patience = humantime::format_duration(patience);
+            error!(%patience, "the server could not be asked for so long; it is asked on");
+        }
+    }
+}
+
+/// The clock of the runtime, which tests can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// From 0 to 1, another one each time.
+fn jitter() -> f64 {
+    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
+}
+
+fn log_panic(error: &JoinError) {
+    error!(%error, "a task failed");
+}
