@@ -20,8 +20,10 @@ pub fn takes<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<
         Err(error) if !error.use_stderr() => return Ok(()),
         Err(error) => return Err(error.to_string()),
     };
-    let Role::Pool(args) = cli.role;
-    let mistakes = args.mistakes();
+    let mistakes = match cli.role {
+        Role::Pool(args) => args.mistakes(),
+        Role::Lora(args) => args.mistakes(),
+    };
     if mistakes.is_empty() {
         Ok(())
     } else {
