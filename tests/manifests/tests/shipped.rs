@@ -8,7 +8,10 @@
 )]
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
+use infertally_e2e::envoy::Binaries;
 use infertally_e2e::repository;
 use infertally_filter::labels::Label;
 use infertally_manifests::yaml::{self, text};
@@ -177,4 +180,67 @@ fn images_are_pinned_and_those_that_are_tested_are_those_that_are_shipped() {
             }
         }
     }
+}
+
+#[test]
+fn the_syncer_finds_no_mistake_in_the_adapters_that_are_configured() {
+    let mut found = 0;
+    for object in kustomize::everything().unwrap() {
+        let Some(adapters) = object.pointer("/data/configmap.yaml").and_then(Value::as_str) else {
+            continue;
+        };
+        found += 1;
+        assert!(
+            infertally_syncer::lora::config::parse(adapters.as_bytes()).is_ok(),
+            "{adapters}"
+        );
+    }
+    assert!(found > 0);
+}
+
+#[test]
+fn envoy_accepts_the_standalone_file() {
+    let binaries = Binaries::from_env().unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("envoy.yaml");
+    let wasm = binaries.wasm.display().to_string();
+    std::fs::write(
+        &file,
+        read(standalone::FILE).replace("/etc/infertally/infertally.wasm", &wasm),
+    )
+    .unwrap();
+    let envoy = Command::new(binaries.envoy)
+        .args(["--mode", "validate", "-c"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(envoy.status.success(), "{}", String::from_utf8_lossy(&envoy.stderr));
+}
+
+/// Where the file is looked for is where the pod has it.
+#[test]
+fn the_standalone_envoys_pod_mounts_what_its_file_names() {
+    let objects = kustomize::build(&repository("k8s/envoy")).unwrap();
+    let pod = objects.iter().find_map(pods::template).unwrap();
+    let container = pods::containers(pod).next().unwrap();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    for path in ["/etc/envoy", "/etc/infertally"] {
+        assert!(mounts.iter().any(|mount| mount["mountPath"] == path), "{path}");
+    }
+    let ports: Vec<_> = container["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| port["containerPort"].clone())
+        .collect();
+    for port in &ports {
+        assert!(
+            read(standalone::FILE).contains(&format!("address: 0.0.0.0, port_value: {port}}}")),
+            "{port}"
+        );
+    }
+    let server = objects
+        .iter()
+        .find(|object| object["spec"]["clusterIP"] == "None")
+        .unwrap();
+    assert!(read(standalone::FILE).contains(&format!("address: {},", text(server, "/metadata/name"))));
 }
