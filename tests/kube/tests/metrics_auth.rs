@@ -55,7 +55,7 @@ impl Stage {
         let token = cluster.token("default", "infertally-syncer").await?;
         let binary = std::env::var_os("INFERTALLY_SYNCER").map(PathBuf::from);
         let binary = binary.ok_or("INFERTALLY_SYNCER is not set: run these tests by `make test-kube`")?;
-        // As its Deployment starts it, but on a port that is free.
+        // As its Deployment starts it, but on a port that is free, and with a log that says which.
         let pod = shipped.iter().find_map(pods::template).ok_or("no pod in k8s/base")?;
         let container = pods::containers(pod).next().ok_or("no container in it")?;
         let words = |name: &str| container[name].as_array().into_iter().flatten();
@@ -64,7 +64,8 @@ impl Stage {
                 .args(words("args").filter_map(Value::as_str))
                 .envs(words("env").map(|variable| (text(variable, "/name"), text(variable, "/value"))))
                 .env("KUBECONFIG", cluster.kubeconfig(&token)?)
-                .env("INFERTALLY_LISTEN", "127.0.0.1:0"),
+                .env("INFERTALLY_LISTEN", "127.0.0.1:0")
+                .env("INFERTALLY_LOG_FORMAT", "text"),
         )
         .await?;
         Ok(Self {

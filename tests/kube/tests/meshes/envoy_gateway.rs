@@ -43,7 +43,10 @@ fn the_module_that_it_fetches_is_the_image() {
     let rendered = Rendered::by("ENVOY_GATEWAY", &[], &shipped().unwrap()).unwrap();
     assert_eq!(
         rendered.list("fetched"),
-        [json!(format!("oci://infertally/filter:{}", env!("CARGO_PKG_VERSION")))]
+        [json!(format!(
+            "oci://registry.example.com/infertally:{}",
+            env!("CARGO_PKG_VERSION")
+        ))]
     );
 }
 
@@ -64,4 +67,31 @@ fn what_envoy_gateway_would_refuse_is_refused() {
             "{kind} {pointer}"
         );
     }
+}
+
+/// By itself Envoy Gateway would put it behind, where it sees what the picker made of the request.
+#[test]
+fn the_filter_stands_before_an_endpoint_picker() {
+    let mut objects = shipped().unwrap();
+    let mut picker = objects
+        .iter()
+        .find(|object| object["kind"] == "Service")
+        .unwrap()
+        .clone();
+    picker["metadata"]["name"] = json!("vllm-epp");
+    objects.push(picker);
+    let policy = objects
+        .iter_mut()
+        .find(|object| object["kind"] == "EnvoyExtensionPolicy")
+        .unwrap();
+    policy["spec"]["extProc"] = json!([{"backendRefs": [{"name": "vllm-epp", "port": 8000}]}]);
+    let rendered = Rendered::by("ENVOY_GATEWAY", &[], &objects).unwrap();
+    let (_, manager) = rendered.managers()[0];
+    let names: Vec<_> = rendered
+        .filters(manager)
+        .iter()
+        .map(|filter| text(filter, "/name").to_owned())
+        .collect();
+    let place = |part: &str| names.iter().position(|name| name.contains(part));
+    assert!(place("wasm").unwrap() < place("ext_proc").unwrap(), "{names:?}");
 }

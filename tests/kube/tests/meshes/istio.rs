@@ -90,7 +90,7 @@ fn is_as_wanted(filter: &Value) {
     assert_eq!(filter["root_id"], "infertally");
     assert_eq!(filter["failure_policy"], "FAIL_OPEN");
     assert_eq!(text(filter, "/configuration/value"), r#"{"maxModels":200,"models":[]}"#);
-    let image = format!("oci://infertally/filter:{}", env!("CARGO_PKG_VERSION"));
+    let image = format!("oci://registry.example.com/infertally:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(text(filter, "/vm_config/code/remote/http_uri/uri"), image);
 }
 
