@@ -120,9 +120,10 @@ fn finish(word: &mut Option<String>, skip: &mut bool, command: &mut Command) {
     let sets = word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
     });
-    if !std::mem::take(skip) && !(command.words.is_empty() && sets) {
-        command.words.push(word);
+    if std::mem::take(skip) || (command.words.is_empty() && sets) {
+        return;
     }
+    command.words.push(word);
 }
 
 #[cfg(test)]
