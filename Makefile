@@ -29,7 +29,7 @@ test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
 	@scripts/test-kube.sh
 
-fuzz: ## Search for inputs that break the filter, FUZZ_SECONDS (600) for each target; needs nightly Rust
+fuzz: ## Search for inputs that break the filter or what the LoRA role reads, FUZZ_SECONDS (600) for each target; needs nightly Rust
 	@scripts/fuzz.sh
 
 bench: wasm ## What the filter costs: Envoy with it, without it, and with Envoy's own C++ filters

@@ -8,6 +8,8 @@ mod metric;
 mod parse;
 #[cfg(test)]
 mod property;
+#[cfg(test)]
+pub(crate) mod shown;
 
 use std::borrow::Cow;
 use std::sync::Arc;

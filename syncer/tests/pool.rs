@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use infertally_pool::page::{Load, full, small};
+use infertally_pool::page::{self, Load, full, small};
 use infertally_pool::{Behaviour, Fleet, Pod, Syncer};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
@@ -151,6 +151,41 @@ async fn every_gauge_follows_what_the_pods_do() {
     let expected = [gauge("ready_pods", 2.0), gauge("average_queue_size", 8.0)];
     shows(&syncer, &expected, &[]).await;
     assert!(syncer.end().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_real_servers_adapters_are_shown_until_the_next_page() {
+    let pod = Pod::start(Behaviour::Page(page::adapters().unwrap())).await.unwrap();
+    let syncer = syncer(&["--target", &pod.target("a")]).await;
+    let adapters = |state: &str, count: usize| {
+        format!("inference_pool_per_pod_adapters{{name=\"default\",model_server_pod=\"a\",state=\"{state}\"}} {count}")
+    };
+    let info = |adapter: &str, state: &str| {
+        format!(
+            "inference_pool_per_pod_adapter_info{{name=\"default\",model_server_pod=\"a\",\
+             adapter_name=\"{adapter}\",state=\"{state}\"}} 1"
+        )
+    };
+    let expected = [
+        adapters("running", 2),
+        adapters("waiting", 2),
+        of_pod("per_pod_max_adapters", "a", 2.0),
+        info("lora-a", "running"),
+        info("lora-b", "running"),
+        info("lora-a", "waiting"),
+        info("lora-b", "waiting"),
+    ];
+    shows(&syncer, &expected, &[]).await;
+    // On a later page the newest series says that none is in use.
+    pod.set(Behaviour::Page(full(load(0.0, 0.0, 0.0)).unwrap()));
+    let expected = [
+        adapters("running", 0),
+        adapters("waiting", 0),
+        of_pod("per_pod_max_adapters", "a", 2.0),
+    ];
+    shows(&syncer, &expected, &["adapter_name"]).await;
+    pod.set(Behaviour::Page(small(load(0.0, 0.0, 0.0))));
+    shows(&syncer, &[gauge("ready_pods", 1.0)], &["adapter"]).await;
 }
 
 #[tokio::test]

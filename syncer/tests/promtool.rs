@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use infertally_e2e::eventually;
-use infertally_pool::page::{Load, full};
+use infertally_pool::page::{self, Load, full};
 use infertally_pool::{Behaviour, Pod, Syncer, promtool};
 use infertally_syncer::aliases::AliasSet;
 
@@ -13,12 +13,15 @@ const ENVOY_PAGE: &str = include_str!("../../tests/fixtures/envoy-1.40.0/stats_p
 /// What no filter of ours serves.
 const LEFT_OUT: &str = "inference_model_running_requests{model_name=\"x\"} 0.5\n";
 /// One of each kind, and those that are there only when something is wrong.
-const FAMILIES: [&str; 9] = [
+const FAMILIES: [&str; 12] = [
     "inference_extension_info",
     "inference_model_request_duration_seconds",
     "inference_objective_request_duration_seconds",
     "inference_model_request_total",
     "inference_pool_average_queue_size",
+    "inference_pool_per_pod_adapter_info",
+    "inference_pool_per_pod_adapters",
+    "inference_pool_per_pod_max_adapters",
     "inference_pool_scrape_errors_total",
     "infertally_syncer_envoy_last_scrape_age_seconds",
     "infertally_syncer_envoy_left_out",
@@ -33,12 +36,14 @@ async fn promtool_has_nothing_to_say_against_a_page_with_everything_on_it() {
         kv_cache: 0.000733,
     };
     let well = Pod::start(Behaviour::Page(full(load).unwrap())).await.unwrap();
+    let adapters = Pod::start(Behaviour::Page(page::adapters().unwrap())).await.unwrap();
     let ill = Pod::start(Behaviour::Status(503)).await.unwrap();
     let page = Behaviour::Page([ENVOY_PAGE, LEFT_OUT].concat().into());
     let envoy = Pod::start(page).await.unwrap();
     let mut arguments = vec!["--scrape-interval".to_owned(), "500ms".to_owned()];
     for (flag, value) in [
         ("--target", well.target("well")),
+        ("--target", adapters.target("adapters")),
         ("--target", ill.target("ill")),
         ("--envoy", format!("http://127.0.0.1:{}", envoy.port())),
         ("--envoy", format!("http://127.0.0.1:{}", ill.port())),

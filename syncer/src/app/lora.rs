@@ -17,8 +17,10 @@ use super::serving::{self, ServingError};
 use crate::cli::lora::{LoraArgs, ReadyWhen};
 use crate::exposition::Family;
 use crate::http_client::tls::{self, TlsError};
+use crate::lora::Reason;
 use crate::lora::board::Board;
 use crate::lora::config::Parsed;
+use crate::lora::status::Status;
 use crate::model_server::{Asking, Timeouts, Token};
 use crate::serve::{Limits, Pages};
 pub use config_file::ConfigError;
@@ -184,13 +186,15 @@ async fn once(mut reconciler: Reconciler, args: &LoraArgs) -> Ended {
 }
 
 /// How an adapter stands, for a person.
-struct Line<'a>(&'a crate::lora::status::Status);
+struct Line<'a>(&'a Status);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.0;
-        let loaded = if status.loaded { "loaded" } else { "not loaded" };
-        write!(f, "{}: {loaded} ({})", status.id, status.reason.as_str())?;
+        write!(f, "{}: {}", status.id, status.reason.as_str())?;
+        if status.loaded && status.reason != Reason::Loaded {
+            f.write_str(", still loaded")?;
+        }
         match &status.why {
             Some(why) => write!(f, ": {why}"),
             None => Ok(()),

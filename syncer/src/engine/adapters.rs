@@ -12,7 +12,7 @@ const MAX_NAME: usize = 256;
 /// A server's LoRA adapters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adapters {
-    /// How many can be loaded at a time.
+    /// How many can run at a time.
     pub max: Option<u32>,
     /// Those that requests use, each once.
     pub running: Vec<String>,

@@ -40,3 +40,23 @@ impl Metric {
         }
     }
 }
+
+#[cfg(test)]
+impl Family {
+    /// The line of README.md that describes it.
+    pub fn readme_row(&self) -> String {
+        let Self {
+            name,
+            help,
+            kind,
+            series,
+        } = self;
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<_> = series[0].labels.iter().map(|(name, _)| *name).collect();
+        format!("| `{name}` | {kind} | {} | {help} |", labels.join(", "))
+    }
+}

@@ -11,7 +11,7 @@ use super::answer::{Answer, Outcome};
 use super::board::Board;
 use super::config::{self, Config};
 use super::observed::Observed;
-use super::request::Request;
+use super::request::{Call, Operation, Request};
 use super::status::Status;
 use crate::exposition::{Format, encode};
 
@@ -27,6 +27,15 @@ enum Fault {
     /// The answer is lost, not the deed.
     Late,
     Lost,
+    /// The call goes on while others are made: it is done, or not yet, and answered in a later pass.
+    Done,
+    Open,
+}
+
+/// A call under way, and what came of it, if it is done.
+struct UnderWay {
+    call: Call,
+    outcomes: Option<Vec<(Operation, Outcome)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,8 +48,11 @@ enum Event {
     Restart,
     /// A pass that can't get the list.
     Blind,
-    /// A pass whose requests meet these, in turn.
-    Pass(Vec<Option<Fault>>),
+    /// A pass whose requests meet these, in turn; calls under way may be answered while it looks.
+    Pass {
+        faults: Vec<Option<Fault>>,
+        answered: bool,
+    },
 }
 
 /// A server as vLLM is: adapters and where they come from.
@@ -73,8 +85,24 @@ impl Server {
                 self.do_it(request);
                 Answer::Timeout
             }
-            None => self.do_it(request),
+            None | Some(Fault::Done | Fault::Open) => self.do_it(request),
         }
+    }
+
+    /// All of a call's requests, as long as they succeed.
+    fn carry_out(&mut self, call: &Call, mut faults: impl Iterator<Item = Option<Fault>>) -> Vec<(Operation, Outcome)> {
+        let mut outcomes = Vec::new();
+        for request in call.requests() {
+            let outcome = self
+                .answer(&request, faults.next().flatten())
+                .outcome(request.operation);
+            let goes_on = outcome == Outcome::Done;
+            outcomes.push((request.operation, outcome));
+            if !goes_on {
+                break;
+            }
+        }
+        outcomes
     }
 
     fn do_it(&mut self, request: &Request) -> Answer {
@@ -124,6 +152,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Some(Fault::Error)),
         1 => Just(Some(Fault::Late)),
         1 => Just(Some(Fault::Lost)),
+        1 => Just(Some(Fault::Done)),
+        1 => Just(Some(Fault::Open)),
     ];
     let names = 0..NAMES.len();
     let wanted = prop::collection::vec((names.clone(), 0..SOURCES.len()), 0..4);
@@ -132,13 +162,36 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::BadFile),
         1 => Just(Event::Restart),
         1 => Just(Event::Blind),
-        6 => prop::collection::vec(fault, 0..8).prop_map(Event::Pass),
+        6 => (prop::collection::vec(fault, 0..8), any::<bool>()).prop_map(|(faults, answered)| Event::Pass { faults, answered }),
     ]
 }
 
-/// A whole pass. No call may be of what is not the board's own.
-fn pass(board: &mut Board, server: &mut Server, now: Instant, faults: &[Option<Fault>]) {
-    board.observed(Observed::read(&server.list()));
+/// A whole pass. No call may be of what is not the board's own, or under way. What is answered while the server is being
+/// asked is done after it made its list.
+fn pass(
+    board: &mut Board,
+    server: &mut Server,
+    under_way: &mut Vec<UnderWay>,
+    now: Instant,
+    event: (&[Option<Fault>], bool),
+) {
+    let (faults, answered) = event;
+    let list = server.list();
+    let answered: Vec<_> = match answered {
+        true => std::mem::take(under_way),
+        false => Vec::new(),
+    };
+    let answered: Vec<_> = answered
+        .into_iter()
+        .map(|UnderWay { call, outcomes }| {
+            let outcomes = outcomes.unwrap_or_else(|| server.carry_out(&call, std::iter::empty()));
+            (call, outcomes)
+        })
+        .collect();
+    board.observed(Observed::read(&list));
+    for (call, outcomes) in answered {
+        tell(board, &call, &outcomes, now);
+    }
     let mut faults = faults.iter().copied();
     let calls = board.plan(now);
     let config = board.config().cloned();
@@ -147,23 +200,37 @@ fn pass(board: &mut Board, server: &mut Server, now: Instant, faults: &[Option<F
         let config: &Config = config.as_ref().unwrap();
         let id = call.id();
         assert!(called.insert(Arc::clone(id)), "two calls for {id}: {calls:?}");
+        assert!(
+            under_way.iter().all(|other| other.call.id() != id),
+            "{id} is under way: {calls:?}"
+        );
         assert_ne!(&**id, "tiny");
         assert!(!config.conflicts.contains(id), "{calls:?}");
         assert!(config.wanted.iter().any(|adapter| adapter.id == *id) || config.unwanted.contains(id));
         board.started(call);
     }
-    for call in &calls {
-        for request in call.requests() {
-            let outcome = server
-                .answer(&request, faults.next().flatten())
-                .outcome(request.operation);
-            board.answered(call, request.operation, &outcome, now, 0.5);
-            if outcome != Outcome::Done {
-                break;
+    for call in calls {
+        let fault = faults.next().flatten();
+        let mut carry_out = || server.carry_out(&call, std::iter::once(fault).chain(faults.by_ref()));
+        match fault {
+            Some(Fault::Open) => under_way.push(UnderWay { call, outcomes: None }),
+            Some(Fault::Done) => {
+                let outcomes = Some(carry_out());
+                under_way.push(UnderWay { call, outcomes });
+            }
+            _ => {
+                let outcomes = carry_out();
+                tell(board, &call, &outcomes, now);
             }
         }
     }
     board.told_at(Duration::from_secs(1));
+}
+
+fn tell(board: &mut Board, call: &Call, outcomes: &[(Operation, Outcome)], now: Instant) {
+    for (operation, outcome) in outcomes {
+        board.answered(call, *operation, outcome, now, 0.5);
+    }
 }
 
 /// No series is given twice, and 1 is said of what the server held in the list or has loaded since.
@@ -195,6 +262,7 @@ proptest! {
             can_reload,
             tells_source,
         };
+        let mut under_way = Vec::new();
         let mut now = tokio::time::Instant::now().into_std();
         for event in events {
             now += Duration::from_secs(5);
@@ -204,14 +272,22 @@ proptest! {
                     board.configured(config::parse(text.as_bytes()).unwrap().config);
                 }
                 Event::BadFile => board.misconfigured(),
-                Event::Restart => server.adapters = BTreeMap::from([stranger.clone()]),
+                Event::Restart => {
+                    server.adapters = BTreeMap::from([stranger.clone()]);
+                    // The connections are gone with it.
+                    for UnderWay { call, outcomes } in &mut under_way {
+                        let first = call.requests()[0].operation;
+                        let broken = Answer::Unreachable { why: "broken".to_owned() };
+                        *outcomes = Some(vec![(first, broken.outcome(first))]);
+                    }
+                }
                 Event::Blind => {
                     board.observed(Observed::read(&Answer::Timeout));
                     prop_assert_eq!(board.plan(now), vec![]);
                     prop_assert!(board.statuses().iter().all(|status| !status.loaded));
                 }
-                Event::Pass(faults) => {
-                    pass(&mut board, &mut server, now, &faults);
+                Event::Pass { faults, answered } => {
+                    pass(&mut board, &mut server, &mut under_way, now, (&faults, answered));
                     for status in board.statuses().iter().filter(|status| status.loaded) {
                         // A late unload may have been done without our knowing.
                         let known = status.wanted == Some(true) && status.reason == Reason::Loaded;
@@ -223,10 +299,11 @@ proptest! {
             prop_assert!(server.adapters.contains_key(STRANGER));
         }
 
-        // All goes well for a while: a pass to learn that the server can't reload, one to do it otherwise.
-        for _ in 0..2 {
+        // All goes well for a while: a pass to hear of what is under way, one to learn that the server can't reload, one to
+        // do it otherwise.
+        for _ in 0..3 {
             now += Duration::from_secs(600);
-            pass(&mut board, &mut server, now, &[]);
+            pass(&mut board, &mut server, &mut under_way, now, (&[], true));
         }
         board.observed(Observed::read(&server.list()));
         now += Duration::from_secs(600);

@@ -457,3 +457,21 @@ fn the_requests_are_those_that_vllm_takes() {
         [r#"{"lora_name":"b"}"#, r#"{"lora_name":"b","lora_path":"/2"}"#]
     );
 }
+
+#[test]
+fn the_readme_describes_every_family() {
+    let readme = include_str!("../../../README.md");
+    let mut scenario = Scenario::new();
+    scenario
+        .file("+a=/a")
+        .holds("")
+        .plans(&["load a from /a"])
+        .answers("a", &[ok()])
+        .ends();
+    let families = scenario.board.families();
+    assert_eq!(families.len(), 6);
+    for family in families {
+        let row = family.readme_row();
+        assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
+    }
+}

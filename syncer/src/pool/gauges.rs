@@ -5,8 +5,12 @@ use std::time::Instant;
 
 use super::metrics;
 use super::{Pod, Pool, State};
-use crate::engine::ServerLoad;
+use crate::engine::{Adapters, ServerLoad};
 use crate::exposition::{Family, Metric, SeriesLabels, Value};
+
+/// Adapters named of a pod and a state: more than a batch mixes, and a bound on what a server's names can make of the
+/// page. Those beyond it still count in the number.
+const MAX_NAMED: usize = 64;
 
 // === impl Pool ===
 
@@ -28,6 +32,11 @@ impl Pool {
             self.average(metrics::AVERAGE_RUNNING, &loads, |load| load.running),
             self.per_pod(metrics::POD_RUNNING, &loads, |load| load.running),
             self.per_pod(metrics::POD_KV_CACHE, &loads, |load| load.kv_cache),
+            self.adapters(&loads),
+            self.per_pod(metrics::POD_MAX_ADAPTERS, &loads, |load| {
+                Some(f64::from(load.adapters.as_ref()?.max?))
+            }),
+            self.named_adapters(&loads),
             self.states(now),
             self.each(metrics::SCRAPE_DURATION, |pod| {
                 Some(pod.history.last()?.took.as_secs_f64())
@@ -64,6 +73,27 @@ impl Pool {
             .iter()
             .filter_map(|(pod, load)| Some((self.pod_labels(pod), Value::Float(value(load)?))));
         metric.family(series)
+    }
+
+    fn adapters(&self, loads: &[(&Pod, &ServerLoad)]) -> Family {
+        let series = by_state(loads).map(|(pod, state, names)| {
+            let mut labels = self.pod_labels(pod);
+            labels.push(("state", Arc::from(state)));
+            (labels, count(names.len()))
+        });
+        metrics::POD_ADAPTERS.family(series)
+    }
+
+    fn named_adapters(&self, loads: &[(&Pod, &ServerLoad)]) -> Family {
+        let series = by_state(loads).flat_map(|(pod, state, names)| {
+            names.iter().take(MAX_NAMED).map(move |name| {
+                let mut labels = self.pod_labels(pod);
+                labels.push(("adapter_name", Arc::from(name.as_str())));
+                labels.push(("state", Arc::from(state)));
+                (labels, count(1))
+            })
+        });
+        metrics::POD_ADAPTER.family(series)
     }
 
     fn each(&self, metric: Metric, value: impl Fn(&Pod) -> Option<f64>) -> Family {
@@ -109,6 +139,21 @@ impl Pool {
     }
 }
 
-fn count(pods: usize) -> Value {
-    Value::Float(pods as f64)
+/// The adapters of each pod that says something of them, by the label `state`.
+fn by_state<'a>(loads: &'a [(&'a Pod, &'a ServerLoad)]) -> impl Iterator<Item = (&'a Pod, &'static str, &'a [String])> {
+    loads.iter().flat_map(|(pod, load)| {
+        let states = load.adapters.iter().flat_map(|adapters| {
+            let Adapters {
+                max: _,
+                running,
+                waiting,
+            } = adapters;
+            [("running", running.as_slice()), ("waiting", waiting.as_slice())]
+        });
+        states.map(|(state, names)| (*pod, state, names))
+    })
+}
+
+fn count(many: usize) -> Value {
+    Value::Float(many as f64)
 }

@@ -26,6 +26,18 @@ pub(super) const POD_KV_CACHE: Metric = Metric::gauge(
     "inference_pool_per_pod_kv_cache_utilization",
     "Share of a pod's KV cache in use, 0 to 1; absent while its load is not known.",
 );
+pub(super) const POD_ADAPTERS: Metric = Metric::gauge(
+    "inference_pool_per_pod_adapters",
+    "LoRA adapters in use in a pod by state: running, waiting, or both; absent for a pod that says nothing of adapters.",
+);
+pub(super) const POD_MAX_ADAPTERS: Metric = Metric::gauge(
+    "inference_pool_per_pod_max_adapters",
+    "LoRA adapters that a pod can run at a time; absent for a pod that says nothing of adapters.",
+);
+pub(super) const POD_ADAPTER: Metric = Metric::gauge(
+    "inference_pool_per_pod_adapter_info",
+    "1 for a LoRA adapter that requests use (running) or wait for (waiting) in a pod; at most 64 of a pod's and a state.",
+);
 pub(super) const READY_PODS: Metric = Metric::gauge(
     "inference_pool_ready_pods",
     "Pods that are ready: by Kubernetes' word, or, for targets given otherwise, those whose load is known.",

@@ -1,7 +1,8 @@
 //! Scenarios: what happens to a pool, and the exact page at each step.
 
 use super::*;
-use crate::exposition::{Format, encode};
+use crate::engine::Adapters;
+use crate::exposition::shown::{lines, series};
 use crate::scrape::schedule::Failure;
 
 const STALE_AFTER: Duration = Duration::from_secs(3);
@@ -67,28 +68,31 @@ impl Scenario {
         self
     }
 
+    fn series(&self) -> Vec<String> {
+        series(&self.pool.families(self.now()))
+    }
+
     /// The page without comments must be this.
     #[track_caller]
     fn shows(&mut self, expected: &str) -> &mut Self {
-        let mut page = String::new();
-        encode(&self.pool.families(self.now()), Format::Text, &mut page);
-        let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        let expected: Vec<_> = expected
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        assert_eq!(lines, expected, "at {} ms", self.now_ms);
+        self.shows_of("", expected)
+    }
+
+    /// So must its lines that contain a part.
+    #[track_caller]
+    fn shows_of(&mut self, part: &str, expected: &str) -> &mut Self {
+        let mut series = self.series();
+        series.retain(|line| line.contains(part));
+        assert_eq!(series, lines(expected), "at {} ms", self.now_ms);
         self
     }
 
     #[track_caller]
     fn has(&mut self, line: &str) -> &mut Self {
-        let mut page = String::new();
-        encode(&self.pool.families(self.now()), Format::Text, &mut page);
+        let series = self.series();
         assert!(
-            page.lines().any(|found| found == line),
-            "at {} ms no {line}\n{page}",
+            series.iter().any(|found| found == line),
+            "at {} ms no {line}\n{series:#?}",
             self.now_ms
         );
         self
@@ -96,11 +100,7 @@ impl Scenario {
 
     #[track_caller]
     fn lacks(&mut self, part: &str) -> &mut Self {
-        let mut page = String::new();
-        encode(&self.pool.families(self.now()), Format::Text, &mut page);
-        let found = page.lines().find(|line| !line.starts_with('#') && line.contains(part));
-        assert_eq!(found, None, "at {} ms", self.now_ms);
-        self
+        self.shows_of(part, "")
     }
 }
 
@@ -117,6 +117,19 @@ fn load(waiting: f64, running: f64, kv_cache: f64) -> Result<ServerLoad, Reason>
         running: Some(running),
         kv_cache: Some(kv_cache),
         ..ServerLoad::default()
+    })
+}
+
+/// A server's adapters, of which two can run.
+fn with_adapters(running: &[&str], waiting: &[&str]) -> Result<ServerLoad, Reason> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Ok(ServerLoad {
+        adapters: Some(Adapters {
+            max: Some(2),
+            running: names(running),
+            waiting: names(waiting),
+        }),
+        ..load(1.0, 1.0, 0.5)?
     })
 }
 
@@ -374,6 +387,72 @@ fn a_pod_without_an_address_is_not_waited_for() {
 }
 
 #[test]
+fn adapters_are_shown_by_pod_and_state_while_they_are_in_use() {
+    let mut scenario = Scenario::new();
+    scenario
+        .discovered(&[target("a", None), target("b", None), target("c", None)])
+        .tried("a", with_adapters(&["x", "y"], &["y"]))
+        .tried("b", with_adapters(&[], &[]))
+        .tried("c", load(1.0, 1.0, 0.5))
+        .shows_of(
+            "adapter",
+            r#"
+            inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="running"} 2
+            inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="waiting"} 1
+            inference_pool_per_pod_adapters{name="p",model_server_pod="b",state="running"} 0
+            inference_pool_per_pod_adapters{name="p",model_server_pod="b",state="waiting"} 0
+            inference_pool_per_pod_max_adapters{name="p",model_server_pod="a"} 2
+            inference_pool_per_pod_max_adapters{name="p",model_server_pod="b"} 2
+            inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="x",state="running"} 1
+            inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="y",state="running"} 1
+            inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="y",state="waiting"} 1
+            "#,
+        )
+        // One that no request uses any more is not there; how many can run is not said.
+        .at(1_000)
+        .tried(
+            "a",
+            Ok(ServerLoad {
+                adapters: Some(Adapters {
+                    max: None,
+                    running: vec!["y".to_owned()],
+                    waiting: Vec::new(),
+                }),
+                ..ServerLoad::default()
+            }),
+        )
+        .discovered(&[target("a", None)])
+        .at(3_999)
+        .shows_of(
+            "adapter",
+            r#"
+            inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="running"} 1
+            inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="waiting"} 0
+            inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="y",state="running"} 1
+            "#,
+        )
+        // Stale as a load is.
+        .at(4_000)
+        .lacks("adapter");
+}
+
+#[test]
+fn more_adapters_than_are_named_still_count() {
+    let names: Vec<_> = (0..100).map(|name| name.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut scenario = Scenario::new();
+    scenario
+        .discovered(&[target("a", None)])
+        .tried("a", with_adapters(&names, &["x\"\\\n{}"]))
+        .has(r#"inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="running"} 100"#)
+        .has(r#"inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="63",state="running"} 1"#)
+        .lacks(r#"adapter_name="64""#)
+        .has(
+            r#"inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="x\"\\\n{}",state="waiting"} 1"#,
+        );
+}
+
+#[test]
 fn hostile_names_are_escaped() {
     let mut odd = target("a", Some(true));
     odd.name = Arc::from("a\"b\\c\nd");
@@ -390,22 +469,11 @@ fn the_readme_describes_every_family() {
     scenario
         .discovered(&[target("a", None)])
         .tried("a", Err(Reason::Connect))
-        .tried("a", load(1.0, 1.0, 0.5));
+        .tried("a", with_adapters(&["x"], &[]));
     let families = scenario.pool.families(scenario.now());
-    assert_eq!(families.len(), 12);
+    assert_eq!(families.len(), 15);
     for family in families {
-        let labels: Vec<_> = family.series[0].labels.iter().map(|(name, _)| *name).collect();
-        let kind = match family.kind {
-            crate::exposition::Kind::Counter => "counter",
-            crate::exposition::Kind::Gauge => "gauge",
-            crate::exposition::Kind::Histogram => "histogram",
-        };
-        let row = format!(
-            "| `{}` | {kind} | {} | {} |",
-            family.name,
-            labels.join(", "),
-            family.help
-        );
+        let row = family.readme_row();
         assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
     }
 }

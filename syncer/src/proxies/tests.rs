@@ -1,7 +1,7 @@
 //! Scenarios: what happens to the Envoys, and the exact page at each step.
 
 use super::*;
-use crate::exposition::{Format, encode};
+use crate::exposition::shown::{lines, series};
 use crate::scrape::Reason;
 use crate::scrape::schedule::Failure;
 
@@ -56,15 +56,8 @@ impl Scenario {
     /// The page without comments must be this.
     #[track_caller]
     fn shows(&mut self, expected: &str) -> &mut Self {
-        let mut page = String::new();
-        encode(&self.proxies.families(self.now()), Format::Text, &mut page);
-        let lines: Vec<_> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        let expected: Vec<_> = expected
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        assert_eq!(lines, expected, "at {} ms", self.now_ms);
+        let series = series(&self.proxies.families(self.now()));
+        assert_eq!(series, lines(expected), "at {} ms", self.now_ms);
         self
     }
 }

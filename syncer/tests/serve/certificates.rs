@@ -10,7 +10,8 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::stage::{Client, Dir, Running, within};
+use crate::stage::{Client, Running, within};
+use infertally_pool::Mount;
 
 /// A certificate for localhost, and its key, both PEM.
 pub struct Pair {
@@ -32,8 +33,9 @@ impl Pair {
     }
 
     /// Puts the pair where Kubernetes would.
-    pub fn mount(&self, dir: &Dir, version: &str) {
-        dir.mount(version, &[("tls.crt", &self.certificate), ("tls.key", &self.key)]);
+    pub fn mount(&self, dir: &Mount, version: &str) {
+        dir.mount(version, &[("tls.crt", &self.certificate), ("tls.key", &self.key)])
+            .unwrap();
     }
 
     /// Connects, if the server shows this certificate.

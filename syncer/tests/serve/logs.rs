@@ -11,7 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api_server::{ApiServer, Say, allowed, not_allowed, prometheus, unknown};
 use crate::kubernetes::{LONG, start};
-use crate::stage::{Dir, Fixed, Running, SOON, closed};
+use crate::stage::{Fixed, Running, SOON, closed};
+use infertally_pool::Mount;
 
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl";
 
@@ -102,7 +103,7 @@ async fn kubernetes_answers_are_logged_without_the_token() {
 #[tokio::test]
 async fn a_token_file_that_breaks_is_logged_once_and_without_the_token() {
     Log::start();
-    let dir = Dir::new();
+    let dir = Mount::new().unwrap();
     let path = dir.path("token");
     std::fs::write(&path, TOKEN).unwrap();
     let auth = Auth::Token(TokenFile::open(path.clone()).await.unwrap());

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,9 +49,6 @@ pub struct Client<S = TcpStream> {
     pub stream: S,
     buffer: Vec<u8>,
 }
-
-/// A directory of one test's files.
-pub struct Dir(PathBuf);
 
 // === impl Fixed ===
 
@@ -253,50 +248,6 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
-    }
-}
-
-// === impl Dir ===
-
-impl Dir {
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "infertally-serve-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Writes the files as the kubelet does: into a new directory, to which `..data` then points, by which each file's
-    /// own link goes.
-    pub fn mount(&self, version: &str, files: &[(&str, &str)]) {
-        let link = |target: &Path, at: &Path| {
-            let new = self.path("..new");
-            std::os::unix::fs::symlink(target, &new).unwrap();
-            std::fs::rename(new, at).unwrap();
-        };
-        std::fs::create_dir(self.path(version)).unwrap();
-        for (name, content) in files {
-            std::fs::write(self.path(version).join(name), content).unwrap();
-        }
-        link(Path::new(version), &self.path("..data"));
-        for (name, _) in files {
-            link(&Path::new("..data").join(name), &self.path(name));
-        }
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

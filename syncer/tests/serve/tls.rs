@@ -8,20 +8,21 @@ use infertally_syncer::serve::{Limits, Settings};
 
 use crate::certificates::Pair;
 use crate::http2::Http2;
-use crate::stage::{Dir, Fixed, NEVER, Running, SOON, closed, open, request, until};
+use crate::stage::{Fixed, NEVER, Running, SOON, closed, open, request, until};
+use infertally_pool::Mount;
 
 const QUICK: fn() -> Limits = || Limits {
     tls_reload: SOON / 10,
     ..Limits::default()
 };
 
-async fn load(dir: &Dir) -> Result<Tls, String> {
+async fn load(dir: &Mount) -> Result<Tls, String> {
     Tls::from_files(dir.path("tls.crt"), dir.path("tls.key"))
         .await
         .map_err(|error| error_chain(&error))
 }
 
-async fn start(dir: &Dir, limits: Limits) -> Running {
+async fn start(dir: &Mount, limits: Limits) -> Running {
     let settings = Settings {
         tls: Some(load(dir).await.unwrap()),
         ..open(limits)
@@ -31,7 +32,7 @@ async fn start(dir: &Dir, limits: Limits) -> Running {
 
 #[tokio::test]
 async fn both_versions_of_http_are_offered() {
-    let (dir, pair) = (Dir::new(), Pair::new());
+    let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let server = start(&dir, Limits::default()).await;
 
@@ -50,7 +51,7 @@ async fn both_versions_of_http_are_offered() {
 
 #[tokio::test]
 async fn a_new_certificate_is_shown_and_old_connections_stay() {
-    let (dir, old, new) = (Dir::new(), Pair::new(), Pair::new());
+    let (dir, old, new) = (Mount::new().unwrap(), Pair::new(), Pair::new());
     old.mount(&dir, "1");
     let server = start(&dir, QUICK()).await;
     let mut client = old.client(&server).await.unwrap();
@@ -65,7 +66,7 @@ async fn a_new_certificate_is_shown_and_old_connections_stay() {
 
 #[tokio::test]
 async fn what_cannot_be_used_does_not_replace_what_can() {
-    let (dir, old, new, last) = (Dir::new(), Pair::new(), Pair::new(), Pair::new());
+    let (dir, old, new, last) = (Mount::new().unwrap(), Pair::new(), Pair::new(), Pair::new());
     old.mount(&dir, "1");
     let server = start(&dir, QUICK()).await;
     let bad: [(&str, &[(&str, &str)]); 4] = [
@@ -75,7 +76,7 @@ async fn what_cannot_be_used_does_not_replace_what_can() {
         ("one", &[("tls.crt", &new.certificate)]),
     ];
     for (version, files) in bad {
-        dir.mount(version, files);
+        dir.mount(version, files).unwrap();
         // Long enough for some looks at the files; none may make a difference.
         for _ in 0..10 {
             assert!(old.client(&server).await.is_ok(), "{version}");
@@ -111,8 +112,8 @@ async fn nothing_begins_with_a_pair_that_cannot_be_used() {
         ),
     ];
     for (version, files, says) in cases {
-        let dir = Dir::new();
-        dir.mount(version, files);
+        let dir = Mount::new().unwrap();
+        dir.mount(version, files).unwrap();
         let Err(error) = load(&dir).await else {
             panic!("{says}");
         };
@@ -141,7 +142,7 @@ async fn a_self_signed_certificate_holds_the_names() {
 
 #[tokio::test]
 async fn plain_http_is_told_that_this_is_tls() {
-    let (dir, pair) = (Dir::new(), Pair::new());
+    let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let limits = Limits {
         connections: 1,
@@ -169,7 +170,7 @@ async fn plain_http_is_told_that_this_is_tls() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_come_to_its_end_is_cut_off() {
-    let (dir, pair) = (Dir::new(), Pair::new());
+    let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let server = start(
         &dir,
@@ -190,7 +191,7 @@ async fn a_handshake_that_does_not_come_to_its_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_does_not_trust_us_leaves_no_trace() {
-    let (dir, pair, other) = (Dir::new(), Pair::new(), Pair::new());
+    let (dir, pair, other) = (Mount::new().unwrap(), Pair::new(), Pair::new());
     pair.mount(&dir, "1");
     let mut server = start(
         &dir,
@@ -220,7 +221,7 @@ async fn a_client_that_does_not_trust_us_leaves_no_trace() {
 
 #[tokio::test]
 async fn tls_and_a_token_go_together() {
-    let (dir, pair) = (Dir::new(), Pair::new());
+    let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     std::fs::write(dir.path("token"), "s3cret\n").unwrap();
     let auth = Auth::Token(

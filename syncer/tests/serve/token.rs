@@ -6,9 +6,10 @@ use infertally_syncer::error_chain;
 use infertally_syncer::serve::Limits;
 use infertally_syncer::serve::auth::{Auth, TokenFile};
 
-use crate::stage::{Dir, Fixed, Running, closed};
+use crate::stage::{Fixed, Running, closed};
+use infertally_pool::Mount;
 
-async fn start(dir: &Dir) -> Running {
+async fn start(dir: &Mount) -> Running {
     let auth = Auth::Token(TokenFile::open(dir.path("token")).await.unwrap());
     Running::start(Fixed::small(), closed(auth, Limits::default())).await
 }
@@ -22,7 +23,7 @@ async fn status(server: &Running, token: &str) -> u16 {
 
 #[tokio::test]
 async fn only_the_token_opens() {
-    let dir = Dir::new();
+    let dir = Mount::new().unwrap();
     fs::write(dir.path("token"), "s3cret\r\n").unwrap();
     let server = start(&dir).await;
     assert_eq!(status(&server, "s3cret").await, 200);
@@ -48,7 +49,7 @@ async fn only_the_token_opens() {
 
 #[tokio::test]
 async fn the_probes_need_no_token() {
-    let dir = Dir::new();
+    let dir = Mount::new().unwrap();
     fs::write(dir.path("token"), "s3cret").unwrap();
     let server = start(&dir).await;
     for path in ["/healthz", "/readyz", "/"] {
@@ -59,17 +60,17 @@ async fn the_probes_need_no_token() {
 
 #[tokio::test]
 async fn a_new_token_counts_at_once() {
-    let dir = Dir::new();
-    dir.mount("1", &[("token", "first\n")]);
+    let dir = Mount::new().unwrap();
+    dir.mount("1", &[("token", "first\n")]).unwrap();
     let server = start(&dir).await;
     assert_eq!(status(&server, "first").await, 200);
-    dir.mount("2", &[("token", "other\n")]);
+    dir.mount("2", &[("token", "other\n")]).unwrap();
     assert_eq!(
         (status(&server, "first").await, status(&server, "other").await),
         (401, 200)
     );
     // In place, of the same size, in the same tick of the clock.
-    fs::write(dir.path("2").join("token"), "third\n").unwrap();
+    fs::write(dir.path("token"), "third\n").unwrap();
     assert_eq!(
         (status(&server, "other").await, status(&server, "third").await),
         (401, 200)
@@ -78,7 +79,7 @@ async fn a_new_token_counts_at_once() {
 
 #[tokio::test]
 async fn without_a_token_in_the_file_nobody_gets_in() {
-    let dir = Dir::new();
+    let dir = Mount::new().unwrap();
     let path = dir.path("token");
     fs::write(&path, "s3cret").unwrap();
     let server = start(&dir).await;
@@ -99,7 +100,7 @@ async fn without_a_token_in_the_file_nobody_gets_in() {
 
 #[tokio::test]
 async fn nothing_begins_without_a_token() {
-    let dir = Dir::new();
+    let dir = Mount::new().unwrap();
     let path = dir.path("token");
     let open = async || {
         TokenFile::open(path.clone())

@@ -10,12 +10,12 @@ use infertally_e2e::envoy::{Binaries, Envoy, Ports, loopback};
 use infertally_e2e::expected::Expected;
 use infertally_e2e::stats::{Stats, parse_values};
 use infertally_e2e::{Result, eventually};
-use infertally_pool::Syncer;
+use infertally_pool::{Mount, Syncer};
 use infertally_sim::{Sim, SimConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::served::{Loads, Page, check_models, check_pool};
+use crate::served::{Loads, Page, check_adapters, check_models, check_pool};
 use crate::table;
 use crate::traffic::{self, Sent};
 
@@ -29,9 +29,14 @@ const ENVOY_PORTS: Ports = Ports {
 /// Of the second model server, which stands in the pool and not behind Envoy.
 const OTHER_SERVER_PORT: u16 = 8001;
 const SYNCER_PORT: u16 = 9090;
+const LORA_PORT: u16 = 8080;
 const WORKERS: u64 = 2;
 /// The pods of the pool.
 const PODS: [&str; 2] = ["vllm-0", "vllm-1"];
+/// An adapter that is wanted, and is not where it should be.
+const MISSING: &str = "lora-b";
+/// The file of the LoRA role.
+const ADAPTERS: &str = "configmap.yaml";
 /// Requests that the second server gets directly; it runs one at a time, so the others wait.
 const HELD: usize = 2;
 
@@ -57,6 +62,9 @@ struct Demo {
     servers: [Sim; 2],
     envoy: Envoy,
     syncer: Syncer,
+    lora: Syncer,
+    /// The role's configuration.
+    _adapters: Mount,
 }
 
 /// Runs the demo.
@@ -74,14 +82,16 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     let page = demo.held_against(&stats).await?;
 
     println!(
-        "\nWhat the syncer tells now, on http://{}/metrics:\n",
-        demo.syncer.address()
+        "\nWhat the syncer tells now, on http://{}/metrics, and last its LoRA role, on http://{}/metrics:\n",
+        demo.syncer.address(),
+        demo.lora.address()
     );
     print!("{}", table::table(&page));
     println!(
         "\nEvery one of the filter's {} series is there as Envoy has it, and every count, byte and token equals what was \
-         sent. The pool's gauges are what the model servers say.",
-        stats.len()
+         sent. The pool's gauges are what the model servers say, and {} is not loaded because it is not there.",
+        stats.len(),
+        MISSING
     );
     if !options.once {
         demo.stay(held).await?;
@@ -98,7 +108,6 @@ impl Demo {
         let server = async |listen: u16, max_running| {
             Sim::start(SimConfig {
                 listen: loopback(port(listen)),
-                adapters: vec![traffic::ADAPTER.to_owned()],
                 max_running,
                 ..SimConfig::default()
             })
@@ -110,17 +119,38 @@ impl Demo {
         ];
         for (pod, server) in PODS.iter().zip(&servers) {
             println!(
-                "{pod}   http://{:<15}  simulated: {} and its adapter {}",
+                "{pod}   http://{:<15}  a simulated model server, {}",
                 server.addr(),
-                traffic::BASE,
-                traffic::ADAPTER
+                traffic::BASE
             );
         }
+        let [behind_envoy, _] = &servers;
+        let adapters = Mount::new()?;
+        adapters.mount("1", &[(ADAPTERS, &wanted_adapters(behind_envoy.addr()))])?;
+        let port_of_lora = port(LORA_PORT).to_string();
+        let lora = Syncer::start(
+            Command::new(&options.syncer)
+                .args([
+                    "lora",
+                    "--metrics-address",
+                    "127.0.0.1",
+                    "--metrics-port",
+                    &port_of_lora,
+                ])
+                .arg("--config")
+                .arg(adapters.path(ADAPTERS)),
+        )
+        .await?;
+        println!(
+            "lora     http://{:<15}  the syncer's LoRA role: it keeps {}'s adapters, {} and {MISSING}",
+            lora.address(),
+            PODS[0],
+            traffic::ADAPTER,
+        );
         let binaries = Binaries {
             envoy: options.envoy.clone(),
             wasm: options.wasm.clone(),
         };
-        let [behind_envoy, _] = &servers;
         let envoy = if free {
             Envoy::start(&binaries, behind_envoy.addr(), WORKERS, Ok).await?
         } else {
@@ -139,8 +169,17 @@ impl Demo {
         }
         command.arg("--envoy").arg(format!("http://{}", envoy.stats_listener()));
         let syncer = Syncer::start(&mut command).await?;
-        println!("syncer   http://{:<15}  reads all three", syncer.address());
-        Ok(Self { servers, envoy, syncer })
+        println!("syncer   http://{:<15}  reads both servers and Envoy", syncer.address());
+        let demo = Self {
+            servers,
+            envoy,
+            syncer,
+            lora,
+            _adapters: adapters,
+        };
+        // Requests for the adapter are on their way next.
+        demo.adapters().await?;
+        Ok(demo)
     }
 
     /// Gives what Envoy tells of it, which is what was sent.
@@ -157,6 +196,20 @@ impl Demo {
             .scrape_until(|stats| expected.check(stats))
             .await
             .map_err(|error| format!("the metrics are not what was sent:\n{error}").into())
+    }
+
+    /// The LoRA role's page, once one adapter is loaded and the other has failed.
+    async fn adapters(&self) -> Result<Page> {
+        eventually(async || {
+            let page = parse_values(&self.lora.metrics().await?)?;
+            check_adapters(
+                &page,
+                &[(traffic::ADAPTER, 1.0, "loaded"), (MISSING, 0.0, "load_failed")],
+            )?;
+            Ok(page)
+        })
+        .await
+        .map_err(|error| format!("the adapters are not what they must be:\n{error}\n{}", self.lora.log()).into())
     }
 
     /// Requests that stay as long as their connections.
@@ -189,13 +242,15 @@ impl Demo {
             }
         })
         .await?;
+        let adapters = self.adapters().await?;
         eventually(async || {
-            let page = parse_values(&self.syncer.metrics().await?)?;
+            let mut page = parse_values(&self.syncer.metrics().await?)?;
             check_models(&page, stats)?;
             check_pool(&page, &loads)?;
             if !page.keys().any(|series| series.name == "inference_extension_info") {
                 return Err("no inference_extension_info".into());
             }
+            page.extend(adapters.clone());
             Ok(page)
         })
         .await
@@ -217,6 +272,10 @@ impl Demo {
         );
         println!("\nEverything stays up until Ctrl-C. Open next:");
         println!("  http://{syncer}/metrics            all of it, typed, in one scrape");
+        println!(
+            "  http://{}/metrics            the adapters' part, with each one's reason",
+            self.lora.address()
+        );
         println!("  http://{prometheus}/stats/prometheus   the filter's part, from Envoy itself");
         println!("  http://{admin}                    Envoy's admin page");
         println!("  README.md                                how to load the filter into an Envoy of your own");
@@ -230,6 +289,25 @@ impl Demo {
         println!();
         Ok(())
     }
+}
+
+/// What the LoRA role is to see to.
+fn wanted_adapters(server: SocketAddr) -> String {
+    let (host, port) = (server.ip(), server.port());
+    let (base, adapter) = (traffic::BASE, traffic::ADAPTER);
+    format!(
+        "vLLMLoRAConfig:
+  host: {host}
+  port: {port}
+  defaultBaseModel: {base}
+  ensureExist:
+    models:
+    - id: {adapter}
+      source: /adapters/{adapter}
+    - id: {MISSING}
+      source: /missing/{MISSING}
+"
+    )
 }
 
 /// A model server's own gauge.
@@ -249,11 +327,19 @@ fn free_ports() -> bool {
         stats,
         upstream,
     } = ENVOY_PORTS;
-    let taken: Vec<_> = [listener, admin, stats, upstream, OTHER_SERVER_PORT, SYNCER_PORT]
-        .into_iter()
-        .filter(|port| std::net::TcpListener::bind(loopback(*port)).is_err())
-        .map(|port| port.to_string())
-        .collect();
+    let taken: Vec<_> = [
+        listener,
+        admin,
+        stats,
+        upstream,
+        OTHER_SERVER_PORT,
+        SYNCER_PORT,
+        LORA_PORT,
+    ]
+    .into_iter()
+    .filter(|port| std::net::TcpListener::bind(loopback(*port)).is_err())
+    .map(|port| port.to_string())
+    .collect();
     if !taken.is_empty() {
         let taken = taken.join(", ");
         println!("port {taken} is in use here, so the demo takes free ports instead");

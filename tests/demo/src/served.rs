@@ -57,6 +57,34 @@ pub(crate) fn check_pool(page: &Page, loads: &Loads) -> Result<(), String> {
     compare(&served, &wanted)
 }
 
+/// Of each adapter the status and the reason must be these.
+pub(crate) fn check_adapters(page: &Page, adapters: &[(&str, f64, &str)]) -> Result<(), String> {
+    let status = |adapter: &str| Series::new("lora_syncer_adapter_status", &[("adapter_name", adapter)]);
+    let wanted: Page = adapters.iter().map(|(name, value, _)| (status(name), *value)).collect();
+    let served = page
+        .iter()
+        .filter(|(series, _)| series.name == "lora_syncer_adapter_status");
+    compare(
+        &served.map(|(series, value)| (series.clone(), *value)).collect(),
+        &wanted,
+    )?;
+    let other = adapters
+        .iter()
+        .find(|(name, _, reason)| reason_of(page, name) != *reason);
+    match other {
+        None => Ok(()),
+        Some((name, _, reason)) => Err(format!("  {name}: {}, must be {reason}", reason_of(page, name))),
+    }
+}
+
+/// Why an adapter stands as it does.
+pub(crate) fn reason_of<'a>(page: &'a Page, adapter: &str) -> &'a str {
+    let info = page
+        .keys()
+        .find(|series| series.name == "lora_syncer_adapter_info" && series.label("adapter_name") == adapter);
+    info.map_or("", |series| series.label("reason"))
+}
+
 fn compare(served: &Page, wanted: &Page) -> Result<(), String> {
     let keys: std::collections::BTreeSet<_> = served.keys().chain(wanted.keys()).collect();
     let show = |value: Option<&f64>| value.map_or("absent".to_owned(), f64::to_string);

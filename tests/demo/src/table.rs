@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use infertally_e2e::stats::Series;
 
-use crate::served::Page;
+use crate::served::{Page, reason_of};
 
 /// The guide's order.
-const METRICS: [&str; 14] = [
+const METRICS: [&str; 15] = [
     "inference_model_request_total",
     "inference_model_request_error_total",
     "inference_model_request_duration_seconds",
@@ -22,10 +22,19 @@ const METRICS: [&str; 14] = [
     "inference_pool_per_pod_queue_size",
     "inference_pool_ready_pods",
     "inference_extension_info",
+    "lora_syncer_adapter_status",
 ];
 
 pub(crate) fn table(stats: &Page) -> String {
-    let mut rows = vec![["metric", "model_name, or pool", "target_model_name, or pod", "value"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "metric",
+            "model_name, pool or adapter",
+            "target_model_name, or pod",
+            "value",
+        ]
+        .map(str::to_owned),
+    ];
     for metric in METRICS {
         // A histogram has a row for its count, and the rest is told there.
         let of_metric = stats
@@ -36,8 +45,8 @@ pub(crate) fn table(stats: &Page) -> String {
             rows.push(
                 [
                     name,
-                    either(series, "model_name", "name"),
-                    either(series, "target_model_name", "model_server_pod"),
+                    first(series, &["model_name", "name", "adapter_name"]),
+                    first(series, &["target_model_name", "model_server_pod"]),
                     &tell(stats, series, *value),
                 ]
                 .map(str::to_owned),
@@ -62,12 +71,10 @@ pub(crate) fn table(stats: &Page) -> String {
         })
 }
 
-/// A series has one of the two.
-fn either<'a>(series: &'a Series, label: &str, other: &str) -> &'a str {
-    match series.label(label) {
-        "" => series.label(other),
-        value => value,
-    }
+/// A series has one of these at most.
+fn first<'a>(series: &'a Series, labels: &[&str]) -> &'a str {
+    let mut values = labels.iter().map(|label| series.label(label));
+    values.find(|value| !value.is_empty()).unwrap_or_default()
 }
 
 fn tell(stats: &Page, series: &Series, value: f64) -> String {
@@ -79,6 +86,9 @@ fn tell(stats: &Page, series: &Series, value: f64) -> String {
                     series.label("commit"),
                     series.label("build_ref")
                 )
+            }
+            "" if series.name == "lora_syncer_adapter_status" => {
+                format!("{value}  {}", reason_of(stats, series.label("adapter_name")))
             }
             "" => value.to_string(),
             code => format!("{value} {code}"),

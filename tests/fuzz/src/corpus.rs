@@ -12,6 +12,7 @@ use crate::answer::CONTENT_TYPES;
 use crate::body::HEADER;
 use crate::exchange::{PATHS, STATUSES};
 use crate::handmade::{ANSWERS, Answer};
+use crate::lora_config::FILES;
 use crate::program::Event;
 use crate::request::APIS;
 
@@ -47,6 +48,15 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
             seeds.push(Seed { name, input });
         }
     };
+    match target {
+        "lora_config" => FILES
+            .iter()
+            .for_each(|(name, file)| add((*name).to_owned(), with_header(&[], file.as_bytes()))),
+        "lora_models" => lists()?
+            .into_iter()
+            .for_each(|(name, list)| add(name, with_header(&[], &list))),
+        _ => {}
+    }
     let answers = captures()?.into_iter().chain(ANSWERS.iter().filter_map(Capture::of));
     for capture in answers {
         let Capture {
@@ -119,6 +129,19 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes)?;
     encoder.finish()
+}
+
+/// What servers answered that were asked for their models.
+fn lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut lists = Vec::new();
+    for file in files(&root().join("tests/fixtures/vllm-0.32.0"))? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("models") && name.ends_with(".resp") {
+            let answer = fs::read(&file)?;
+            lists.extend(split_head(&answer).map(|(_, body)| (name, body.to_vec())));
+        }
+    }
+    Ok(lists)
 }
 
 fn captures() -> std::io::Result<Vec<Capture>> {

@@ -1,9 +1,10 @@
-//! What must hold of the filter for every input: a function for each of its byte readers, and one for whole exchanges.
-//! Each takes any bytes and panics if a property is broken. `fuzz/` runs them under libFuzzer, `tests/smoke.rs` over
+//! What must hold for every input: a function for each of the filter's byte readers and one for whole exchanges, and one
+//! for what the syncer's LoRA role reads, its file and a server's models. Each takes any bytes and panics if a property is broken. `fuzz/` runs them under libFuzzer, `tests/smoke.rs` over
 //! the corpus and a fixed number of mutations of it.
 //!
 //! ```text
 //!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events, expected: what to compare with)
+//!                  ├─▶ body ─▶ lora_config, lora_models
 //!                  └─▶ program ─▶ exchange ─▶ stats
 //!  captures, handmade ─▶ corpus ─▶ mutation ─▶ input
 //! ```
@@ -22,6 +23,8 @@ mod expected;
 mod handmade;
 mod heap;
 pub mod json;
+pub mod lora_config;
+pub mod lora_models;
 pub mod mutation;
 mod program;
 pub mod request;
@@ -39,7 +42,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "json",
         check: json::check,
@@ -59,5 +62,13 @@ pub const TARGETS: [Target; 5] = [
     Target {
         name: "exchange",
         check: exchange::check,
+    },
+    Target {
+        name: "lora_config",
+        check: lora_config::check,
+    },
+    Target {
+        name: "lora_models",
+        check: lora_models::check,
     },
 ];

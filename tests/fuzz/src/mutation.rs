@@ -1,7 +1,7 @@
 //! Inputs made of others, for runs without libFuzzer: the same ones every time.
 
 /// What the formats are made of.
-pub const TOKENS: [&str; 65] = [
+pub const TOKENS: [&str; 84] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -67,6 +67,25 @@ pub const TOKENS: [&str; 65] = [
     "-1",
     "18446744073709551616",
     "NaN",
+    "\"data\":[",
+    "\"id\":\"lora-a\",",
+    "\"parent\":\"tiny\",",
+    "vLLMLoRAConfig:\n",
+    "  port: 8000\n",
+    "  host: https://[::1]\n",
+    "  defaultBaseModel: tiny\n",
+    "  ensureExist:\n    models:\n",
+    "  ensureNotExist: {models: [{id: a}]}\n",
+    "    - id: a\n      source: /a\n",
+    "      base-model: tiny\n",
+    "    - {source: '/a', id: \"b\"}\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!str ",
+    "|-\n",
+    "# ",
+    "---\n",
 ];
 /// Longest input that is made.
 const MAX_INPUT: usize = 1 << 16;

@@ -75,6 +75,16 @@ fn the_readers_of_answers_keep_their_word() {
 }
 
 #[test]
+fn the_reader_of_configurations_keeps_its_word() {
+    run("lora_config", 20_000);
+}
+
+#[test]
+fn the_reader_of_models_keeps_its_word() {
+    run("lora_models", 30_000);
+}
+
+#[test]
 fn exchanges_keep_their_word() {
     run("exchange", 30_000);
 }

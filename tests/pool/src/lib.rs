@@ -2,6 +2,7 @@
 //! [`Syncer`] and [`Prometheus`], the real binaries as processes of their own.
 
 pub mod fleet;
+pub mod mount;
 pub mod page;
 pub mod proc;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod soak;
 pub mod syncer;
 
 pub use fleet::{Behaviour, Fleet, Pod};
+pub use mount::Mount;
 pub use prometheus::Prometheus;
 pub use syncer::Syncer;
 

@@ -6,6 +6,8 @@ use crate::Result;
 
 /// A page of some 60 KB, as vLLM 0.32.0 served it.
 const CAPTURED: &[u8] = include_bytes!("../../fixtures/vllm-0.32.0/metrics_queued.resp");
+/// The same while requests use two adapters, with what was so before.
+const ADAPTERS: &[u8] = include_bytes!("../../fixtures/vllm-0.32.0/metrics_lora_waiting.resp");
 
 /// The load on a page.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,11 +25,7 @@ pub struct Load {
 /// # Errors
 /// If the capture lacks a line of the load.
 pub fn full(load: Load) -> Result<Bytes> {
-    let split = CAPTURED
-        .windows(4)
-        .position(|bytes| bytes == b"\r\n\r\n")
-        .ok_or("no head")?;
-    let body = std::str::from_utf8(CAPTURED.get(split + 4..).unwrap_or_default())?;
+    let body = body(CAPTURED)?;
     let mut replaced = 0;
     let mut page = String::with_capacity(body.len());
     for line in body.lines() {
@@ -51,6 +49,22 @@ pub fn full(load: Load) -> Result<Bytes> {
     } else {
         Err(format!("{replaced} lines of a load in the captured page").into())
     }
+}
+
+/// A captured page of a server whose adapters `lora-a` and `lora-b` run and are waited for, of two that can run.
+///
+/// # Errors
+/// If the capture is no answer.
+pub fn adapters() -> Result<Bytes> {
+    Ok(body(ADAPTERS)?.into())
+}
+
+fn body(captured: &'static [u8]) -> Result<&'static str> {
+    let split = captured
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .ok_or("no head")?;
+    Ok(std::str::from_utf8(captured.get(split + 4..).unwrap_or_default())?)
 }
 
 /// A page with this load and nothing else.

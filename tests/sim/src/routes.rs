@@ -1,4 +1,4 @@
-//! Owns the routes: which path and method get which answer, and the faults that come before the headers.
+//! Owns one server's answers: which request gets which, and the faults that come before the headers.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::Finish;
 use crate::api_error::ApiError;
-use crate::behaviour::{AskedBody, Behaviour, Ending, Mistake, Mistakes};
+use crate::behaviour::{Behaviour, Ending, Mistake, Mistakes};
 use crate::body::PlannedBody;
 use crate::clock;
 use crate::inference::{self, Served};
 use crate::journal::{Call, Journal};
 use crate::lora::{About, Shelf};
 use crate::metrics::{Meters, Work};
+use crate::reply::{self, JSON, cut, typed, untyped};
 use crate::request::{Ask, Kind};
+use crate::route::Route;
 use crate::server::SimConfig;
 use crate::standing::Standing;
 
@@ -29,11 +31,7 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// Adapters that one batch may mix: told in the LoRA gauge, and not enforced.
 const MAX_LORA: usize = 4;
 
-const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=1.0.0; charset=utf-8";
-/// Neither JSON nor text.
-const GARBAGE: &[u8] = b"{\"data\": [\xff\xfe\0 garbage";
-
 /// One server's state and its answers.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -44,16 +42,6 @@ pub(crate) struct App {
     always: Mutex<Standing>,
     api_key: Mutex<Option<String>>,
     journal: Mutex<Journal>,
-}
-
-#[derive(Clone, Copy)]
-enum Route {
-    Infer(Kind),
-    Models,
-    Health,
-    Metrics,
-    LoadAdapter,
-    UnloadAdapter,
 }
 
 /// Why there is no proper answer.
@@ -157,11 +145,7 @@ impl App {
         }
         before_headers(&behaviour).await?;
         let answer = match behaviour.status {
-            Some(status) => match behaviour.body {
-                AskedBody::Error => typed(status, JSON, ApiError::asked_for(status).body()),
-                AskedBody::Empty => typed(status, JSON, ""),
-                AskedBody::Garbage => typed(status, JSON, GARBAGE),
-            },
+            Some(status) => reply::asked_for(status, behaviour.body),
             None => self.tell(route, &head.method),
         };
         Ok(cut(answer, &behaviour))
@@ -296,13 +280,6 @@ async fn before_headers(behaviour: &Behaviour) -> Result<(), Refusal> {
     }
 }
 
-fn cut(response: Response<PlannedBody>, behaviour: &Behaviour) -> Response<PlannedBody> {
-    match behaviour.ending {
-        Ending::CutBody(at) => response.map(|body| body.cut(at)),
-        _ => response,
-    }
-}
-
 fn readable(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
@@ -328,58 +305,8 @@ fn unread(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Refusal {
     Refusal::Cut
 }
 
-fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<PlannedBody> {
-    let mut response = Response::new(PlannedBody::whole(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-/// vLLM gives its short texts no content type.
-fn untyped(body: String) -> Response<PlannedBody> {
-    Response::new(PlannedBody::whole(body))
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-// === impl Route ===
-
-impl Route {
-    fn of(path: &str) -> Option<Self> {
-        match path {
-            "/v1/chat/completions" => Some(Self::Infer(Kind::Chat)),
-            "/v1/completions" => Some(Self::Infer(Kind::Completions)),
-            "/v1/models" => Some(Self::Models),
-            "/health" => Some(Self::Health),
-            "/metrics" => Some(Self::Metrics),
-            "/v1/load_lora_adapter" => Some(Self::LoadAdapter),
-            "/v1/unload_lora_adapter" => Some(Self::UnloadAdapter),
-            _ => None,
-        }
-    }
-
-    /// Whether it is a call of one that manages the server.
-    fn manages(self) -> bool {
-        match self {
-            Self::Models | Self::Health | Self::LoadAdapter | Self::UnloadAdapter => true,
-            Self::Infer(_) | Self::Metrics => false,
-        }
-    }
-
-    fn method(self) -> Method {
-        match self {
-            Self::Models | Self::Health | Self::Metrics => Method::GET,
-            Self::Infer(_) | Self::LoadAdapter | Self::UnloadAdapter => Method::POST,
-        }
-    }
-
-    fn allow(self) -> &'static str {
-        if self.method() == Method::GET { "GET" } else { "POST" }
-    }
 }
 
 // === impl Refusal ===

@@ -43,11 +43,14 @@ impl Changes {
         }
         let mut before = std::mem::take(&mut self.adapters);
         for status in board.statuses() {
-            let was = before.remove(&status.id);
-            if was.as_ref() != Some(&status) {
-                log(was.as_ref(), &status);
+            let mut said = status;
+            match before.remove(&said.id) {
+                // One that failed is tried again: what comes of it is news if it is another thing than before.
+                Some(was) if said.reason == Reason::Loading && was.why.is_some() => said = was,
+                was if was.as_ref() != Some(&said) => log(was.as_ref(), &said),
+                _ => {}
             }
-            self.adapters.insert(Arc::clone(&status.id), status);
+            self.adapters.insert(Arc::clone(&said.id), said);
         }
     }
 }

@@ -1,0 +1,148 @@
+//! What the tests play on: a server, a mounted configuration, the role.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails it"
+)]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use infertally_pool::{Mount, Syncer};
+use infertally_sim::{Sim, SimConfig};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
+const FILE: &str = "configmap.yaml";
+/// Quick, so that a test sees many passes.
+const PACE: [&str; 4] = ["--reconcile-trigger", "200ms", "--health-check-interval", "100ms"];
+
+/// A mounted ConfigMap.
+pub struct Config(Mount);
+
+// === impl Config ===
+
+impl Config {
+    pub fn new() -> Self {
+        Self(Mount::new().unwrap())
+    }
+
+    /// Not there yet, perhaps.
+    pub fn path(&self) -> PathBuf {
+        self.0.path(FILE)
+    }
+
+    /// Swaps in this text.
+    pub fn says(&self, text: &str) -> &Self {
+        static VERSION: AtomicU64 = AtomicU64::new(0);
+        let version = VERSION.fetch_add(1, Ordering::Relaxed).to_string();
+        self.0.mount(&version, &[(FILE, text)]).unwrap();
+        self
+    }
+}
+
+/// A server without faults, whose base model is `tiny`.
+pub async fn server() -> Sim {
+    Sim::start(SimConfig::default()).await.unwrap()
+}
+
+/// A file for this server. `+a=/s` wants an adapter from a source, `-a` wants one gone; one a word.
+pub fn yaml(server: &Sim, words: &str) -> String {
+    yaml_at("127.0.0.1", server.addr().port(), words)
+}
+
+pub fn yaml_at(host: &str, port: u16, words: &str) -> String {
+    let mut text = format!("vLLMLoRAConfig:\n  host: {host}\n  port: {port}\n");
+    for (list, sign) in [("ensureExist", '+'), ("ensureNotExist", '-')] {
+        write!(text, "  {list}:\n    models:\n").unwrap();
+        for word in words.split_whitespace().filter_map(|word| word.strip_prefix(sign)) {
+            match word.split_once('=') {
+                Some((id, source)) => write!(text, "    - id: {id}\n      source: {source}\n").unwrap(),
+                None => writeln!(text, "    - id: {word}").unwrap(),
+            }
+        }
+    }
+    text
+}
+
+/// Starts the role.
+pub async fn start(config: &Config, arguments: &[&str]) -> Syncer {
+    Syncer::start(&mut command(
+        config,
+        &[
+            &PACE,
+            &["--metrics-port", "0", "--metrics-address", "127.0.0.1"],
+            arguments,
+        ]
+        .concat(),
+    ))
+    .await
+    .unwrap()
+}
+
+/// Runs it to its end.
+pub fn run(config: &Config, arguments: &[&str]) -> Output {
+    command(config, arguments).output().unwrap()
+}
+
+fn command(config: &Config, arguments: &[&str]) -> Command {
+    let mut command = Command::new(Path::new(BINARY));
+    command
+        .arg("lora")
+        .env("DYNAMIC_LORA_ROLLOUT_CONFIG", config.path())
+        .args(arguments);
+    command
+}
+
+/// Waits until the adapter stands so: 1 or 0, and the reason.
+pub async fn stands(syncer: &Syncer, id: &str, value: u8, reason: &str) {
+    let status = format!(r#"lora_syncer_adapter_status{{adapter_name="{id}"}} {value}"#);
+    let info = format!(r#"lora_syncer_adapter_info{{adapter_name="{id}",reason="{reason}","#);
+    infertally_e2e::eventually(async || {
+        let page = syncer.metrics().await?;
+        match page.contains(&status) && page.lines().any(|line| line.starts_with(&info)) {
+            true => Ok(()),
+            false => Err(format!("no {status} and {info} in\n{page}").into()),
+        }
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error}\n{}", syncer.log()));
+}
+
+/// The adapters' loads and unloads, in order, since the last time: `load a /a`, `reload a /b`, `unload a`.
+pub fn calls(server: &Sim) -> Vec<String> {
+    let calls = server.take_calls().into_iter().filter(|call| call.method == "POST");
+    calls
+        .map(|call| {
+            let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
+            let name = body["lora_name"].as_str().unwrap();
+            match call.path.as_str() {
+                "/v1/unload_lora_adapter" => format!("unload {name}"),
+                _ => {
+                    let verb = if body["load_inplace"] == true { "reload" } else { "load" };
+                    format!("{verb} {name} {}", body["lora_path"].as_str().unwrap())
+                }
+            }
+        })
+        .collect()
+}
+
+/// Waits until the server was asked for its list so many times more.
+pub async fn passes(server: &Sim, number: usize) {
+    let lists = || server.calls().iter().filter(|call| call.path == "/v1/models").count();
+    let before = lists();
+    infertally_e2e::eventually(async || match lists() >= before + number {
+        true => Ok(()),
+        false => Err("too few passes".into()),
+    })
+    .await
+    .unwrap();
+}
+
+/// The lines of the log that hold this.
+pub fn logged(syncer: &Syncer, part: &str) -> usize {
+    syncer.log().lines().filter(|line| line.contains(part)).count()
+}

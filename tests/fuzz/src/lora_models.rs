@@ -1,0 +1,43 @@
+//! The reader of a server's list of models. Input: a body.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use infertally_syncer::lora::answer::Answer;
+use infertally_syncer::lora::observed::{Models, Observed};
+use serde_json::Value;
+
+use crate::body::Body;
+use crate::choices::Choices;
+
+/// Panics if the reader breaks its word.
+pub fn check(input: &[u8]) {
+    let body = Body::read(Choices(input)).bytes;
+    let expected = models(&body);
+    let answer = |status| Answer::Status {
+        status,
+        body: body.clone(),
+    };
+    // Only what was read whole is known, and of any other status nothing is.
+    if let Observed::Known(models) = Observed::read(&answer(200))
+        && let Some(expected) = expected
+    {
+        assert_eq!(models, expected);
+    }
+    assert!(matches!(Observed::read(&answer(500)), Observed::Unknown(_)));
+}
+
+/// The list, read another way; `None` if it is none, or has what only a reader of all of it minds.
+fn models(body: &[u8]) -> Option<Models> {
+    let list: Value = serde_json::from_slice(body).ok()?;
+    let (mut adapters, mut base) = (BTreeMap::new(), BTreeSet::new());
+    for model in list.as_object()?.get("data")?.as_array()? {
+        let text = |name: &str| model.get(name).and_then(Value::as_str).map(Arc::from);
+        if text("parent").is_some() {
+            adapters.insert(text("id")?, text("root"));
+        } else {
+            base.insert(text("id")?);
+        }
+    }
+    Some(Models { adapters, base })
+}
