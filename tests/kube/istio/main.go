@@ -21,9 +21,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"istio.io/istio/pilot/cmd/pilot-agent/config"
+	"istio.io/istio/pilot/pkg/features"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/test/xds"
 	"istio.io/istio/pkg/bootstrap"
+	"istio.io/istio/pkg/config/schema/gvr"
+	"istio.io/istio/pkg/kube"
+	"istio.io/istio/pkg/kube/kclient/clienttest"
 	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/test"
 )
@@ -51,6 +55,8 @@ func main() {
 		scope.SetOutputLevel(log.NoneLevel)
 	}
 
+	// An istiod knows InferencePools if it is told to.
+	features.EnableGatewayAPIInferenceExtension = true
 	input, err := io.ReadAll(os.Stdin)
 	exitIf(err)
 	given, err := read(string(input), *address)
@@ -79,6 +85,9 @@ func main() {
 		server := xds.NewFakeDiscoveryServer(t, xds.FakeOptions{
 			ConfigString:           strings.Join(given.istio, "\n---\n"),
 			KubernetesObjectString: strings.Join(given.kubernetes, "\n---\n"),
+			KubeClientModifier: func(client kube.Client) {
+				clienttest.MakeCRD(t, client, gvr.InferencePool)
+			},
 		})
 		proxy = server.SetupProxy(proxy)
 		listeners := server.Listeners(proxy)

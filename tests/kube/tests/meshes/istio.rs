@@ -43,8 +43,9 @@ fn service(objects: Vec<Value>) -> Value {
 }
 
 /// The gateway: what Istio's own controller makes of it is its Service and its pod, which get the Gateway's annotations.
-fn gateway() -> Result<Rendered> {
+fn gateway(change: impl FnOnce(&mut Vec<Value>)) -> Result<Rendered> {
     let mut objects = kustomize::build(&repository("k8s/istio/gateway"))?;
+    change(&mut objects);
     let annotations = objects.iter().find(|object| object["kind"] == "Gateway").unwrap();
     let annotations = annotations["spec"]["infrastructure"]["annotations"].clone();
     let label = json!({"gateway.networking.k8s.io/gateway-name": "inference"});
@@ -96,7 +97,7 @@ fn is_as_wanted(filter: &Value) {
 
 #[tokio::test]
 async fn what_istio_makes_of_the_gateway_shows_what_the_shipped_envoy_shows() -> Result<()> {
-    let rendered = gateway()?;
+    let rendered = gateway(|_| {})?;
     let managers = rendered.managers();
     let [(_, manager)] = managers.as_slice() else {
         panic!("{} connection managers with the filter", managers.len());
@@ -120,4 +121,38 @@ async fn what_istio_makes_of_the_sidecar_shows_it_too_and_only_for_what_comes_in
     let server = server().await?;
     let envoy = rendered.run(manager, STATS, server.addr()).await?;
     shows_the_same(&envoy, &server).await
+}
+
+/// As `k8s/gateway-api` has it. What istiod itself writes is given: the route's status, and a Service for the pool, whose name
+/// ends with the first digits of the SHA-256 of the pool's.
+#[test]
+fn the_filter_stands_before_the_endpoint_picker_of_an_inference_pool() {
+    let rendered = gateway(|objects| {
+        objects.retain(|object| object["kind"] != "HTTPRoute");
+        objects.extend(kustomize::build(&repository("k8s/gateway-api")).unwrap());
+        let route = objects.iter_mut().find(|object| object["kind"] == "HTTPRoute").unwrap();
+        let parent = json!({"controllerName": "istio.io/gateway-controller", "parentRef": {"name": "inference"},
+            "conditions": []});
+        route["status"] = json!({"parents": [parent]});
+        objects.push(json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "vllm-epp", "namespace": "default"},
+            "spec": {"clusterIP": "10.96.0.30", "ports": [{"name": "grpc", "port": 9002}]}}));
+        objects.push(json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "vllm-ip-ec8207a3", "namespace": "default", "labels": {
+                "istio.io/inferencepool-name": "vllm",
+                "istio.io/inferencepool-extension-service": "vllm-epp",
+                "istio.io/inferencepool-extension-port": "9002",
+                "istio.io/inferencepool-extension-failure-mode": "FailOpen",
+                "internal.istio.io/service-semantics": "inferencepool"}},
+            "spec": {"clusterIP": "None", "selector": {"app": "vllm"},
+                "ports": [{"name": "http-0", "port": 54321, "targetPort": 8000}]}}));
+    });
+    let rendered = rendered.unwrap();
+    let (_, manager) = rendered.managers()[0];
+    let filters = rendered.filters(manager);
+    let ours = filters.iter().position(is_wasm).unwrap();
+    let pickers = filters
+        .iter()
+        .position(|filter| text(filter, "/name").contains("ext_proc"));
+    assert!(ours < pickers.unwrap(), "{filters:?}");
 }
