@@ -20,9 +20,12 @@ pub fn takes<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<
         Err(error) if !error.use_stderr() => return Ok(()),
         Err(error) => return Err(error.to_string()),
     };
-    let mistakes = match cli.role {
-        Role::Pool(args) => args.mistakes(),
-        Role::Lora(args) => args.mistakes(),
+    let mistakes = if let Role::Pool(args) = &cli.role {
+        args.mistakes()
+    } else if let Role::Lora(args) = &cli.role {
+        args.mistakes()
+    } else {
+        Vec::new()
     };
     if mistakes.is_empty() {
         Ok(())
