@@ -45,6 +45,7 @@ unit_and_envoy_tests() {
     # A filter that a test can kill; the shipped one has no such thing.
     scripts/wasm-env.sh cargo build --package infertally-filter --features trap || return
     ENVOY=$envoy KUBECTL=$kubectl PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
+        INFERTALLY_SYNCER=$CARGO_TARGET_DIR/debug/infertally-syncer \
         INFERTALLY_TRAP_WASM=$CARGO_TARGET_DIR/wasm32-unknown-unknown/debug/infertally_filter.wasm \
         cargo test --workspace --no-fail-fast
 }

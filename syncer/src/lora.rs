@@ -26,7 +26,7 @@ pub enum Reason {
     Loaded,
     /// It is to be loaded and was not tried yet; or it is loaded from another source.
     Pending,
-    /// The server was asked to load it and has not answered yet.
+    /// The server was asked to load it, and does not show it yet.
     Loading,
     /// The server does not take the request to load it.
     LoadRejected,

@@ -2,8 +2,8 @@
 //!
 //! One task writes a [`Board`]; a clone is the snapshot that readers keep. A pass is: `observed`, `plan`, and `started` for
 //! each call that is made. Each of a call's requests is `answered`, in this pass or a later one: a call under way is not
-//! planned again. An answer that comes while the server is being asked is told after what the server said, which may be
-//! older.
+//! planned again. What a server says that it has done counts once it shows in its list. An answer that comes while the
+//! server is being asked is told after the list, which may be older.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Reason;
 use super::answer::{Failure, Outcome};
-use super::config::{Adapter, Config};
+use super::config::Config;
 use super::observed::Observed;
 use super::plan::{self, Memory};
 use super::request::{Call, Operation};
@@ -69,10 +69,11 @@ impl Board {
         })
     }
 
-    /// A pass has asked the server.
-    pub fn observed(&mut self, observed: Observed) {
-        if let (Some(config), Observed::Known(models)) = (&self.config, &observed) {
-            self.memory.observed(config, models);
+    /// A pass has asked the server. `jitter`, from 0 to 1, makes back-offs differ.
+    pub fn observed(&mut self, observed: Observed, now: Instant, jitter: f64) {
+        match (&self.config, &observed) {
+            (Some(config), Observed::Known(models)) => self.memory.observed(config, models, now, jitter),
+            _ => self.memory.blinded(),
         }
         self.observed = Some(observed);
     }
@@ -101,23 +102,14 @@ impl Board {
         };
         *self.operations.entry((operation, result)).or_default() += 1;
         self.memory.answered(call, operation, outcome, now, jitter);
-        let done = *outcome == Outcome::Done;
         let is_first_of_two = operation == Operation::Unload && call.adapter().is_some();
-        if !done || !is_first_of_two {
+        if *outcome != Outcome::Done || !is_first_of_two {
             self.under_way.remove(call.id());
-        }
-        // The answer is the server's word until it is asked again.
-        let (true, Some(Observed::Known(models))) = (done, &mut self.observed) else {
-            return;
-        };
-        match call.adapter().filter(|_| operation != Operation::Unload) {
-            Some(Adapter { id, source, .. }) => _ = models.adapters.insert(Arc::clone(id), Some(Arc::clone(source))),
-            None => _ = models.adapters.remove(call.id()),
         }
     }
 
-    /// What was just told was told at this time since 1970.
-    pub fn told_at(&mut self, at: Duration) {
+    /// The pass that has just asked the server did so at this time since 1970.
+    pub fn observed_at(&mut self, at: Duration) {
         if self.ready().is_ok() {
             self.last_success = Some(at);
         }

@@ -71,9 +71,18 @@ impl Observed {
             Ok((200..=299, body)) if body.len() > MAX_LIST_BYTES => {
                 unreadable(format!("the list of models has more than {MAX_LIST_BYTES} bytes"))
             }
+            // serde takes a struct's fields from an array, too, and `[[]]` is no list of none.
+            Ok((200..=299, body)) if !body.trim_ascii_start().starts_with(b"{") => {
+                unreadable("the list of models cannot be read: it is no JSON object".to_owned())
+            }
             Ok((200..=299, body)) => match serde_json::from_slice::<List>(body) {
                 Ok(list) => Self::Known(Models::from(list)),
-                Err(error) => unreadable(format!("the list of models cannot be read: {error}")),
+                // serde's own words repeat what it found, however long.
+                Err(error) => unreadable(format!(
+                    "the list of models cannot be read: it is another JSON than that at line {}, column {}",
+                    error.line(),
+                    error.column()
+                )),
             },
             Ok((status, _)) => unreadable(format!("the list of models: status {status}")),
             Err(failure) => Self::Unknown(failure),
@@ -140,6 +149,7 @@ mod tests {
             "",
             "{}",
             "[]",
+            "[[]]",
             "null",
             r#"{"data":null}"#,
             r#"{"data":[{"id":"a"},{"parent":"b"}]}"#,
@@ -161,6 +171,15 @@ mod tests {
         let long = format!(r#"{{"data":[]}}{}"#, " ".repeat(MAX_LIST_BYTES));
         assert!(matches!(read(200, &long), Observed::Unknown(_)));
         assert_eq!(read(200, r#"{"data":[]}"#), Observed::Known(Models::default()));
+    }
+
+    #[test]
+    fn a_list_of_another_shape_makes_no_long_message() {
+        let body = format!(r#"{{"data":"{}"}}"#, "x".repeat(MAX_LIST_BYTES / 2));
+        let Observed::Unknown(Failure { why, .. }) = read(200, &body) else {
+            panic!("a text is no list");
+        };
+        assert!(why.len() < 200 && why.contains("column"), "{why}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Memory {
     sources: HashMap<Arc<str>, Option<Arc<str>>>,
     /// The failures since an adapter was last as it should be, by id. Only of those that were asked for.
     troubles: HashMap<Arc<str>, Trouble>,
+    /// What the server says that it has done, by id, until its list shows whether it has.
+    unconfirmed: HashMap<Arc<str>, Operation>,
     /// The server has refused to load one in place.
     cannot_reload: bool,
 }
@@ -66,7 +68,19 @@ impl Memory {
 
     /// The server told what it holds. What it no longer holds was lost, as in a restart; and it can be reached. Where an
     /// adapter comes from that we did not load is the server's word, or what is configured now, so that a change is seen.
-    pub fn observed(&mut self, config: &Config, models: &Models) {
+    pub fn observed(&mut self, config: &Config, models: &Models, now: Instant, jitter: f64) {
+        for (id, operation) in std::mem::take(&mut self.unconfirmed) {
+            let (should_be_held, reason) = match operation {
+                Operation::Load | Operation::Reload => (true, Reason::LoadFailed),
+                Operation::Unload => (false, Reason::UnloadFailed),
+            };
+            if models.adapters.contains_key(&id) == should_be_held {
+                self.troubles.remove(&id);
+            } else {
+                let why = "the server said that it was done, and its list of models says otherwise".to_owned();
+                self.failed(&id, Failure { reason, why }, now, jitter);
+            }
+        }
         self.sources.retain(|id, _| models.adapters.contains_key(id));
         for adapter in &config.wanted {
             if let Some(root) = models.adapters.get(&adapter.id) {
@@ -82,6 +96,16 @@ impl Memory {
             .retain(|_, trouble| trouble.last.reason != Reason::Unreachable);
     }
 
+    /// It can't be told what the server holds: it may have been restarted, and what it said before counts no more.
+    pub fn blinded(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    /// What the server says that it has done to this one, and has not shown.
+    pub(super) fn unconfirmed(&self, id: &str) -> Option<Operation> {
+        self.unconfirmed.get(id).copied()
+    }
+
     /// A request of a call was answered. `jitter`, from 0 to 1, makes back-offs differ.
     pub fn answered(&mut self, call: &Call, operation: Operation, outcome: &Outcome, now: Instant, jitter: f64) {
         let id = call.id();
@@ -89,14 +113,11 @@ impl Memory {
             (Operation::Load | Operation::Reload, Outcome::Done) => {
                 let source = call.adapter().map(|adapter| Arc::clone(&adapter.source));
                 self.sources.insert(Arc::clone(id), source);
-                self.troubles.remove(id);
+                self.unconfirmed.insert(Arc::clone(id), operation);
             }
             (Operation::Unload, Outcome::Done) => {
                 self.sources.remove(id);
-                // One that is to be replaced is not yet as it should be.
-                if call.adapter().is_none() {
-                    self.troubles.remove(id);
-                }
+                self.unconfirmed.insert(Arc::clone(id), operation);
             }
             // The next pass replaces it.
             (Operation::Reload, Outcome::AlreadyLoaded { .. }) => self.cannot_reload = true,
@@ -105,6 +126,7 @@ impl Memory {
                 self.failed(id, Failure { reason, why }, now, jitter);
             }
             (_, Outcome::Failed(failure)) => {
+                self.unconfirmed.remove(id);
                 if operation != Operation::Unload {
                     self.sources.insert(Arc::clone(id), None);
                 }

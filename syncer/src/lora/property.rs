@@ -188,7 +188,7 @@ fn pass(
             (call, outcomes)
         })
         .collect();
-    board.observed(Observed::read(&list));
+    board.observed(Observed::read(&list), now, 0.5);
     for (call, outcomes) in answered {
         tell(board, &call, &outcomes, now);
     }
@@ -224,7 +224,7 @@ fn pass(
             }
         }
     }
-    board.told_at(Duration::from_secs(1));
+    board.observed_at(Duration::from_secs(1));
 }
 
 fn tell(board: &mut Board, call: &Call, outcomes: &[(Operation, Outcome)], now: Instant) {
@@ -282,7 +282,7 @@ proptest! {
                     }
                 }
                 Event::Blind => {
-                    board.observed(Observed::read(&Answer::Timeout));
+                    board.observed(Observed::read(&Answer::Timeout), now, 0.5);
                     prop_assert_eq!(board.plan(now), vec![]);
                     prop_assert!(board.statuses().iter().all(|status| !status.loaded));
                 }
@@ -305,7 +305,7 @@ proptest! {
             now += Duration::from_secs(600);
             pass(&mut board, &mut server, &mut under_way, now, (&[], true));
         }
-        board.observed(Observed::read(&server.list()));
+        board.observed(Observed::read(&server.list()), now, 0.5);
         now += Duration::from_secs(600);
         prop_assert_eq!(board.plan(now), vec![]);
         let Some(config) = board.config() else { return Ok(()) };

@@ -8,6 +8,7 @@ use super::board::Board;
 use super::config::Adapter;
 use super::metrics;
 use super::observed::{Models, Observed};
+use super::request::Operation;
 use crate::exposition::{Family, Value};
 
 /// Enough to know where to look.
@@ -123,7 +124,11 @@ impl Board {
         known: impl Fn(&Models) -> (Reason, Option<String>),
     ) -> Status {
         let (loaded, (reason, why)) = match &self.observed {
-            Some(Observed::Known(models)) => (models.adapters.contains_key(id), known(models)),
+            Some(Observed::Known(models)) => {
+                // Of one that is wanted the worse word counts, of one that is not, too.
+                let is_gone = wanted == Some(true) && self.is_unloaded(id);
+                (models.adapters.contains_key(id) && !is_gone, known(models))
+            }
             Some(Observed::Unknown(Failure { reason, why })) => (false, (*reason, Some(why.clone()))),
             None => (false, (Reason::Pending, None)),
         };
@@ -138,7 +143,7 @@ impl Board {
     }
 
     fn wanted(&self, adapter: &Adapter, models: &Models) -> (Reason, Option<String>) {
-        let is_loaded = models.adapters.contains_key(&adapter.id);
+        let is_loaded = models.adapters.contains_key(&adapter.id) && !self.is_unloaded(&adapter.id);
         if is_loaded && self.memory.is_current(adapter, models) {
             (Reason::Loaded, None)
         } else if !is_loaded && models.base.contains(&adapter.id) {
@@ -160,8 +165,18 @@ impl Board {
         }
     }
 
+    /// By the server's word that its list does not show yet.
+    fn is_unloaded(&self, id: &str) -> bool {
+        self.memory.unconfirmed(id) == Some(Operation::Unload)
+    }
+
     fn is_loading(&self, id: &str) -> bool {
-        self.under_way.get(id).is_some_and(|call| call.adapter().is_some())
+        let is_asked = self.under_way.get(id).is_some_and(|call| call.adapter().is_some());
+        let is_done = self
+            .memory
+            .unconfirmed(id)
+            .is_some_and(|operation| operation != Operation::Unload);
+        is_asked || is_done
     }
 
     fn failure(&self, id: &str) -> Option<(Reason, Option<String>)> {

@@ -40,7 +40,11 @@ fn what_is_wanted_is_told_from_the_first_pass_on_and_loaded_in_the_file_s_order(
         .answers("a", &[error(404, "Loading lora a failed: No adapter found for /a")])
         .answers("b", &[ok()])
         .answers("old", &[ok()])
-        .ends()
+        // Its word is not yet the deed.
+        .stands("b", 0, "loading")
+        .stands("old", 1, "excluded")
+        .holds("other b=/b")
+        .by_the_clock()
         .is_ready(Err("1 of 3 adapters are not as configured: a (load_failed)"))
         .shows(
             r#"
@@ -63,7 +67,8 @@ fn what_is_wanted_is_told_from_the_first_pass_on_and_loaded_in_the_file_s_order(
         .holds("other b=/b")
         .plans(&["load a from /a"])
         .answers("a", &[ok()])
-        .ends()
+        .holds("other b=/b a=/a")
+        .by_the_clock()
         .is_ready(Ok(()))
         .shows(
             r#"
@@ -96,6 +101,7 @@ fn an_adapter_that_a_restart_lost_falls_to_0_and_is_loaded_again() {
         .holds("")
         .plans(&["load a from /a"])
         .answers("a", &[ok()])
+        .holds("a=/a")
         .stands("a", 1, "loaded")
         .at(5)
         .lists(refused())
@@ -107,6 +113,7 @@ fn an_adapter_that_a_restart_lost_falls_to_0_and_is_loaded_again() {
         .stands("a", 0, "pending")
         .plans(&["load a from /a"])
         .answers("a", &[ok()])
+        .holds("a=/a")
         .stands("a", 1, "loaded");
 }
 
@@ -117,6 +124,7 @@ fn where_a_lost_adapter_came_from_is_forgotten() {
         .holds("")
         .plans(&["load a from /2"])
         .answers("a", &[ok()])
+        .holds("a=/2")
         .at(5)
         .holds("")
         .at(10)
@@ -286,11 +294,13 @@ fn a_server_that_cannot_reload_unloads_and_loads() {
         .holds("a=/2 b=/1")
         .plans(&["unload b and load it from /2"])
         .answers("b", &[ok(), error(404, "No adapter found for /2")])
+        .holds("a=/2")
         .stands("b", 0, "load_failed")
         .at(20)
         .holds("a=/2")
         .plans(&["load b from /2"])
         .answers("b", &[ok()])
+        .holds("a=/2 b=/2")
         .is_ready(Ok(()));
 }
 
@@ -306,6 +316,7 @@ fn an_unload_that_fails_is_told_and_tried_again() {
         .holds("a")
         .plans(&["unload a"])
         .answers("a", &[error(404, "The lora adapter 'a' cannot be found.")])
+        .holds("")
         .stands("a", 0, "excluded")
         .is_ready(Ok(()));
 }
@@ -330,7 +341,10 @@ fn failures_back_off_each_by_itself_and_a_changed_configuration_ends_that() {
             };
             scenario.answers(id, &[answer]);
         }
-        scenario.stands("a", 0, "timeout").stands("b", 1, "loaded");
+        scenario
+            .holds("b=/b")
+            .stands("a", 0, "timeout")
+            .stands("b", 1, "loaded");
     }
     scenario
         .at(36)
@@ -354,6 +368,41 @@ fn a_server_that_is_back_need_not_wait_for_the_back_off() {
         .stands("a", 0, "unreachable")
         .stands("b", 0, "load_rejected")
         .at(1)
+        .holds("")
+        .plans(&["load a from /a"]);
+}
+
+/// A proxy in between, perhaps, or a server that is not what it says.
+#[test]
+fn a_yes_that_the_list_does_not_show_is_a_failure_and_backs_off() {
+    let mut scenario = Scenario::new();
+    scenario.file("+a=/a -b");
+    for (now, calls) in [
+        (0, ["load a from /a", "unload b"].as_slice()),
+        (1, &[]),
+        (6, &["load a from /a", "unload b"]),
+        (7, &[]),
+        (12, &[]),
+        (17, &["load a from /a", "unload b"]),
+    ] {
+        scenario.at(now).holds("b").plans(calls);
+        for call in calls {
+            let id = if call.contains("unload") { "b" } else { "a" };
+            scenario.answers(id, &[status(200, "garbage")]);
+        }
+        if calls.is_empty() {
+            scenario.stands("a", 0, "load_failed").stands("b", 1, "unload_failed");
+        } else {
+            scenario
+                .stands("a", 0, "loading")
+                .stands("b", 1, if now == 0 { "excluded" } else { "unload_failed" });
+        }
+    }
+    // What a server said before it went away counts no more: it need not wait.
+    scenario
+        .at(18)
+        .lists(refused())
+        .at(100)
         .holds("")
         .plans(&["load a from /a"]);
 }
@@ -395,6 +444,7 @@ fn a_bad_file_keeps_the_last_good_one_in_force() {
         )
         .file("+a=/a")
         .answers("a", &[ok()])
+        .holds("a=/a")
         .shows(
             r#"
             adapter_status{adapter_name="a"} 1
@@ -467,7 +517,8 @@ fn the_readme_describes_every_family() {
         .holds("")
         .plans(&["load a from /a"])
         .answers("a", &[ok()])
-        .ends();
+        .holds("a=/a")
+        .by_the_clock();
     let families = scenario.board.families();
     assert_eq!(families.len(), 6);
     for family in families {

@@ -108,6 +108,7 @@ async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
         ("away", "status=503;body=garbage", "load_failed"),
         ("none", "status=404", "load_failed"),
         ("moved", "status=302;body=none", "load_rejected"),
+        ("liar", "status=200;body=garbage", "load_failed"),
     ];
     for (id, fault, _) in faults {
         server.always(&format!("/v1/load_lora_adapter#{id}"), fault).unwrap();

@@ -72,6 +72,7 @@ fn check_mistakes(file: &[u8], mistakes: &[Mistake]) {
     assert!(mistakes.is_sorted_by_key(|mistake| mistake.place), "{mistakes:?}");
     for mistake in mistakes {
         let text = mistake.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
         assert!(text.len() <= MAX_LINE, "{} bytes: {text}", text.len());
         assert!(
             is_within(file, mistake.place),

@@ -27,6 +27,9 @@ use crate::model_server::{Asking, ModelServer};
 /// What a call has before the next one: a quick answer comes within it, so that the server sees the file's order; a slow
 /// one holds up nobody for longer.
 const HEAD_START: Duration = Duration::from_millis(50);
+/// After an answer, how soon the server is asked what it really holds: so long that answers that come together are one
+/// question.
+const CONFIRM_AFTER: Duration = Duration::from_millis(100);
 /// How long a load under way is awaited when the role ends.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -71,8 +74,10 @@ type Answered = (Call, Vec<(Operation, Outcome)>);
 enum Happened {
     /// The server has said what it holds, or couldn't be asked.
     Look,
-    /// A call was made or answered.
+    /// A call was made.
     Call,
+    /// A call was answered, so that the server may hold something else than before.
+    Answer,
 }
 
 impl Drop for Task {
@@ -143,8 +148,10 @@ impl Reconciler {
                     asked.now();
                     self.look();
                 }
-                happened = self.step() => if happened == Happened::Look {
-                    asked.answered(&self.board);
+                happened = self.step() => match happened {
+                    Happened::Look => asked.answered(&self.board),
+                    Happened::Answer => asked.again(),
+                    Happened::Call => {}
                 },
             }
         }
@@ -227,23 +234,31 @@ impl Reconciler {
         tokio::select! {
             Some(observed) = self.looks.join_next() => {
                 self.observed(observed);
-                return Happened::Look;
+                Happened::Look
             }
             // What the server says in a look may be older than an answer that comes meanwhile, so the answer waits.
-            Some(answered) = self.calls.join_next(), if self.looks.is_empty() => self.answered(answered),
-            () = sleep_until(self.next_call), if may_call => self.call(),
+            Some(answered) = self.calls.join_next(), if self.looks.is_empty() => {
+                self.answered(answered);
+                Happened::Answer
+            }
+            () = sleep_until(self.next_call), if may_call => {
+                self.call();
+                Happened::Call
+            }
             else => std::future::pending().await,
         }
-        Happened::Call
     }
 
     fn observed(&mut self, observed: Result<Observed, JoinError>) {
         let Ok(observed) = observed.inspect_err(log_panic) else {
             return;
         };
-        self.board.observed(observed);
+        self.board.observed(observed, now(), jitter());
+        if let Ok(at) = wall_clock().duration_since(UNIX_EPOCH) {
+            self.board.observed_at(at);
+        }
         self.planned = self.board.plan(now()).into();
-        self.told();
+        self.publish();
     }
 
     fn call(&mut self) {
@@ -276,21 +291,6 @@ impl Reconciler {
             self.board.answered(&call, *operation, outcome, now(), jitter());
         }
         self.next_call = Instant::now();
-        self.told();
-        // The server can't reload, or somebody else was faster: what it holds now tells.
-        if outcomes
-            .iter()
-            .any(|(_, outcome)| matches!(outcome, Outcome::AlreadyLoaded { .. }))
-        {
-            self.look();
-        }
-    }
-
-    /// The server has told something.
-    fn told(&mut self) {
-        if let Ok(at) = wall_clock().duration_since(UNIX_EPOCH) {
-            self.board.told_at(at);
-        }
         self.publish();
     }
 
@@ -341,6 +341,11 @@ impl Asked {
         self.due = Instant::now();
         self.failing = None;
         self.given_up = false;
+    }
+
+    /// It may hold something else than it said.
+    fn again(&mut self) {
+        self.due = self.due.min(Instant::now() + CONFIRM_AFTER);
     }
 
     fn now(&mut self) {

@@ -132,11 +132,12 @@ pub(super) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// Somebody's text, short enough for a message.
+/// Somebody's text, short enough for a message, and on one line.
 pub(super) fn shortened(text: &str) -> String {
     const MOST: usize = 80;
+    let text = text.replace(char::is_control, "\u{fffd}");
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+        None => text,
     }
 }

@@ -364,6 +364,14 @@ fn no_prefix_of_a_file_breaks_the_reader() {
     }
 }
 
+#[test]
+fn a_key_with_a_line_break_is_told_on_one_line() {
+    assert_eq!(
+        mistakes("vLLMLoRAConfig: {\"a\\nb\\e[31m\": 1}"),
+        ["line 1, column 18, vLLMLoRAConfig.a\u{fffd}b\u{fffd}[31m: the key is not known and means nothing"]
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -80,7 +80,7 @@ impl Scenario {
 
     /// A pass begins, and its list is this.
     pub fn lists(&mut self, answer: Answer) -> &mut Self {
-        self.board.observed(Observed::read(&answer));
+        self.board.observed(Observed::read(&answer), self.now(), 0.0);
         self
     }
 
@@ -109,8 +109,9 @@ impl Scenario {
         self
     }
 
-    pub fn ends(&mut self) -> &mut Self {
-        self.board.told_at(Duration::from_secs(START + self.now));
+    /// The pass that has just begun did so now, by the clock on the wall.
+    pub fn by_the_clock(&mut self) -> &mut Self {
+        self.board.observed_at(Duration::from_secs(START + self.now));
         self
     }
 

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes the PrometheusRules of k8s/monitoring/operator from the rule files beside it. A rule file is the `spec` of a
+# PrometheusRule as it is, so this only moves it to the right.
+set -euo pipefail
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+# wrap RULES NAME FOLDER
+wrap() {
+    local out=k8s/monitoring/operator/$3/prometheusrule.yaml
+    {
+        say "# Made from k8s/monitoring/$1 by scripts/prometheus-rules.sh: change it there.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: $2
+  namespace: default
+  labels:
+    app.kubernetes.io/name: $2
+spec:"
+        sed 's/^./  &/' "k8s/monitoring/$1"
+    } >"$out"
+    say "$out"
+}
+
+wrap alerts.yaml infertally-alerts alerts
+wrap recording-rules.yaml infertally-pool model-servers
