@@ -13,7 +13,7 @@ const HEAD: &str = "\
 ";
 
 /// What differs, and for what.
-const CHANGES: [(&str, &str); 4] = [
+const CHANGES: [(&str, &str); 5] = [
     (
         "# Envoy with infertally, ready to run: `make wasm`, then `envoy -c envoy.yaml` in this folder.\n",
         "# Envoy with infertally, in Kubernetes.\n",
@@ -24,26 +24,14 @@ const CHANGES: [(&str, &str); 4] = [
     ),
     // Mounted from a ConfigMap.
     ("dist/infertally.wasm", "/etc/infertally/infertally.wasm"),
+    (
+        "address: 127.0.0.1, port_value: 8000",
+        "address: infertally-envoy-servers, port_value: 8000",
+    ),
     // The server that has the least to do: generations take long, and not equally long.
     (
-        "  - name: model_server
-    connect_timeout: 5s
-    load_assignment:
-      cluster_name: model_server
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 8000}}}
-",
-        "  - name: model_server
-    type: STRICT_DNS
-    lb_policy: LEAST_REQUEST
-    connect_timeout: 5s
-    load_assignment:
-      cluster_name: model_server
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {address: {socket_address: {address: infertally-envoy-servers, port_value: 8000}}}
-",
+        "    connect_timeout: 5s\n",
+        "    lb_policy: LEAST_REQUEST\n    connect_timeout: 5s\n",
     ),
 ];
 
