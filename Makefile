@@ -26,7 +26,7 @@ demo-once: wasm syncer ## The same, once: fails unless every metric is there and
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 	@scripts/test.sh
 
-test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
+test-kube: ## Run the tests on a real Kubernetes API server and with the meshes' own translators, which Go 1.24 builds once (some 20 minutes)
 	@scripts/test-kube.sh
 
 fuzz: ## Search for inputs that break the filter or what the LoRA role reads, FUZZ_SECONDS (600) for each target; needs nightly Rust

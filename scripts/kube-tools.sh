@@ -28,7 +28,7 @@ progress() {
 # module_file FOLDER MODULE FILE: where a file of a module is that the go.mod in a folder of tests/kube requires.
 module_file() {
     local directory
-    directory=$(cd "tests/kube/$1" && GOWORK=off go mod download -json "$2" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') &&
+    directory=$(cd "tests/kube/$1" && GOWORK=off go mod download -json "$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') &&
         [[ -n $directory ]] || die "$2 could not be fetched"
     say "$directory/$3"
 }
@@ -94,9 +94,9 @@ if [[ ! -d $crds ]]; then
     operator=$(module_file crds github.com/prometheus-operator/prometheus-operator example/prometheus-operator-crd/monitoring.coreos.com)
     keda=$(module_file crds github.com/kedacore/keda/v2 config/crd/bases/keda.sh)
     envoy_gateway=$(module_file envoy-gateway github.com/envoyproxy/gateway charts/gateway-helm/charts/crds/crds)
+    istio_crds=$(module_file istio istio.io/istio manifests/charts/base/files/crd-all.gen.yaml)
     mkdir "$SCRATCH/crds"
-    install -m 644 "$(module_file istio istio.io/istio manifests/charts/base/files/crd-all.gen.yaml)" \
-        "$envoy_gateway/gatewayapi-crds.yaml" "$envoy_gateway"/generated/*.yaml \
+    install -m 644 "$istio_crds" "$envoy_gateway/gatewayapi-crds.yaml" "$envoy_gateway"/generated/*.yaml \
         "$operator"_{podmonitors,prometheusrules,servicemonitors}.yaml \
         "$keda"_{scaledobjects,triggerauthentications}.yaml "$SCRATCH/crds"
     publish "$SCRATCH/crds" "$crds"

@@ -16,33 +16,44 @@ type Claim = std::result::Result<(), String>;
 /// Programs of which only the paths in the repository are checked: what else they do is the user's.
 const KNOWN: &[&str] = &[
     "base64",
-    "cat",
-    "cd",
+    "cargo",
     "cp",
-    "crane",
-    "docker-compose",
+    "docker",
     "echo",
-    "egctl",
-    "export",
+    "envoy",
     "git",
     "grep",
-    "head",
-    "istioctl",
     "jq",
-    "ls",
-    "mkdir",
-    "mv",
     "prometheus",
     "promtool",
-    "python3",
     "sed",
-    "sha256sum",
-    "skopeo",
-    "sleep",
     "sort",
-    "tail",
-    "tar",
 ];
+
+/// What kubectl is asked to do.
+const VERBS: &[&str] = &[
+    "annotate",
+    "apply",
+    "create",
+    "delete",
+    "describe",
+    "edit",
+    "exec",
+    "get",
+    "kustomize",
+    "label",
+    "logs",
+    "patch",
+    "port-forward",
+    "replace",
+    "rollout",
+    "scale",
+    "top",
+    "wait",
+];
+
+/// Where an overlay is that a document shows: beside `k8s`, and not in the repository.
+const OVERLAY: &str = "overlay";
 
 /// Folders and files of the repository that a word may begin with. What a build leaves in `dist` is not there yet.
 const OURS: &[&str] = &[
@@ -141,7 +152,6 @@ impl Known {
             "make" => self.make(words),
             "kubectl" => self.kubectl(words),
             "infertally-syncer" | "dist/infertally-syncer" => syncer::takes(words.iter()),
-            "envoy" | "docker" | "cargo" => Ok(()),
             "curl"
                 if words
                     .iter()
@@ -173,12 +183,15 @@ impl Known {
     }
 
     fn kubectl(&self, words: &[String]) -> Claim {
+        if !words.iter().any(|word| VERBS.contains(&word.as_str())) {
+            return Err(format!("kubectl does none of it: {}", words.join(" ")));
+        }
         for pair in words.windows(2) {
             if let [flag, folder] = pair
                 && (flag == "-k" || flag == "kustomize")
                 && !folder.contains("://")
                 && !folder.contains('$')
-                && folder != "overlay"
+                && folder != OVERLAY
                 && !repository(folder).join("kustomization.yaml").is_file()
             {
                 return Err(format!("{folder}: nothing that kustomize builds"));
@@ -271,6 +284,7 @@ mod tests {
                 "kubectl apply -f k8s/none.yaml",
                 "k8s/none.yaml: not in the repository",
             ),
+            ("sh", "kubectl aply -k k8s/base", "kubectl does none of it: aply"),
             ("sh", "kubectl apply -k tests", "nothing that kustomize builds"),
             ("sh", "kubectl port-forward svc/other 1", "svc/other: not among"),
             ("sh", "infertally-syncer pool --targte a", "--targte"),
