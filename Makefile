@@ -8,7 +8,7 @@
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny, Prometheus
+setup: ## Fetch what is missing into .tools: wasm32 library, Envoy, cargo-deny, Prometheus, kubectl
 	@scripts/setup.sh
 
 wasm: setup ## Build the filter: dist/infertally.wasm
@@ -29,7 +29,7 @@ demo-once: wasm syncer ## The same, once: fails unless every metric is there and
 test: ## Run everything that needs no cluster: lint, unit tests, real Envoy
 	@scripts/test.sh
 
-test-kube: ## Run the tests on a real Kubernetes API server, which Go builds once (minutes); needs Go 1.24
+test-kube: ## Run the tests on a real Kubernetes API server and with the meshes' own translators, which Go 1.24 builds once (some 20 minutes)
 	@scripts/test-kube.sh
 
 test-compose: ## Start compose.yaml, ask everything that the documents name, and take it away again

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds a real etcd and kube-apiserver from their released source, once. Go fetches it as it is set up to on this machine,
-# and holds it against the checksums in tests/kube/*/go.sum. On stdout where the two are, a line each.
+# Builds, once, from released source: a real etcd and kube-apiserver, and Istio's and Envoy Gateway's own translators. Takes
+# the CRDs of these and others. Go fetches it all as it is set up to on this machine, and holds it against the checksums in
+# tests/kube/*/go.sum. On stdout where the things are, a line each: etcd, kube-apiserver, istio, envoy-gateway, crds.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -24,9 +25,17 @@ progress() {
     done
 }
 
-# build NAME VERSION MODULE PACKAGE LDFLAGS
+# module_file FOLDER MODULE FILE: where a file of a module is that the go.mod in a folder of tests/kube requires.
+module_file() {
+    local directory
+    directory=$(cd "tests/kube/$1" && GOWORK=off go mod download -json "$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') &&
+        [[ -n $directory ]] || die "$2 could not be fetched"
+    say "$directory/$3"
+}
+
+# build NAME VERSION MODULE PACKAGE LDFLAGS [FILE]: FILE goes beside the program.
 build() {
-    local name=$1 version=$2 module=$3 package=$4 ldflags=$5 start=$SECONDS
+    local name=$1 version=$2 module=$3 package=$4 ldflags=$5 file=${6:-} start=$SECONDS
     if [[ -x $TOOLS/$name-$version/$name ]]; then
         say "$name: ready ($version, .tools/$name-$version/$name)"
         return
@@ -43,6 +52,7 @@ build() {
             2>&1 | tee "$SCRATCH/log" | progress "$total"
     ) || die "$name $version could not be built:
 $(tail -n 5 "$SCRATCH/log")"
+    [[ -z $file ]] || install -m 644 "$file" "$SCRATCH/$name"
     publish "$SCRATCH/$name" "$TOOLS/$name-$version"
     say "$name: built in $((SECONDS - start)) s"
 }
@@ -62,4 +72,36 @@ IFS=. read -r major minor _ <<<"${KUBERNETES#v}"
 build etcd "${ETCD#v}" tests/kube/etcd . ""
 build kube-apiserver "${KUBERNETES#v}" tests/kube/apiserver k8s.io/kubernetes/cmd/kube-apiserver \
     "-X $stamp.gitVersion=$KUBERNETES -X $stamp.gitMajor=$major -X $stamp.gitMinor=$minor"
-printf '%s\n' "$TOOLS/etcd-${ETCD#v}/etcd" "$TOOLS/kube-apiserver-${KUBERNETES#v}/kube-apiserver" >&3
+
+# The translators are programs of ours around theirs, so a change of ours is another version.
+changed() { cksum "tests/kube/$1/main.go" | cut -d ' ' -f 1; }
+istio=$(required istio.io/istio tests/kube/istio/go.mod)-$(changed istio)
+gateway=$(required github.com/envoyproxy/gateway tests/kube/envoy-gateway/go.mod)-$(changed envoy-gateway)
+template=
+if [[ ! -x $TOOLS/istio-$istio/istio ]]; then
+    check_go
+    template=$(module_file istio istio.io/istio tools/packaging/common/envoy_bootstrap.json)
+fi
+build istio "$istio" tests/kube/istio . "" "$template"
+build envoy-gateway "$gateway" tests/kube/envoy-gateway . ""
+
+# crds: the CustomResourceDefinitions that the shipped manifests need, as the projects release them.
+crds=$TOOLS/crds-$(cat tests/kube/{crds,istio,envoy-gateway}/go.mod "${BASH_SOURCE[0]}" | cksum | cut -d ' ' -f 1)
+if [[ ! -d $crds ]]; then
+    check_go
+    [[ -n $SCRATCH ]] || scratch
+    say "CRDs: taking them from the modules"
+    operator=$(module_file crds github.com/prometheus-operator/prometheus-operator example/prometheus-operator-crd/monitoring.coreos.com)
+    keda=$(module_file crds github.com/kedacore/keda/v2 config/crd/bases/keda.sh)
+    envoy_gateway=$(module_file envoy-gateway github.com/envoyproxy/gateway charts/gateway-helm/charts/crds/crds)
+    istio_crds=$(module_file istio istio.io/istio manifests/charts/base/files/crd-all.gen.yaml)
+    mkdir "$SCRATCH/crds"
+    install -m 644 "$istio_crds" "$envoy_gateway/gatewayapi-crds.yaml" "$envoy_gateway"/generated/*.yaml \
+        "$operator"_{podmonitors,prometheusrules,servicemonitors}.yaml \
+        "$keda"_{scaledobjects,triggerauthentications}.yaml "$SCRATCH/crds"
+    publish "$SCRATCH/crds" "$crds"
+fi
+say "CRDs: ready (${crds#"$ROOT/"})"
+
+printf '%s\n' "$TOOLS/etcd-${ETCD#v}/etcd" "$TOOLS/kube-apiserver-${KUBERNETES#v}/kube-apiserver" \
+    "$TOOLS/istio-$istio/istio" "$TOOLS/envoy-gateway-$gateway/envoy-gateway" "$crds" >&3

@@ -8,6 +8,7 @@ scripts/setup-wasm-std.sh
 scripts/setup-envoy.sh
 scripts/setup-cargo-deny.sh
 scripts/setup-prometheus.sh
+scripts/setup-kubectl.sh
 
 # What a killed run could not clear away itself; a day old, because another run may be at work.
 find "$TOOLS" -maxdepth 1 -name 'tmp.*' -mtime +0 -exec rm -rf {} +

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2317,SC2329 # the checks are called by name
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/envoy-lib.sh"
+source "${BASH_SOURCE[0]%/*}/kubectl-lib.sh"
 source "${BASH_SOURCE[0]%/*}/prometheus-lib.sh"
 scratch
 
@@ -144,6 +145,30 @@ an_old_prometheus_that_was_asked_for_is_an_error() {
     ! PROMETHEUS=$SCRATCH/old/prometheus scripts/prometheus-path.sh prometheus
 }
 
+# === which kubectl
+
+# fake_kubectl DIRECTORY VERSION
+fake_kubectl() {
+    mkdir -p "$1"
+    printf '#!/bin/sh\necho "Client Version: v%s"\necho "Kustomize Version: v5.5.0"\n' "$2" >"$1/kubectl"
+    chmod +x "$1/kubectl"
+}
+
+a_recent_kubectl_on_path_is_used() {
+    fake_kubectl "$SCRATCH/recent" 1.34.2
+    [[ $(KUBECTL='' PATH=$SCRATCH/recent:$PATH find_kubectl) == "$SCRATCH/recent/kubectl" ]]
+}
+
+an_old_kubectl_on_path_is_passed_over() {
+    fake_kubectl "$SCRATCH/old" 1.26.9
+    [[ $(KUBECTL='' PATH=$SCRATCH/old:$PATH find_kubectl) != "$SCRATCH/old/kubectl" ]]
+}
+
+an_old_kubectl_that_was_asked_for_is_an_error() {
+    fake_kubectl "$SCRATCH/old" 1.26.9
+    ! KUBECTL=$SCRATCH/old/kubectl scripts/kubectl-path.sh
+}
+
 # === the filter
 
 the_filter_holds_no_path_of_this_machine() {
@@ -167,6 +192,9 @@ check "an old Envoy that was asked for is an error" an_old_envoy_that_was_asked_
 check "a recent promtool on PATH is used" a_recent_promtool_on_path_is_used
 check "an old promtool on PATH is passed over" an_old_promtool_on_path_is_passed_over
 check "an old Prometheus that was asked for is an error" an_old_prometheus_that_was_asked_for_is_an_error
+check "a recent kubectl on PATH is used" a_recent_kubectl_on_path_is_used
+check "an old kubectl on PATH is passed over" an_old_kubectl_on_path_is_passed_over
+check "an old kubectl that was asked for is an error" an_old_kubectl_that_was_asked_for_is_an_error
 check "the filter holds no path of this machine" the_filter_holds_no_path_of_this_machine
 
 say "scripts: $passed passed, $failed failed"

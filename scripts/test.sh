@@ -37,13 +37,14 @@ lock_file_is_current() {
 }
 
 unit_and_envoy_tests() {
-    local envoy prometheus promtool
+    local envoy kubectl prometheus promtool
     envoy=$(scripts/envoy-path.sh) || return
+    kubectl=$(scripts/kubectl-path.sh) || return
     prometheus=$(scripts/prometheus-path.sh prometheus) || return
     promtool=$(scripts/prometheus-path.sh promtool) || return
     # A filter that a test can kill; the shipped one has no such thing.
     scripts/wasm-env.sh cargo build --package infertally-filter --features trap || return
-    ENVOY=$envoy PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
+    ENVOY=$envoy KUBECTL=$kubectl PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
         INFERTALLY_SYNCER=$CARGO_TARGET_DIR/debug/infertally-syncer \
         INFERTALLY_TRAP_WASM=$CARGO_TARGET_DIR/wasm32-unknown-unknown/debug/infertally_filter.wasm \
         cargo test --workspace --no-fail-fast

@@ -1,4 +1,4 @@
-//! Objects from YAML, as `kubectl apply --server-side` makes them.
+//! Objects from YAML, as `kubectl apply --server-side --validate=strict` makes them: a field that nobody knows is an error.
 
 use infertally_e2e::repository;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -49,7 +49,7 @@ impl Cluster {
                 Api::namespaced_with(client, text("/metadata/namespace").unwrap_or("default"), &resource)
             }
         };
-        let manager = PatchParams::apply("infertally-tests").force();
+        let manager = PatchParams::apply("infertally-tests").force().validation_strict();
         let applied = api.patch(name, &manager, &Patch::Apply(object)).await;
         applied
             .map(drop)

@@ -161,6 +161,14 @@ impl Cluster {
         Ok(path)
     }
 
+    /// A kubeconfig file for the administrator.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn admin_kubeconfig(&self) -> Result<PathBuf> {
+        self.kubeconfig(&self.admin)
+    }
+
     fn kubeconfig_text(&self, token: &str) -> String {
         let (port, authority) = (self.ports.api_server, self.keys.authority.display());
         format!(

@@ -1,15 +1,24 @@
 //! The syncer as a process, on a real API server: who may read `/metrics` is what the guide's ClusterRole, ServiceAccount
 //! and binding say, and the pool is the one of a real InferencePool.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails it"
+)]
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use infertally_e2e::client::{Timed, exchange, get, request};
+use infertally_e2e::repository;
 use infertally_kube::objects::PoolVersion::V1;
 use infertally_kube::{Cluster, Result};
+use infertally_manifests::yaml::text;
+use infertally_manifests::{kustomize, pods};
 use infertally_pool::page::{Load, small};
 use infertally_pool::{Behaviour, Pod, Syncer};
+use serde_json::Value;
 
 /// The names that the guide gives.
 const ACCOUNT: &str = "inference-gateway-sa-metrics-reader";
@@ -31,31 +40,32 @@ struct Stage {
 // === impl Stage ===
 
 impl Stage {
-    /// A cluster with everything that is shipped for it, a pool `chat` of one pod, and a syncer with its own account.
+    /// A cluster with everything that is shipped for it, a pool of one pod, and the shipped syncer with its own account.
     async fn start() -> Result<Self> {
         let cluster = Cluster::start().await?;
-        cluster.apply_file("k8s/base/metrics-reader.yaml").await?;
-        cluster.apply_file("k8s/base/rbac.yaml").await?;
+        let shipped = kustomize::build(&repository("k8s/base"))?;
+        for object in &shipped {
+            cluster.apply_object(object).await?;
+        }
         cluster.fill_token_secret("default", SECRET).await?;
         cluster.install(V1).await?;
         let server = Pod::start(Behaviour::Page(small(LOAD))).await?;
-        cluster.put_pool(V1, "chat", "vllm", &[server.port()]).await?;
+        cluster.put_pool(V1, "vllm", "vllm", &[server.port()]).await?;
         cluster.create_ready_pod("vllm-0", "vllm", "127.0.0.1").await?;
         let token = cluster.token("default", "infertally-syncer").await?;
         let binary = std::env::var_os("INFERTALLY_SYNCER").map(PathBuf::from);
         let binary = binary.ok_or("INFERTALLY_SYNCER is not set: run these tests by `make test-kube`")?;
+        // As its Deployment starts it, but on a port that is free, and with a log that says which.
+        let pod = shipped.iter().find_map(pods::template).ok_or("no pod in k8s/base")?;
+        let container = pods::containers(pod).next().ok_or("no container in it")?;
+        let words = |name: &str| container[name].as_array().into_iter().flatten();
         let syncer = Syncer::start(
             Command::new(binary)
+                .args(words("args").filter_map(Value::as_str))
+                .envs(words("env").map(|variable| (text(variable, "/name"), text(variable, "/value"))))
                 .env("KUBECONFIG", cluster.kubeconfig(&token)?)
-                .args([
-                    "pool",
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--kubernetes",
-                    "chat",
-                    "--metrics-auth",
-                    "kubernetes",
-                ]),
+                .env("INFERTALLY_LISTEN", "127.0.0.1:0")
+                .env("INFERTALLY_LOG_FORMAT", "text"),
         )
         .await?;
         Ok(Self {
@@ -118,14 +128,46 @@ async fn the_guides_account_may_read_another_may_not_and_without_a_token_nobody_
     Ok(())
 }
 
+/// The guide's commands as it prints them. Between them it has `kubectl port-forward`, which needs a kubelet: the port is
+/// the syncer's own instead of 9090.
+#[tokio::test]
+async fn the_guides_commands_work_as_printed() -> Result<()> {
+    let stage = Stage::start().await?;
+    let commands = r#"
+TOKEN=$(kubectl -n default get secret inference-gateway-sa-metrics-reader-secret  -o jsonpath='{.secrets[0].name}' -o jsonpath='{.data.token}' | base64 --decode)
+curl -H "Authorization: Bearer $TOKEN" localhost:9090/metrics
+"#
+    .replace("localhost:9090", &stage.syncer.address().to_string());
+    let kubectl = std::env::var_os("KUBECTL").map(PathBuf::from);
+    let kubectl = kubectl.ok_or("KUBECTL is not set: run these tests by `make test-kube`")?;
+    let path = std::env::var("PATH")?;
+    let path = format!("{}:{path}", kubectl.parent().ok_or("no folder")?.display());
+    let ready = "\ninference_pool_ready_pods{name=\"vllm\"} 1\n";
+    infertally_e2e::eventually(async || {
+        let mut bash = tokio::process::Command::new("bash");
+        bash.args(["-euc", &commands]).env("PATH", &path);
+        let output = bash
+            .env("KUBECONFIG", stage.cluster.admin_kubeconfig()?)
+            .output()
+            .await?;
+        let page = String::from_utf8_lossy(&output.stdout).into_owned();
+        if page.contains(ready) {
+            Ok(())
+        } else {
+            Err(format!("{page}\n{}", String::from_utf8_lossy(&output.stderr)).into())
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn the_pool_of_a_real_cluster_is_served_through_a_restart_of_its_api_server() -> Result<()> {
     let mut stage = Stage::start().await?;
     let token = stage.cluster.token_in_secret("default", SECRET).await?;
-    let queue = r#"inference_pool_per_pod_queue_size{name="chat",model_server_pod="vllm-0"} 3"#;
+    let queue = r#"inference_pool_per_pod_queue_size{name="vllm",model_server_pod="vllm-0"} 3"#;
     stage.shows(&token, queue).await?;
     stage
-        .shows(&token, r#"inference_pool_ready_pods{name="chat"} 1"#)
+        .shows(&token, r#"inference_pool_ready_pods{name="vllm"} 1"#)
         .await?;
 
     stage.cluster.stop_api_server().await?;
@@ -137,12 +179,12 @@ async fn the_pool_of_a_real_cluster_is_served_through_a_restart_of_its_api_serve
     stage.cluster.start_api_server().await?;
     stage.cluster.create_ready_pod("vllm-1", "vllm", "127.0.0.1").await?;
     stage
-        .shows(&token, r#"inference_pool_ready_pods{name="chat"} 2"#)
+        .shows(&token, r#"inference_pool_ready_pods{name="vllm"} 2"#)
         .await?;
     stage.cluster.finish_pod("vllm-0").await?;
     stage.cluster.finish_pod("vllm-1").await?;
     stage
-        .shows(&token, r#"inference_pool_ready_pods{name="chat"} 0"#)
+        .shows(&token, r#"inference_pool_ready_pods{name="vllm"} 0"#)
         .await?;
     Ok(())
 }

@@ -11,20 +11,36 @@ use crate::Result;
 /// # Errors
 /// What it has to say against the page, be it only a matter of style.
 pub fn check_metrics(page: &str) -> Result<()> {
+    match check("metrics", page)? {
+        (true, said) if said.is_empty() => Ok(()),
+        (_, said) => Err(said.into()),
+    }
+}
+
+/// Has `promtool check rules` judge rules.
+///
+/// # Errors
+/// What it has to say against them.
+pub fn check_rules(rules: &str) -> Result<()> {
+    match check("rules", rules)? {
+        (true, _) => Ok(()),
+        (false, said) => Err(said.into()),
+    }
+}
+
+/// Whether `promtool check` is content with a text, and all that it said.
+fn check(what: &str, text: &str) -> Result<(bool, String)> {
     let mut promtool = command()?
-        .args(["check", "metrics"])
+        .args(["check", what])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
     // Dropped at once, for it reads to the end.
-    promtool.stdin.take().ok_or("no stdin")?.write_all(page.as_bytes())?;
+    promtool.stdin.take().ok_or("no stdin")?.write_all(text.as_bytes())?;
     let output = promtool.wait_with_output()?;
     let said = [output.stdout, output.stderr].concat();
-    if output.status.success() && said.is_empty() {
-        return Ok(());
-    }
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said)).into())
+    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 /// Runs the binary of `$PROMTOOL` on a file.
