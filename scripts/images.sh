@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the images with the container engine that answers, and says how large they are: infertally-syncer, infertally (the
-# filter, as Istio and Envoy Gateway pull it) and infertally-sim. IMAGES_FROM=dist, the default, takes what this machine's Rust
+# Builds the images with the container engine that answers, and says how large they are: infertally-syncer,
+# infertally-lora-syncer (the same, in its LoRA role), infertally (the filter, as Istio and Envoy Gateway pull it) and
+# infertally-sim. IMAGES_FROM=dist, the default, takes what this machine's Rust
 # builds; IMAGES_FROM=source builds inside Docker, which has to reach a registry for the Rust image, and leaves dist/ as the
 # other way does. IMAGES_PREFIX=registry.example.com/team/ goes before the names.
 set -euo pipefail
@@ -47,9 +48,12 @@ if [[ $from == source ]]; then
     say "images: building from source in Docker (minutes, the first time)"
     "${build[@]}" --target source --output dist . || die "the build in Docker failed: its message is above"
 fi
-for target in syncer wasm sim; do
-    name=infertally-$target
-    [[ $target != wasm ]] || name=infertally
+for target in syncer lora wasm sim; do
+    case $target in
+    lora) name=infertally-lora-syncer ;;
+    wasm) name=infertally ;;
+    *) name=infertally-$target ;;
+    esac
     image=${IMAGES_PREFIX:-}$name:$version
     "${build[@]}" --target "$target" --tag "$image" . >/dev/null || die "$image could not be built: Docker's message is above"
     bytes=$(size "$image")
