@@ -8,7 +8,7 @@ const ROUTE: &str = "              - match: {prefix: /}\n";
 const FILTER: &str = "          - name: infertally\n";
 const ROUTER: &str = "          - name: envoy.filters.http.router\n";
 const CLUSTERS: &str = "  clusters:\n";
-const MODEL_SERVER: &str = "  - name: model_server\n    connect_timeout";
+const MODEL_SERVER: &str = "  - name: model_server\n";
 const CONNECTION_MANAGER: &str = "          stat_prefix: inference\n";
 
 /// HTTP/2 to a cluster's servers, as an entry of the cluster.
@@ -62,8 +62,7 @@ pub fn cluster(name: &str, port: u16) -> String {
 /// # Errors
 /// If the cluster is not there.
 pub fn model_server(config: EnvoyConfig, entry: &str) -> Result<EnvoyConfig> {
-    let (name, rest) = MODEL_SERVER.split_once('\n').unwrap_or_default();
-    config.replace(MODEL_SERVER, &format!("{name}\n    {entry}\n{rest}"))
+    config.replace(MODEL_SERVER, &format!("{MODEL_SERVER}    {entry}\n"))
 }
 
 /// Adds an entry to the connection manager of the inference listener.

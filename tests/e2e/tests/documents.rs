@@ -35,14 +35,56 @@ fn every_path_in_the_documents_is_there() {
             assert!(made || repository(path).exists(), "{document} names {path}");
         }
         assert!(!paths.is_empty(), "{document}");
-        for target in text
-            .match_indices("](")
-            .map(|(at, _)| text.split_at(at + 2).1.split(')').next().unwrap())
+    }
+}
+
+/// What follows `](`.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.match_indices("](").map(|(at, _)| text.split_at(at + 2).1);
+    targets.map(|target| target.split(')').next().unwrap()).collect()
+}
+
+/// The names by which a document's headings are linked to.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let anchor = |heading: &str| -> String {
+        let lower = heading.to_lowercase();
+        let kept = lower
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let docs = std::fs::read_dir(repository("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    let documents: Vec<_> = ["AGENTS.md", "README.md", "CHANGELOG.md"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(docs)
+        .collect();
+    assert!(documents.len() > 10, "{documents:?}");
+    for document in &documents {
+        for link in links(&read(document))
+            .into_iter()
+            .filter(|link| !link.starts_with("https://"))
         {
-            assert!(
-                target.starts_with("https://") || repository(target).exists(),
-                "{document} links to {target}"
-            );
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => repository(document),
+                file => repository(document).parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{document} links to {link}");
+            let found = anchor.is_empty()
+                || anchors(&std::fs::read_to_string(&target).unwrap())
+                    .iter()
+                    .any(|a| a == anchor);
+            assert!(found, "{document} links to {link}, and there is no such heading");
         }
     }
 }
