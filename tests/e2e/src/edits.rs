@@ -8,7 +8,7 @@ const ROUTE: &str = "              - match: {prefix: /}\n";
 const FILTER: &str = "          - name: infertally\n";
 const ROUTER: &str = "          - name: envoy.filters.http.router\n";
 const CLUSTERS: &str = "  clusters:\n";
-const MODEL_SERVER: &str = "  - name: model_server\n";
+const MODEL_SERVER: &str = "\n  - name: model_server\n";
 const CONNECTION_MANAGER: &str = "          stat_prefix: inference\n";
 
 /// HTTP/2 to a cluster's servers, as an entry of the cluster.
