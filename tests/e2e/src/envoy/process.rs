@@ -14,6 +14,8 @@ use std::time::Duration;
 use crate::Result;
 
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a listener that was replaced serves what it has: ten minutes by default, too long for a test to see the end.
+const DRAIN_SECONDS: &str = "5";
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -42,6 +44,8 @@ impl Process {
                 "-l",
                 "warning",
                 "--disable-hot-restart",
+                "--drain-time-s",
+                DRAIN_SECONDS,
             ])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
