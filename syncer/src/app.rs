@@ -10,6 +10,11 @@ pub use serving::ServingError;
 use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+struct Task(AbortHandle);
 
 /// Completes when the process is asked to end (SIGTERM, SIGINT).
 ///
@@ -24,4 +29,18 @@ pub fn shutdown() -> std::io::Result<impl Future<Output = ()> + Send> {
             _ = interrupt.recv() => tracing::info!("SIGINT: ending"),
         }
     })
+}
+
+// === impl Task ===
+
+impl Task {
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod config_file;
+mod pace;
 mod reconciler;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::Task;
 use super::serving::{self, ServingError};
 use crate::cli::lora::{LoraArgs, ReadyWhen};
 use crate::exposition::Family;
@@ -24,7 +26,8 @@ use crate::lora::status::Status;
 use crate::model_server::{Asking, Timeouts, Token};
 use crate::serve::{Limits, Pages};
 pub use config_file::ConfigError;
-use reconciler::{Pace, Reconciler};
+use pace::Pace;
+use reconciler::Reconciler;
 
 /// A SIGTERM ends the role within a second, whatever a client of /metrics does.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -91,7 +94,7 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
     };
     let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits).await?;
     let (read, news) = mpsc::channel(1);
-    let _watching = reconciler::Task(tokio::spawn(config_file::watch(args.config.clone(), read)).abort_handle());
+    let _watching = Task::spawn(config_file::watch(args.config.clone(), read));
     let shutdown = shutdown.shared();
     let metrics = Arc::new(Metrics {
         board,

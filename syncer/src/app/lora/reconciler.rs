@@ -10,12 +10,13 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::changes::Changes;
 use super::config_file::ConfigError;
+use super::pace::{Asked, Pace};
 use crate::error_chain;
 use crate::lora::answer::Outcome;
 use crate::lora::board::Board;
@@ -27,25 +28,8 @@ use crate::model_server::{Asking, ModelServer};
 /// What a call has before the next one: a quick answer comes within it, so that the server sees the file's order; a slow
 /// one holds up nobody for longer.
 const HEAD_START: Duration = Duration::from_millis(50);
-/// After an answer, how soon the server is asked what it really holds: so long that answers that come together are one
-/// question.
-const CONFIRM_AFTER: Duration = Duration::from_millis(100);
 /// How long a load under way is awaited when the role ends.
 const FAREWELL: Duration = Duration::from_millis(500);
-
-/// When to ask the server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    /// How often, while it can be asked.
-    pub well: Duration,
-    /// How often, while it can't.
-    pub unwell: Duration,
-    /// For how long it is asked that often. The same goes for a first configuration.
-    pub patience: Duration,
-}
-
-/// Ends its task when it is dropped.
-pub(super) struct Task(pub AbortHandle);
 
 /// Keeps the server as configured.
 pub(super) struct Reconciler {
@@ -78,12 +62,6 @@ enum Happened {
     Call,
     /// A call was answered, so that the server may hold something else than before.
     Answer,
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 // === impl Reconciler ===
@@ -308,66 +286,6 @@ impl Reconciler {
                 calls,
                 "ended without waiting for the server any longer; the next start finds what it did"
             );
-        }
-    }
-}
-
-/// When the server was asked, and when it is to be asked again.
-struct Asked {
-    pace: Pace,
-    at: Instant,
-    due: Instant,
-    /// Since when it can't be asked.
-    failing: Option<Instant>,
-    /// Whether patience has ended.
-    given_up: bool,
-}
-
-// === impl Asked ===
-
-impl Asked {
-    fn new(pace: Pace) -> Self {
-        let now = Instant::now();
-        Self {
-            pace,
-            at: now,
-            due: now,
-            failing: None,
-            given_up: false,
-        }
-    }
-
-    fn soon(&mut self) {
-        self.due = Instant::now();
-        self.failing = None;
-        self.given_up = false;
-    }
-
-    /// It may hold something else than it said.
-    fn again(&mut self) {
-        self.due = self.due.min(Instant::now() + CONFIRM_AFTER);
-    }
-
-    fn now(&mut self) {
-        self.at = Instant::now();
-        self.due = self.at + self.pace.well;
-    }
-
-    fn answered(&mut self, board: &Board) {
-        if !matches!(board.server(), Some(Err(_))) {
-            (self.failing, self.given_up) = (None, false);
-            return;
-        }
-        let Pace { unwell, well, patience } = self.pace;
-        let since = *self.failing.get_or_insert(self.at);
-        if since.elapsed() < patience {
-            self.due = self.at + unwell;
-            return;
-        }
-        self.due = self.at + well.max(unwell);
-        if !std::mem::replace(&mut self.given_up, true) {
-            let patience = humantime::format_duration(patience);
-            error!(%patience, "the server could not be asked for so long; it is asked on");
         }
     }
 }

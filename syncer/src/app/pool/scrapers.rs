@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc::Sender;
-use tokio::task::AbortHandle;
 
+use crate::app::Task;
 use crate::discovery::Target;
 use crate::discovery::target::with_path;
 use crate::engine::{self, Reading, ServerLoad};
@@ -30,16 +30,6 @@ pub(super) struct PodScrapers {
 
 /// What makes a task another one. That a pod becomes ready does not.
 type Key = (Arc<str>, Uri, Option<String>);
-
-/// Ends its task when it is dropped.
-#[derive(Debug)]
-pub(super) struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 // === impl PodScrapers ===
 
@@ -104,7 +94,7 @@ impl PodScrapers {
                 }
             }
         };
-        Task(tokio::spawn(task).abort_handle())
+        Task::spawn(task)
     }
 }
 
@@ -128,7 +118,7 @@ pub(super) fn start_envoy(
             }
         }
     };
-    Task(tokio::spawn(task).abort_handle())
+    Task::spawn(task)
 }
 
 /// Says in the log when a target begins to fail, in another way, or is well again; not each time.
