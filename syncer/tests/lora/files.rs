@@ -127,3 +127,19 @@ fn a_start_whose_file_never_gets_good_ends_with_64() {
         assert!(errors.lines().last().unwrap().contains(why), "{errors}");
     }
 }
+
+#[tokio::test]
+async fn an_adapter_that_is_given_twice_is_loaded_once_and_one_that_contradicts_itself_is_a_mistake() {
+    let server = server().await;
+    let config = Config::new();
+    config.says(&yaml(&server, "+a=/a +a=/a"));
+    let syncer = start(&config, &[]).await;
+    stands(&syncer, "a", 1, "loaded").await;
+    assert_eq!(logged(&syncer, "was given before, on line 6; once is enough"), 1);
+    config.says(&yaml(&server, "+a=/a +a=/b"));
+    let shown = ["lora_syncer_config_valid 0"];
+    syncer.shows(&shown, &[]).await.unwrap();
+    assert_eq!(logged(&syncer, "was given before, on line 6, with other values"), 1);
+    passes(&server, 2).await;
+    assert_eq!(calls(&server), ["load a /a"]);
+}
