@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # with-engine.sh COMMAND...: runs it with a container engine. One that answers is used as it is. Where none does, root on
 # Debian gets a Docker Engine of the repository's own, for as long as the command takes: unpacked and with its state below
-# .tools, on a socket of its own. (It makes bridges and firewall rules in the kernel, as any Docker Engine does.)
+# .tools, on a socket of its own. (It makes firewall rules in the kernel, as any Docker Engine does; its bridge goes with it.)
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -22,6 +22,8 @@ docker=$(scripts/setup-engine.sh)
 # A socket's path may have 107 bytes: not in the repository.
 run=$(mktemp -d /tmp/infertally-docker.XXXXXX)
 daemon='' command=''
+had_bridge=''
+[[ ! -e /sys/class/net/docker0 ]] || had_bridge=yes
 # shellcheck disable=SC2329 # the trap calls it
 stop() {
     # Told off by a signal, the command tidies up first: it needs the engine for that.
@@ -29,6 +31,8 @@ stop() {
     if [[ -n $daemon ]] && kill "$daemon" 2>/dev/null; then
         timeout "$STOP_SECONDS" tail --pid="$daemon" -f /dev/null || kill -9 "$daemon" || true
     fi
+    # Docker leaves its own bridge behind.
+    [[ -n $had_bridge || ! -e /sys/class/net/docker0 ]] || ip link delete docker0 2>/dev/null || true
     rm -rf "$run"
 }
 trap stop EXIT
