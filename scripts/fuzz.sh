@@ -7,7 +7,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 SECONDS_EACH=${FUZZ_SECONDS:-600}
 CARGO_FUZZ=0.13.2
 CARGO_FUZZ_DIR=$TOOLS/cargo-fuzz-$CARGO_FUZZ
-# Some times every cap; what a longer input could do, a stretch of a shorter one does (tests/fuzz/src/body.rs).
+# Some times every cap; what a longer input could do, a stretch of a shorter one does (fuzz/properties/src/body.rs).
 MAX_LEN=4096
 # A second for an input is a defect, and so is a gigabyte.
 LIMITS=(-timeout=5 -rss_limit_mb=1024)

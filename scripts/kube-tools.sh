@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds, once, from released source: a real etcd and kube-apiserver, and Istio's and Envoy Gateway's own translators. Takes
 # the CRDs of these and others. Go fetches it all as it is set up to on this machine, and holds it against the checksums in
-# tests/kube/*/go.sum. On stdout where the things are, a line each: etcd, kube-apiserver, istio, envoy-gateway, crds.
+# tests/suites/kube/*/go.sum. On stdout where the things are, a line each: etcd, kube-apiserver, istio, envoy-gateway, crds.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -12,9 +12,9 @@ SCRATCH=
 # required MODULE FILE: the version that a go.mod names.
 required() { awk -v module="$1" '$1 == "require" { $1 = $2; $2 = $3 } $1 == module { print $2; exit }' "$2"; }
 
-KUBERNETES=$(required k8s.io/kubernetes tests/kube/apiserver/go.mod)
-ETCD=$(required go.etcd.io/etcd/server/v3 tests/kube/etcd/go.mod)
-GO_OLDEST=$(awk '$1 == "go" { print $2 }' tests/kube/apiserver/go.mod)
+KUBERNETES=$(required k8s.io/kubernetes tests/suites/kube/apiserver/go.mod)
+ETCD=$(required go.etcd.io/etcd/server/v3 tests/suites/kube/etcd/go.mod)
+GO_OLDEST=$(awk '$1 == "go" { print $2 }' tests/suites/kube/apiserver/go.mod)
 
 # progress TOTAL: with -v Go names each package that it compiles.
 progress() {
@@ -25,10 +25,10 @@ progress() {
     done
 }
 
-# module_file FOLDER MODULE FILE: where a file of a module is that the go.mod in a folder of tests/kube requires.
+# module_file FOLDER MODULE FILE: where a file of a module is that the go.mod in a folder of tests/suites/kube requires.
 module_file() {
     local directory
-    directory=$(cd "tests/kube/$1" && GOWORK=off go mod download -json "$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') &&
+    directory=$(cd "tests/suites/kube/$1" && GOWORK=off go mod download -json "$2" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p') &&
         [[ -n $directory ]] || die "$2 could not be fetched"
     say "$directory/$3"
 }
@@ -69,24 +69,24 @@ check_go() {
 # kube-apiserver goes by the version that it is told it has.
 stamp=k8s.io/component-base/version
 IFS=. read -r major minor _ <<<"${KUBERNETES#v}"
-build etcd "${ETCD#v}" tests/kube/etcd . ""
-build kube-apiserver "${KUBERNETES#v}" tests/kube/apiserver k8s.io/kubernetes/cmd/kube-apiserver \
+build etcd "${ETCD#v}" tests/suites/kube/etcd . ""
+build kube-apiserver "${KUBERNETES#v}" tests/suites/kube/apiserver k8s.io/kubernetes/cmd/kube-apiserver \
     "-X $stamp.gitVersion=$KUBERNETES -X $stamp.gitMajor=$major -X $stamp.gitMinor=$minor"
 
 # The translators are programs of ours around theirs, so a change of ours is another version.
-changed() { cksum "tests/kube/$1/main.go" | cut -d ' ' -f 1; }
-istio=$(required istio.io/istio tests/kube/istio/go.mod)-$(changed istio)
-gateway=$(required github.com/envoyproxy/gateway tests/kube/envoy-gateway/go.mod)-$(changed envoy-gateway)
+changed() { cksum "tests/suites/kube/$1/main.go" | cut -d ' ' -f 1; }
+istio=$(required istio.io/istio tests/suites/kube/istio/go.mod)-$(changed istio)
+gateway=$(required github.com/envoyproxy/gateway tests/suites/kube/envoy-gateway/go.mod)-$(changed envoy-gateway)
 template=
 if [[ ! -x $TOOLS/istio-$istio/istio ]]; then
     check_go
     template=$(module_file istio istio.io/istio tools/packaging/common/envoy_bootstrap.json)
 fi
-build istio "$istio" tests/kube/istio . "" "$template"
-build envoy-gateway "$gateway" tests/kube/envoy-gateway . ""
+build istio "$istio" tests/suites/kube/istio . "" "$template"
+build envoy-gateway "$gateway" tests/suites/kube/envoy-gateway . ""
 
 # crds: the CustomResourceDefinitions that the shipped manifests need, as the projects release them.
-crds=$TOOLS/crds-$(cat tests/kube/{crds,istio,envoy-gateway}/go.mod "${BASH_SOURCE[0]}" | cksum | cut -d ' ' -f 1)
+crds=$TOOLS/crds-$(cat tests/suites/kube/{crds,istio,envoy-gateway}/go.mod "${BASH_SOURCE[0]}" | cksum | cut -d ' ' -f 1)
 if [[ ! -d $crds ]]; then
     check_go
     [[ -n $SCRATCH ]] || scratch

@@ -32,4 +32,4 @@ list() {
 }
 
 list wasm32-unknown-unknown filter infertally.wasm
-list "$host" syncer infertally-syncer tests/sim infertally-sim tests/demo infertally-demo
+list "$host" syncer infertally-syncer tests/lib/sim infertally-sim tests/demo infertally-demo

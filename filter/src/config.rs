@@ -27,7 +27,7 @@ pub struct Config {
 
 /// Something wrong in the configuration, in the user's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
+pub enum ConfigError {
     /// The text is no JSON.
     #[error("configuration is not JSON: {0}")]
     NotJson(String),
@@ -65,7 +65,7 @@ impl Default for Config {
 
 impl Config {
     /// Reads the configuration. No bytes at all, or white space, mean the defaults: meshes send that for `{}`.
-    pub fn parse(bytes: &[u8]) -> (Self, Vec<Mistake>) {
+    pub fn parse(bytes: &[u8]) -> (Self, Vec<ConfigError>) {
         let mut config = Self::default();
         let mut mistakes = Vec::new();
         if bytes.trim_ascii().is_empty() {
@@ -77,15 +77,15 @@ impl Config {
                     config.set(key, value, &mut mistakes);
                 }
             }
-            Ok(_) => mistakes.push(Mistake::NotAnObject),
-            Err(error) => mistakes.push(Mistake::NotJson(error.to_string())),
+            Ok(_) => mistakes.push(ConfigError::NotAnObject),
+            Err(error) => mistakes.push(ConfigError::NotJson(error.to_string())),
         }
         (config, mistakes)
     }
 
-    fn set(&mut self, key: &str, value: &Value, mistakes: &mut Vec<Mistake>) {
+    fn set(&mut self, key: &str, value: &Value, mistakes: &mut Vec<ConfigError>) {
         let mut wrong = |key: String, expected, found: &Value| {
-            mistakes.push(Mistake::WrongValue {
+            mistakes.push(ConfigError::WrongValue {
                 key,
                 expected,
                 found: describe(found),
@@ -131,7 +131,7 @@ impl Config {
                 }
                 _ => wrong(key.to_owned(), "an object of path endings", value),
             },
-            _ => mistakes.push(Mistake::UnknownKey(key.to_owned())),
+            _ => mistakes.push(ConfigError::UnknownKey(key.to_owned())),
         }
     }
 }
@@ -220,9 +220,9 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_one_mistake() {
-        assert_eq!(Config::parse(b"[1]").1, [Mistake::NotAnObject]);
+        assert_eq!(Config::parse(b"[1]").1, [ConfigError::NotAnObject]);
         let (config, mistakes) = Config::parse(b"{\"models\": [\"a\"");
         assert_eq!(config, Config::default());
-        assert!(matches!(mistakes.as_slice(), [Mistake::NotJson(_)]), "{mistakes:?}");
+        assert!(matches!(mistakes.as_slice(), [ConfigError::NotJson(_)]), "{mistakes:?}");
     }
 }

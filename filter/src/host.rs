@@ -14,7 +14,7 @@ use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
 use crate::access_log;
 use crate::config::Config;
-use crate::exchange::{Ending, Exchange, Side};
+use crate::exchange::{Exchange, TerminatedBy, Termination};
 use crate::recorder::record_build;
 use crate::running::BEAT_NS;
 use crate::worker::Worker;
@@ -177,10 +177,10 @@ impl HttpContext for Stream {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
-        let ending = if exchange.is_answered() {
-            Ending {
+        let ending = if exchange.is_response_complete() {
+            Termination {
                 status: None,
-                side: Side::Server,
+                side: TerminatedBy::Server,
             }
         } else {
             calls::ending()

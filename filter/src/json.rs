@@ -17,7 +17,7 @@ use memchr::memchr2;
 
 use literal::{Literal, find_mark};
 use path::{MAX_SEGMENTS, Mask, PathSet};
-pub use path::{Path, Seg};
+pub use path::{Path, Segment};
 use text::Text;
 pub use value::{Fault, Progress, Value};
 

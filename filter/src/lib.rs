@@ -16,11 +16,11 @@
 
 pub mod access_log;
 pub mod admission;
-pub mod answer;
 pub mod config;
 pub mod exchange;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
+pub mod response;
 // The tests that are compiled for wasm32 run in Node, which has none of Envoy's calls.
 #[cfg(all(target_arch = "wasm32", not(test)))]
 mod host;

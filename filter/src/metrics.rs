@@ -7,9 +7,9 @@ mod bounds;
 
 pub use bounds::Bound;
 
-use crate::answer::Usage;
 use crate::labels::Label;
 use crate::record::{Outcome, Record};
+use crate::response::Usage;
 
 /// Prometheus' kind of a metric, with what a histogram needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +80,7 @@ pub enum MetricId {
     CachedInputTokens,
     /// Completion tokens spent on reasoning.
     ReasoningOutputTokens,
-    /// Ended choices by reason.
+    /// ExchangeSummary choices by reason.
     FinishReason,
     /// 2xx exchanges by what is known of their tokens.
     Usage,
@@ -101,7 +101,7 @@ pub enum MetricId {
 }
 
 /// Whose body could not be read.
-const SOURCES: [&str; 2] = ["request", "answer"];
+const SOURCES: [&str; 2] = ["request", "response"];
 const PAIR: &[Label] = &[Label::ModelName, Label::TargetModelName];
 
 /// The table; [`MetricId`] counts its rows.
@@ -306,8 +306,8 @@ pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
         usage_source,
         finish_reasons,
         is_stream: _,
-        broken_request,
-        broken_answer,
+        invalid_request,
+        invalid_response,
         label_overflow,
     } = record;
     let Usage {
@@ -337,7 +337,7 @@ pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     if let Some(source) = usage_source {
         labelled(MetricId::Usage, 1, Label::Source, source.as_str());
     }
-    for (broken, source) in [(*broken_request, SOURCES[0]), (*broken_answer, SOURCES[1])] {
+    for (broken, source) in [(*invalid_request, SOURCES[0]), (*invalid_response, SOURCES[1])] {
         if broken {
             labelled(MetricId::FilterParseFailures, 1, Label::Source, source);
         }
@@ -354,7 +354,7 @@ pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     };
     let per_token = match (outcome, output) {
         (Outcome::Success, Some(tokens @ 1..)) => Some(rounded_ratio(*duration_us, tokens)),
-        (Outcome::Success | Outcome::Failed(_) | Outcome::ClientLeft, _) => None,
+        (Outcome::Success | Outcome::Failed(_) | Outcome::Cancelled, _) => None,
     };
     observe(MetricId::RequestTotal, Some(1));
     observe(MetricId::RequestDuration, Some(*duration_us));
@@ -365,10 +365,7 @@ pub fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     observe(MetricId::OutputTokens, output);
     observe(MetricId::CachedInputTokens, cached_input);
     observe(MetricId::ReasoningOutputTokens, reasoning_output);
-    observe(
-        MetricId::ClientCancelled,
-        (*outcome == Outcome::ClientLeft).then_some(1),
-    );
+    observe(MetricId::ClientCancelled, (*outcome == Outcome::Cancelled).then_some(1));
     observe(MetricId::FilterLabelOverflow, label_overflow.then_some(1));
 }
 

@@ -1,7 +1,7 @@
 //! What happened in one exchange, as plain data: all that the metrics and the access log know of it.
 
-use crate::answer::{FinishReasons, Usage};
 use crate::labels::{ErrorCode, ModelLabel, UsageSource};
+use crate::response::{FinishReasons, Usage};
 
 /// The two model names of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub enum Outcome {
     /// It failed.
     Failed(ErrorCode),
     /// The client went away before the end. Not an error.
-    ClientLeft,
+    Cancelled,
 }
 
 /// One exchange.
@@ -45,9 +45,9 @@ pub struct Record {
     /// The answer was an event stream.
     pub is_stream: bool,
     /// The request's body was not what its API takes.
-    pub broken_request: bool,
+    pub invalid_request: bool,
     /// A 2xx answer's body was not what its API gives.
-    pub broken_answer: bool,
+    pub invalid_response: bool,
     /// A name had a good answer and found no place among the label values.
     pub label_overflow: bool,
 }

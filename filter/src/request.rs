@@ -1,7 +1,7 @@
 //! Reads a request's body for the model that it asks for, and whether it asks for usage. It knows JSON's keys and nothing
 //! of labels.
 
-use crate::json::{Path, Progress, Scanner, Seg::Key, Value};
+use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
 use crate::route::Api;
 
 /// A model's name as it came over the wire: JSON escapes decoded, not checked to be UTF-8, and cut a little after the
@@ -18,15 +18,15 @@ enum Field {
 const PATHS: &[Path<Field>] = &[
     Path {
         id: Field::Model,
-        segs: &[Key("model")],
+        segments: &[Key("model")],
     },
     Path {
         id: Field::StreamOptions,
-        segs: &[Key("stream_options")],
+        segments: &[Key("stream_options")],
     },
     Path {
         id: Field::IncludeUsage,
-        segs: &[Key("stream_options"), Key("include_usage")],
+        segments: &[Key("stream_options"), Key("include_usage")],
     },
 ];
 

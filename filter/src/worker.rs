@@ -2,13 +2,13 @@
 //! admission, the running gauge and the recorder, joined without knowing the host.
 
 use crate::admission::Admission;
-use crate::answer::{JsonFacts, Reading, Usage};
 use crate::config::Config;
-use crate::exchange::{Asked, Ended, Ending, Exchange, Side, is_success};
+use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, Termination, is_success};
 use crate::labels::ModelLabel;
 use crate::metrics::MetricId;
 use crate::record::{ModelPair, Record};
 use crate::recorder::Recorder;
+use crate::response::{BodyState, JsonState, Usage};
 use crate::route::Api;
 use crate::running::Running;
 use crate::shared::{SharedData, StatSink};
@@ -69,10 +69,12 @@ impl Worker {
             return;
         }
         let label = match (exchange.asked(), exchange.status()) {
-            (Asked::NotYet, _) | (Asked::Nobody, None) => None,
-            (Asked::Model(name), None) => self.admission.find(name, host),
-            (Asked::Model(name), Some(status)) => Some(self.label(name, status, host)),
-            (Asked::Nobody, Some(status)) => exchange.answered_by().map(|name| self.label(&name, status, host)),
+            (RequestedModel::NotYet, _) | (RequestedModel::Nobody, None) => None,
+            (RequestedModel::Model(name), None) => self.admission.find(name, host),
+            (RequestedModel::Model(name), Some(status)) => Some(self.label(name, status, host)),
+            (RequestedModel::Nobody, Some(status)) => {
+                exchange.response_model().map(|name| self.label(&name, status, host))
+            }
         };
         if let Some(label) = label {
             self.running.begin(&label, now_ns, host);
@@ -85,20 +87,20 @@ impl Worker {
         &mut self,
         exchange: &mut Exchange,
         now_ns: u64,
-        ending: Ending,
+        ending: Termination,
         host: &mut (impl SharedData + StatSink),
     ) -> Option<Record> {
-        if ending.side == Side::Redirect {
+        if ending.side == TerminatedBy::Redirect {
             if let Some(label) = exchange.label.take() {
                 self.running.end(&label, now_ns, host);
             }
             return None;
         }
-        let Ended {
+        let ExchangeSummary {
             outcome,
             duration_ns,
             request_bytes,
-            answer_bytes,
+            response_bytes,
             facts,
             usage_source,
         } = exchange.end(now_ns, ending);
@@ -122,20 +124,20 @@ impl Worker {
             outcome,
             duration_us: (duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
             request_bytes,
-            response_bytes: answer_bytes,
+            response_bytes,
             usage: Usage {
                 output: facts.usage.output.or(facts.counted_output),
                 ..facts.usage
             },
             usage_source,
             finish_reasons: facts.finish_reasons,
-            is_stream: matches!(facts.reading, Reading::Stream(_)),
-            broken_request: exchange.request().broken,
-            broken_answer: match facts.reading {
-                Reading::Json(JsonFacts::Broken) => true,
-                Reading::Json(JsonFacts::Open) => exchange.is_answered() && answer_bytes > 0,
-                Reading::Stream(stream) => stream.broken,
-                Reading::Json(JsonFacts::Whole) | Reading::Encoded | Reading::Unreadable => false,
+            is_stream: matches!(facts.reading, BodyState::Stream(_)),
+            invalid_request: exchange.request().broken,
+            invalid_response: match facts.reading {
+                BodyState::Json(JsonState::Broken) => true,
+                BodyState::Json(JsonState::Open) => exchange.is_response_complete() && response_bytes > 0,
+                BodyState::Stream(stream) => stream.broken,
+                BodyState::Json(JsonState::Whole) | BodyState::Encoded | BodyState::Unreadable => false,
             },
             // A good answer admits every name that there is a place for.
             label_overflow: is_success(status) && (model == other || target == other),

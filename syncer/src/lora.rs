@@ -9,14 +9,14 @@
 //! Invariant: nothing follows from what is not known. A server that can't be asked holds no adapter for certain, and
 //! nothing is loaded or unloaded because of that.
 
-pub mod answer;
 mod backoff;
-pub mod board;
 pub mod config;
 mod metrics;
 pub mod observed;
 pub mod plan;
 pub mod request;
+pub mod response;
+pub mod state;
 pub mod status;
 
 /// Why an adapter stands as it does: the label `reason`. Closed.

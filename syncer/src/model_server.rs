@@ -18,9 +18,9 @@ use hyper_util::rt::TokioExecutor;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::http_client::{AGENT, connector};
-use crate::lora::answer::Answer;
 use crate::lora::observed::{MAX_LIST_BYTES, Observed};
 use crate::lora::request::Request;
+use crate::lora::response::Answer;
 use crate::{error_chain, file};
 
 /// Of any other answer than the list: its beginning says what is wrong.

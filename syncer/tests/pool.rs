@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use infertally_pool::page::{self, Load, full, small};
-use infertally_pool::{Behaviour, Fleet, Pod, Syncer};
+use infertally_harness::page::{self, Load, full, small};
+use infertally_harness::{Behaviour, Fleet, Pod, Syncer};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
 /// Quick, but with room for a machine that is busy: a value stands for ten intervals.
@@ -200,7 +200,7 @@ async fn a_slow_pod_delays_no_other() {
     shows(&syncer, &[gauge("ready_pods", 10.0), state("unreachable", 10)], &[]).await;
     let served = |odd: usize| fleet.pods.iter().skip(odd).step_by(2).map(Pod::served).min().unwrap();
     let before = served(1);
-    infertally_e2e::eventually(async || {
+    infertally_harness::eventually(async || {
         let (hanging, well) = (served(0), served(1));
         if hanging >= 3 && well >= before + 10 {
             return Ok(());
@@ -385,7 +385,7 @@ async fn shows(syncer: &Syncer, lines: &[String], parts: &[&str]) -> String {
 
 #[tokio::test]
 async fn for_a_while_among_pods_and_envoys_that_come_go_lie_and_hang() {
-    let seen = infertally_pool::soak::soak(Path::new(BINARY), Duration::from_secs(15))
+    let seen = infertally_harness::soak::soak(Path::new(BINARY), Duration::from_secs(15))
         .await
         .unwrap();
     println!("{seen}");

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use infertally_e2e::eventually;
-use infertally_pool::page::{self, Load, full};
-use infertally_pool::{Behaviour, Pod, Syncer, promtool};
+use infertally_harness::eventually;
+use infertally_harness::page::{self, Load, full};
+use infertally_harness::{Behaviour, Pod, Syncer, promtool};
 use infertally_syncer::aliases::AliasSet;
 
 /// The stats page of a real Envoy with the filter.

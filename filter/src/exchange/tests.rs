@@ -2,13 +2,13 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const GONE: Ending = Ending {
+const GONE: Termination = Termination {
     status: None,
-    side: Side::Client,
+    side: TerminatedBy::Client,
 };
-const BROKEN: Ending = Ending {
+const BROKEN: Termination = Termination {
     status: None,
-    side: Side::Server,
+    side: TerminatedBy::Server,
 };
 const SSE: Option<&[u8]> = Some(b"text/event-stream");
 const FINISHED: &[u8] = b"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
@@ -31,7 +31,7 @@ fn stream(chunks: &[&[u8]]) -> Exchange {
     exchange
 }
 
-fn outcome(mut exchange: Exchange, ending: Ending) -> Outcome {
+fn outcome(mut exchange: Exchange, ending: Termination) -> Outcome {
     exchange.end(5_000, ending).outcome
 }
 
@@ -46,9 +46,9 @@ fn a_bad_status_is_the_earliest_cause() {
     answered.response_headers(503, SSE, None);
     assert_eq!(outcome(answered, GONE), Outcome::Failed(ErrorCode::ServiceUnavailable));
     // Envoy knows a status that never passed the filter.
-    let ending = Ending {
+    let ending = Termination {
         status: Some(504),
-        side: Side::Server,
+        side: TerminatedBy::Server,
     };
     assert_eq!(outcome(exchange(), ending), Outcome::Failed(ErrorCode::Timeout));
     // Or put it in the place of the good one that did.
@@ -56,11 +56,11 @@ fn a_bad_status_is_the_earliest_cause() {
         outcome(stream(&[FINISHED]), ending),
         Outcome::Failed(ErrorCode::Timeout)
     );
-    let good = Ending {
+    let good = Termination {
         status: Some(200),
-        side: Side::Client,
+        side: TerminatedBy::Client,
     };
-    assert_eq!(outcome(exchange(), good), Outcome::ClientLeft);
+    assert_eq!(outcome(exchange(), good), Outcome::Cancelled);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_stream_is_good_with_its_end_marker_or_a_finish_reason() {
 #[test]
 fn who_leaves_before_the_end_is_told_apart() {
     for begun in [exchange as fn() -> Exchange, || stream(&[]), || stream(&[FINISHED])] {
-        assert_eq!(outcome(begun(), GONE), Outcome::ClientLeft);
+        assert_eq!(outcome(begun(), GONE), Outcome::Cancelled);
         assert_eq!(outcome(begun(), BROKEN), Outcome::Failed(ErrorCode::UpstreamReset));
     }
     // With the end marker the answer was whole.
@@ -140,18 +140,18 @@ fn bytes_are_counted_even_when_they_are_not_read() {
     assert!(!exchange.response_body(30));
     assert!(!exchange.response_body(4));
     let ended = exchange.end(1, BROKEN);
-    assert_eq!((ended.request_bytes, ended.answer_bytes), (700, 34));
+    assert_eq!((ended.request_bytes, ended.response_bytes), (700, 34));
 }
 
 #[test]
 fn the_model_is_asked_for_once_the_request_is_whole() {
     let mut exchange = Exchange::new(Api::Chat, 0, Some(Vec::new()));
     exchange.read_request(b"{\"model\":\"m\"}");
-    assert_eq!(exchange.asked(), Asked::NotYet);
+    assert_eq!(exchange.asked(), RequestedModel::NotYet);
     assert_eq!(exchange.request().model.as_deref(), Some(b"m".as_slice()));
     exchange.request_end();
     exchange.request_end();
-    assert_eq!(exchange.asked(), Asked::Model(b"m"));
+    assert_eq!(exchange.asked(), RequestedModel::Model(b"m"));
     assert_eq!(exchange.target(), None, "an empty header names nobody");
 }
 
@@ -162,7 +162,7 @@ fn how_the_tokens_became_known_is_told_for_every_good_answer() {
     const IDS: &[u8] = b"data: {\"choices\":[{\"token_ids\":[7,8]}]}\n\n";
     let json: Option<&[u8]> = Some(b"application/json");
     let source =
-        |request: &str, api: Api, kind: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8], end: Option<Ending>| {
+        |request: &str, api: Api, kind: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8], end: Option<Termination>| {
             let mut exchange = Exchange::new(api, 0, None);
             exchange.read_request(request.as_bytes());
             exchange.request_end();

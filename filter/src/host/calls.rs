@@ -3,7 +3,7 @@
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MapType, MetricType, Status};
 
-use crate::exchange::{Ending, Side};
+use crate::exchange::{TerminatedBy, Termination};
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
 /// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
@@ -74,19 +74,19 @@ pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
 }
 
 /// How an exchange ended whose answer did not come to its end.
-pub(super) fn ending() -> Ending {
+pub(super) fn ending() -> Termination {
     let status = integer_property("code")
         .and_then(|code| u16::try_from(code).ok())
         .filter(|code| *code != 0);
     let flags = integer_property("flags").unwrap_or_default();
     let side = match property("code_details").as_deref() {
-        Some(b"internal_redirect") => Side::Redirect,
-        _ if flags & CLIENT_FLAGS != 0 => Side::Client,
+        Some(b"internal_redirect") => TerminatedBy::Redirect,
+        _ if flags & CLIENT_FLAGS != 0 => TerminatedBy::Client,
         // Whatever breaks on the server's side has a flag, or details of its own; some of a client's resets have neither.
-        None | Some(b"via_upstream") if flags == 0 => Side::Client,
-        _ => Side::Server,
+        None | Some(b"via_upstream") if flags == 0 => TerminatedBy::Client,
+        _ => TerminatedBy::Server,
     };
-    Ending { status, side }
+    Termination { status, side }
 }
 
 /// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy

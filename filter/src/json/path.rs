@@ -5,7 +5,7 @@ pub(super) const MAX_SEGMENTS: usize = 6;
 
 /// One step of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seg {
+pub enum Segment {
     /// The value of this key of an object, escapes decoded.
     Key(&'static str),
     /// Every element of an array.
@@ -18,7 +18,7 @@ pub struct Path<F: 'static> {
     /// Handed back with every value at this path.
     pub id: F,
     /// No segment at all is the top-level value itself.
-    pub segs: &'static [Seg],
+    pub segments: &'static [Segment],
 }
 
 /// A set of paths: a bit each.
@@ -53,7 +53,7 @@ impl<F: Copy> PathSet<F> {
                 .iter()
                 .copied()
                 .flatten()
-                .all(|path| path.segs.len() <= MAX_SEGMENTS)
+                .all(|path| path.segments.len() <= MAX_SEGMENTS)
         );
         Self(groups)
     }
@@ -64,19 +64,19 @@ impl<F: Copy> PathSet<F> {
 
     /// Of these paths the one that ends after `depth` segments: at a value inside so many containers.
     pub(super) fn exact(self, mask: Mask, depth: usize) -> Mask {
-        self.filter(mask, |segs| segs.len() == depth)
+        self.filter(mask, |segments| segments.len() == depth)
     }
 
     /// Of these paths those that go on from an array inside `depth` containers to its elements.
     pub(super) fn elements(self, mask: Mask, depth: usize) -> Mask {
-        self.filter(mask, |segs| segs.get(depth) == Some(&Seg::Each))
+        self.filter(mask, |segments| segments.get(depth) == Some(&Segment::Each))
     }
 
     /// Of these paths those that go on from an object inside `depth` containers to the value of this key.
     pub(super) fn key(self, mask: Mask, depth: usize, key: &[u8]) -> Mask {
         self.filter(
             mask,
-            |segs| matches!(segs.get(depth), Some(Seg::Key(name)) if name.as_bytes() == key),
+            |segments| matches!(segments.get(depth), Some(Segment::Key(name)) if name.as_bytes() == key),
         )
     }
 
@@ -86,13 +86,13 @@ impl<F: Copy> PathSet<F> {
         self.0.iter().copied().flatten().nth(bit as usize).map(|path| path.id)
     }
 
-    fn filter(self, mask: Mask, fits: impl Fn(&'static [Seg]) -> bool) -> Mask {
+    fn filter(self, mask: Mask, fits: impl Fn(&'static [Segment]) -> bool) -> Mask {
         if mask.is_empty() {
             return mask;
         }
         let bits = self.0.iter().copied().flatten().zip(0..32);
         Mask(
-            bits.filter(|(path, bit)| mask.0 & (1 << bit) != 0 && fits(path.segs))
+            bits.filter(|(path, bit)| mask.0 & (1 << bit) != 0 && fits(path.segments))
                 .fold(0, |set, (_, bit)| set | 1 << bit),
         )
     }

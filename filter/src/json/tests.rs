@@ -16,30 +16,33 @@ pub(super) enum Id {
 }
 
 pub(super) const PATHS: &[Path<Id>] = &[
-    Path { id: Id::Top, segs: &[] },
+    Path {
+        id: Id::Top,
+        segments: &[],
+    },
     Path {
         id: Id::A,
-        segs: &[Seg::Key("a")],
+        segments: &[Segment::Key("a")],
     },
     Path {
         id: Id::Ab,
-        segs: &[Seg::Key("a"), Seg::Key("b")],
+        segments: &[Segment::Key("a"), Segment::Key("b")],
     },
     Path {
         id: Id::AbC,
-        segs: &[Seg::Key("a"), Seg::Key("b"), Seg::Key("c")],
+        segments: &[Segment::Key("a"), Segment::Key("b"), Segment::Key("c")],
     },
     Path {
         id: Id::List,
-        segs: &[Seg::Key("l")],
+        segments: &[Segment::Key("l")],
     },
     Path {
         id: Id::Element,
-        segs: &[Seg::Key("l"), Seg::Each],
+        segments: &[Segment::Key("l"), Segment::Each],
     },
     Path {
         id: Id::ElementX,
-        segs: &[Seg::Key("l"), Seg::Each, Seg::Key("x")],
+        segments: &[Segment::Key("l"), Segment::Each, Segment::Key("x")],
     },
 ];
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::answer::{FinishReason, FinishReasons};
 use crate::labels::{ErrorCode, UsageSource};
 use crate::record::ModelPair;
+use crate::response::{FinishReason, FinishReasons};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -20,8 +20,8 @@ fn record() -> Record {
         usage_source: None,
         finish_reasons: FinishReasons::default(),
         is_stream: false,
-        broken_request: false,
-        broken_answer: false,
+        invalid_request: false,
+        invalid_response: false,
         label_overflow: false,
     }
 }
@@ -172,7 +172,7 @@ fn a_failed_exchange_is_one_error_and_has_no_time_per_token() {
 #[test]
 fn a_client_that_left_is_no_error() {
     let seen = ids(&Record {
-        outcome: Outcome::ClientLeft,
+        outcome: Outcome::Cancelled,
         ..record()
     });
     assert!(seen.contains(&MetricId::ClientCancelled));
@@ -194,8 +194,8 @@ fn what_tells_how_far_the_tokens_can_be_trusted_is_observed() {
         },
         usage_source: Some(UsageSource::Reported),
         finish_reasons,
-        broken_request: true,
-        broken_answer: true,
+        invalid_request: true,
+        invalid_response: true,
         label_overflow: true,
         ..record()
     });
@@ -206,7 +206,7 @@ fn what_tells_how_far_the_tokens_can_be_trusted_is_observed() {
         (MetricId::FinishReason, 2, "stop"),
         (MetricId::FinishReason, 1, "length"),
         (MetricId::FilterParseFailures, 1, "request"),
-        (MetricId::FilterParseFailures, 1, "answer"),
+        (MetricId::FilterParseFailures, 1, "response"),
         (MetricId::FilterLabelOverflow, 1, ""),
     ] {
         assert!(seen.contains(&wanted), "{wanted:?} of {seen:?}");

@@ -1,8 +1,8 @@
 use super::*;
-use crate::answer::{FinishReasons, Usage};
 use crate::fakes::FakeHost;
 use crate::labels::{ErrorCode, ModelLabel};
 use crate::record::Outcome;
+use crate::response::{FinishReasons, Usage};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -23,8 +23,8 @@ fn record(duration_us: u64) -> Record {
         usage_source: None,
         finish_reasons: FinishReasons::default(),
         is_stream: false,
-        broken_request: false,
-        broken_answer: false,
+        invalid_request: false,
+        invalid_response: false,
         label_overflow: false,
     }
 }
@@ -160,7 +160,7 @@ fn the_filters_own_series_have_no_model_and_are_there_from_the_start() {
     );
     recorder.record(
         &Record {
-            broken_request: true,
+            invalid_request: true,
             ..record(1)
         },
         &mut host,

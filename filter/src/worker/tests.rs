@@ -1,18 +1,18 @@
 use super::*;
-use crate::exchange::Side;
+use crate::exchange::TerminatedBy;
 use crate::fakes::FakeHost;
 use crate::labels::ErrorCode;
 use crate::record::Outcome;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const GOOD: Ending = Ending {
+const GOOD: Termination = Termination {
     status: None,
-    side: Side::Server,
+    side: TerminatedBy::Server,
 };
-const GONE: Ending = Ending {
+const GONE: Termination = Termination {
     status: None,
-    side: Side::Client,
+    side: TerminatedBy::Client,
 };
 
 /// A request with this model in its body, to its end.
@@ -120,7 +120,7 @@ fn a_client_that_leaves_early_is_still_one_request() {
         let record = worker.end(&mut exchange, 1, GONE, &mut host).unwrap();
         assert_eq!(
             (record.labels.model.as_str(), record.outcome),
-            (expected, Outcome::ClientLeft)
+            (expected, Outcome::Cancelled)
         );
         assert_eq!(record.request_bytes, body.len() as u64);
     }
@@ -133,9 +133,9 @@ fn an_exchange_that_goes_on_after_a_redirect_is_no_exchange_of_its_own() {
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
     let mut exchange = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
     assert_eq!(running(&host, "a"), 1);
-    let moved = Ending {
+    let moved = Termination {
         status: Some(302),
-        side: Side::Redirect,
+        side: TerminatedBy::Redirect,
     };
     assert_eq!(worker.end(&mut exchange, 1, moved, &mut host), None);
     assert_eq!(host.stats().into_iter().filter(|(_, value)| *value > 0).count(), 0);

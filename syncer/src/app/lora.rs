@@ -20,12 +20,12 @@ use crate::cli::lora::{LoraArgs, ReadyWhen};
 use crate::exposition::Family;
 use crate::http_client::tls::{self, TlsError};
 use crate::lora::Reason;
-use crate::lora::board::Board;
 use crate::lora::config::Parsed;
+use crate::lora::state::LoraState;
 use crate::lora::status::Status;
 use crate::model_server::{Asking, Timeouts, Token};
 use crate::serve::{Limits, Pages};
-pub use config_file::ConfigError;
+pub use config_file::ConfigFileError;
 use pace::Pace;
 use reconciler::Reconciler;
 
@@ -39,7 +39,7 @@ const PASSES_ONCE: usize = 3;
 pub enum LoraError {
     /// There is no configuration.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ConfigFileError),
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -59,7 +59,7 @@ pub enum Ended {
 
 /// What is served, from the last snapshot.
 struct Metrics {
-    board: watch::Receiver<Board>,
+    board: watch::Receiver<LoraState>,
     ready_when: ReadyWhen,
 }
 
@@ -72,7 +72,7 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
         return Ok(check(path).await?);
     }
     let asking = asking(&args)?;
-    let (out, board) = watch::channel(Board::default());
+    let (out, board) = watch::channel(LoraState::default());
     let reconciler = Reconciler::new(asking, args.concurrency.into(), out);
     if args.dry_run || args.once {
         let doing = async {
@@ -130,7 +130,7 @@ fn pace(args: &LoraArgs) -> Pace {
     }
 }
 
-async fn check(path: &Path) -> Result<Ended, ConfigError> {
+async fn check(path: &Path) -> Result<Ended, ConfigFileError> {
     let Parsed { config, warnings } = config_file::read(path).await?;
     let path = path.display();
     for warning in warnings {

@@ -18,7 +18,7 @@
 //! too; so is an id in both lists. All else that is wrong is a mistake, and a file with one is not used: half of a list is
 //! worse than yesterday's. An empty value (`models:` with nothing behind it) is as good as none.
 
-mod mistake;
+mod error;
 mod read;
 mod tree;
 
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use http::Uri;
 
-pub use mistake::{Mistake, Place, What};
+pub use error::{ConfigError, Position, What};
 use read::{Reader, join, shortened};
 use tree::{Node, Value};
 
@@ -76,7 +76,7 @@ pub struct Parsed {
     /// What it says.
     pub config: Config,
     /// In the file's order.
-    pub warnings: Vec<Mistake>,
+    pub warnings: Vec<ConfigError>,
 }
 
 /// An entry of one of the lists, and where its id stands.
@@ -84,13 +84,13 @@ struct Entry {
     id: Arc<str>,
     source: Option<Arc<str>>,
     base_model: Option<Arc<str>>,
-    place: Place,
+    place: Position,
     path: String,
 }
 
 /// Reads a file. The error is all that is wrong with it, in the file's order, warnings too; of more than
 /// a hundred the first that were found, and a word that there are more.
-pub fn parse(bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Vec<ConfigError>> {
     let mut reader = Reader::default();
     let config = match document(bytes) {
         Ok(root) => config(&mut reader, &root),
@@ -107,21 +107,21 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, Vec<Mistake>> {
     }
 }
 
-fn document(bytes: &[u8]) -> Result<Arc<Node>, Mistake> {
-    let whole = |place, what| Mistake {
+fn document(bytes: &[u8]) -> Result<Arc<Node>, ConfigError> {
+    let whole = |place, what| ConfigError {
         place,
         path: String::new(),
         what,
     };
     if bytes.len() > MAX_BYTES {
-        return Err(whole(Place::START, What::TooLong { max: MAX_BYTES }));
+        return Err(whole(Position::START, What::TooLong { max: MAX_BYTES }));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => tree::read(text),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let before = String::from_utf8_lossy(before);
-            let place = Place {
+            let place = Position {
                 line: before.matches('\n').count() + 1,
                 column: before.chars().rev().take_while(|character| *character != '\n').count() + 1,
             };
@@ -188,7 +188,7 @@ fn config(reader: &mut Reader, root: &Node) -> Option<Config> {
 fn server(reader: &mut Reader, host: Option<&Node>, port: Option<u16>, path: &str) -> Option<Uri> {
     let (text, place) = match host {
         Some(node) => (reader.text(node, path)?, node.place),
-        None => (Arc::from(DEFAULT_HOST), Place::START),
+        None => (Arc::from(DEFAULT_HOST), Position::START),
     };
     let (scheme, name) = text.split_once("://").unwrap_or(("http", &text));
     let name = if name.parse::<std::net::Ipv6Addr>().is_ok() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::Reason;
-use super::answer::{Answer, Failure};
+use super::response::{Answer, Failure};
 
 /// Of the list: ten thousand models of 400 bytes each.
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;

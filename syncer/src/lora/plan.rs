@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Reason;
-use super::answer::{Failure, Outcome};
 use super::backoff;
 use super::config::{Adapter, Config};
 use super::observed::Models;
 use super::request::{Call, Operation};
+use super::response::{Failure, Outcome};
 
 /// What the server's answers told, and its list does not.
 #[derive(Clone, Debug, Default)]

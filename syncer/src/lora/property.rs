@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::Reason;
-use super::answer::{Answer, Outcome};
-use super::board::Board;
 use super::config::{self, Config};
 use super::observed::Observed;
 use super::request::{Call, Operation, Request};
+use super::response::{Answer, Outcome};
+use super::state::LoraState;
 use super::status::Status;
 use crate::exposition::{Format, encode};
 
@@ -169,7 +169,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// A whole pass. No call may be of what is not the board's own, or under way. What is answered while the server is being
 /// asked is done after it made its list.
 fn pass(
-    board: &mut Board,
+    board: &mut LoraState,
     server: &mut Server,
     under_way: &mut Vec<UnderWay>,
     now: Instant,
@@ -227,14 +227,14 @@ fn pass(
     board.observed_at(Duration::from_secs(1));
 }
 
-fn tell(board: &mut Board, call: &Call, outcomes: &[(Operation, Outcome)], now: Instant) {
+fn tell(board: &mut LoraState, call: &Call, outcomes: &[(Operation, Outcome)], now: Instant) {
     for (operation, outcome) in outcomes {
         board.answered(call, *operation, outcome, now, 0.5);
     }
 }
 
 /// No series is given twice, and 1 is said of what the server held in the list or has loaded since.
-fn holds_together(board: &Board) {
+fn holds_together(board: &LoraState) {
     let mut page = String::new();
     encode(&board.families(), Format::Text, &mut page);
     let series = page.lines().filter(|line| !line.starts_with('#'));
@@ -255,7 +255,7 @@ proptest! {
         can_reload: bool,
         tells_source: bool,
     ) {
-        let mut board = Board::default();
+        let mut board = LoraState::default();
         let stranger = (STRANGER.to_owned(), "/s".to_owned());
         let mut server = Server {
             adapters: BTreeMap::from([stranger.clone()]),

@@ -1,14 +1,14 @@
-//! What a [`Board`] says of each adapter, and to each metric of the table.
+//! What a [`LoraState`] says of each adapter, and to each metric of the table.
 
 use std::sync::Arc;
 
 use super::Reason;
-use super::answer::Failure;
-use super::board::Board;
 use super::config::Adapter;
 use super::metrics;
 use super::observed::{Models, Observed};
 use super::request::Operation;
+use super::response::Failure;
+use super::state::LoraState;
 use crate::exposition::{Family, Value};
 
 /// Enough to know where to look.
@@ -31,9 +31,9 @@ pub struct Status {
     pub source: Option<Arc<str>>,
 }
 
-// === impl Board ===
+// === impl LoraState ===
 
-impl Board {
+impl LoraState {
     /// How the adapters of the configuration stand: those that are wanted, those that are not, those in both lists, each
     /// in the file's order.
     pub fn statuses(&self) -> Vec<Status> {

@@ -6,8 +6,8 @@ mod sources;
 
 use scenario::{Scenario, error, ok, refused, status};
 
-use super::answer::Answer;
 use super::request::Call;
+use super::response::Answer;
 
 /// The guide's reference has no series for an adapter until it is loaded, so that nothing tells of one that never is.
 #[test]

@@ -1,7 +1,7 @@
 //! One Envoy.
 
-use infertally_e2e::eventually;
-use infertally_e2e::stats::Stats;
+use infertally_harness::eventually;
+use infertally_harness::stats::Stats;
 
 use crate::stage::{QUEUE, Stage, expected, send};
 

@@ -4,13 +4,13 @@
 use std::net::SocketAddr;
 
 use futures::future::join_all;
-use infertally_e2e::counted::{COMPLETIONS, PROMPT, STREAM, tiny_admitted};
-use infertally_e2e::envoy::{Binaries, Envoy, Ports};
-use infertally_e2e::expected::Expected;
-use infertally_e2e::reading::{End, Reading, read};
-use infertally_e2e::{client, eventually};
-use infertally_pool::page::{Load, small};
-use infertally_pool::{Behaviour, Pod};
+use infertally_harness::counted::{COMPLETIONS, PROMPT, STREAM, tiny_admitted};
+use infertally_harness::envoy::{Binaries, Envoy, Ports};
+use infertally_harness::expected::Expected;
+use infertally_harness::page::{Load, small};
+use infertally_harness::reading::{End, Reading, read};
+use infertally_harness::{Behaviour, Pod};
+use infertally_harness::{client, eventually};
 use infertally_sim::{Sim, SimConfig};
 
 use crate::watched::Watched;

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use infertally_e2e::expected::Expected;
-use infertally_e2e::stats::{Series, Stats};
-use infertally_e2e::{Result, eventually};
 use infertally_filter::metrics::{Kind, METRICS};
-use infertally_pool::{Prometheus, Syncer};
+use infertally_harness::expected::Expected;
+use infertally_harness::stats::{Series, Stats};
+use infertally_harness::{Prometheus, Syncer};
+use infertally_harness::{Result, eventually};
 use serde_json::Value as Json;
 
 /// Quick, but with room for a machine that is busy: a value stands for ten intervals.

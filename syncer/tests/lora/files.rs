@@ -76,7 +76,7 @@ async fn a_wrong_file_leaves_the_last_good_one_in_force_and_every_mistake_is_tol
     passes(&server, 3).await;
     assert_eq!(calls(&server), ["load a /a", "load a /a"], "it is still kept up");
     std::fs::remove_file(config.path()).unwrap();
-    infertally_e2e::eventually(async || match logged(&syncer, "cannot be read: No such file") {
+    infertally_harness::eventually(async || match logged(&syncer, "cannot be read: No such file") {
         1 => Ok(()),
         lines => Err(format!("{lines} lines").into()),
     })

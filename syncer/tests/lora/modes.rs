@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use infertally_e2e::client::get;
+use infertally_harness::client::get;
 use infertally_sim::{Sim, SimConfig};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, sleep};
@@ -158,7 +158,7 @@ async fn it_serves_as_the_pool_does() {
     assert!(syncer.is_ready().await, "and the pod has its traffic all the same");
     drop(syncer);
 
-    let secret = infertally_pool::Mount::new().unwrap();
+    let secret = infertally_harness::Mount::new().unwrap();
     secret.mount("1", &[("token", "s3cret")]).unwrap();
     let path = secret.path("token");
     let arguments = ["--metrics-auth", "token", "--token-file", path.to_str().unwrap()];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use infertally_pool::Mount;
+use infertally_harness::Mount;
 use infertally_sim::{Sim, SimConfig};
 use rcgen::generate_simple_self_signed;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ async fn a_server_that_is_not_up_is_waited_for() {
     let syncer = start(&config, &["--health-check-timeout", "500ms"]).await;
     stands(&syncer, "a", 0, "unreachable").await;
     assert!(!syncer.is_ready().await);
-    infertally_e2e::eventually(async || match logged(&syncer, "could not be asked for so long") {
+    infertally_harness::eventually(async || match logged(&syncer, "could not be asked for so long") {
         1 => Ok(()),
         lines => Err(format!("{lines} lines").into()),
     })

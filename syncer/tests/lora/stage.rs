@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use infertally_pool::{Mount, Syncer};
+use infertally_harness::{Mount, Syncer};
 use infertally_sim::{Sim, SimConfig};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
@@ -101,7 +101,7 @@ fn command(config: &Config, arguments: &[&str]) -> Command {
 pub async fn stands(syncer: &Syncer, id: &str, value: u8, reason: &str) {
     let status = format!(r#"lora_syncer_adapter_status{{adapter_name="{id}"}} {value}"#);
     let info = format!(r#"lora_syncer_adapter_info{{adapter_name="{id}",reason="{reason}","#);
-    infertally_e2e::eventually(async || {
+    infertally_harness::eventually(async || {
         let page = syncer.metrics().await?;
         match page.contains(&status) && page.lines().any(|line| line.starts_with(&info)) {
             true => Ok(()),
@@ -134,7 +134,7 @@ pub fn calls(server: &Sim) -> Vec<String> {
 pub async fn passes(server: &Sim, number: usize) {
     let lists = || server.calls().iter().filter(|call| call.path == "/v1/models").count();
     let before = lists();
-    infertally_e2e::eventually(async || match lists() >= before + number {
+    infertally_harness::eventually(async || match lists() >= before + number {
         true => Ok(()),
         false => Err("too few passes".into()),
     })

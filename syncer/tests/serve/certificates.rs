@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::stage::{Client, Running, within};
-use infertally_pool::Mount;
+use infertally_harness::Mount;
 
 /// A certificate for localhost, and its key, both PEM.
 pub struct Pair {

@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use crate::api_server::{ApiServer, Say, allowed, not_allowed, prometheus, unknown};
 use crate::kubernetes::{LONG, start};
 use crate::stage::{Fixed, Running, SOON, closed};
-use infertally_pool::Mount;
+use infertally_harness::Mount;
 
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl";
 

@@ -9,7 +9,7 @@ use infertally_syncer::serve::{Limits, Settings};
 use crate::certificates::Pair;
 use crate::http2::Http2;
 use crate::stage::{Fixed, NEVER, Running, SOON, closed, open, request, until};
-use infertally_pool::Mount;
+use infertally_harness::Mount;
 
 const QUICK: fn() -> Limits = || Limits {
     tls_reload: SOON / 10,

@@ -7,7 +7,7 @@ use infertally_syncer::serve::Limits;
 use infertally_syncer::serve::auth::{Auth, TokenFile};
 
 use crate::stage::{Fixed, Running, closed};
-use infertally_pool::Mount;
+use infertally_harness::Mount;
 
 async fn start(dir: &Mount) -> Running {
     let auth = Auth::Token(TokenFile::open(dir.path("token")).await.unwrap());

@@ -1,9 +1,9 @@
 //! Whether every Envoy did what it is measured for. If not, the figures mean nothing.
 
-use infertally_e2e::client::get;
-use infertally_e2e::envoy::Envoy;
-use infertally_e2e::stats::{Series, Stats, difference};
-use infertally_e2e::{Result, eventually};
+use infertally_harness::client::get;
+use infertally_harness::envoy::Envoy;
+use infertally_harness::stats::{Series, Stats, difference};
+use infertally_harness::{Result, eventually};
 
 use crate::variant::Variant;
 use crate::workload::{MODEL, Workload};

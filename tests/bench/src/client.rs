@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use infertally_e2e::capture::Answer;
-use infertally_e2e::{PATIENCE, Result};
+use infertally_harness::capture::Answer;
+use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
 

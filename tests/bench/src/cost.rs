@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use infertally_e2e::Result;
+use infertally_harness::Result;
 
 /// CPU time of all threads of a process, nanoseconds. Exact while they sleep.
 ///

@@ -22,4 +22,4 @@ pub mod variant;
 pub mod workload;
 
 /// What goes wrong in words, as the tests have it.
-pub use infertally_e2e::Result;
+pub use infertally_harness::Result;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use infertally_e2e::Result;
-use infertally_e2e::envoy::{Binaries, Envoy};
+use infertally_harness::Result;
+use infertally_harness::envoy::{Binaries, Envoy};
 
 use crate::check::check;
 use crate::client::Client;

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use infertally_e2e::Result;
-use infertally_e2e::envoy::loopback;
+use infertally_harness::Result;
+use infertally_harness::envoy::loopback;
 
 use crate::cost::now;
 use crate::workload::{Answer, SELECT};

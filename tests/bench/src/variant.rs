@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use infertally_e2e::Result;
-use infertally_e2e::envoy::EnvoyConfig;
+use infertally_harness::Result;
+use infertally_harness::envoy::EnvoyConfig;
 
 /// Where the next HTTP filter begins in `envoy.yaml`.
 const NEXT_FILTER: &str = "\n          - name: ";

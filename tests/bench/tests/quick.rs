@@ -2,7 +2,7 @@
 
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
-use infertally_e2e::envoy::Binaries;
+use infertally_harness::envoy::Binaries;
 
 #[tokio::test]
 async fn a_tiny_round_measures_every_envoy_and_finds_its_counts_exact() {

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use infertally_e2e::client::get;
-use infertally_e2e::envoy::{Binaries, Envoy, Ports, loopback};
-use infertally_e2e::expected::Expected;
-use infertally_e2e::stats::{Stats, parse_values};
-use infertally_e2e::{Result, eventually};
-use infertally_pool::{Mount, Syncer};
+use infertally_harness::client::get;
+use infertally_harness::envoy::{Binaries, Envoy, Ports, loopback};
+use infertally_harness::expected::Expected;
+use infertally_harness::stats::{Stats, parse_values};
+use infertally_harness::{Mount, Syncer};
+use infertally_harness::{Result, eventually};
 use infertally_sim::{Sim, SimConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use infertally_e2e::stats::{Series, Stats};
+use infertally_harness::stats::{Series, Stats};
 
 /// The syncer's page.
 pub(crate) type Page = BTreeMap<Series, f64>;

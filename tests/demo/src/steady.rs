@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use infertally_e2e::Result;
-use infertally_e2e::client::get;
+use infertally_harness::Result;
+use infertally_harness::client::get;
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 

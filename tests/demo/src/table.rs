@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use infertally_e2e::stats::Series;
+use infertally_harness::stats::Series;
 
 use crate::served::{Page, reason_of};
 

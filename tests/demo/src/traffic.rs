@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use infertally_e2e::Result;
-use infertally_e2e::client;
-use infertally_e2e::reading::{End, Reading, read};
+use infertally_harness::Result;
+use infertally_harness::client;
+use infertally_harness::reading::{End, Reading, read};
 use serde_json::{Value, json};
 
 pub(crate) const BASE: &str = "tiny";

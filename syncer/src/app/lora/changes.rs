@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::lora::Reason;
-use crate::lora::board::Board;
+use crate::lora::state::LoraState;
 use crate::lora::status::Status;
 
 /// What was said last.
@@ -21,7 +21,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Says what is new.
-    pub(super) fn log(&mut self, board: &Board) {
+    pub(super) fn log(&mut self, board: &LoraState) {
         let Some(server) = board.server() else { return };
         let now = server.map_err(|failure| failure.reason);
         let before = self.server.replace(now);

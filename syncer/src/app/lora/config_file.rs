@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::Sender;
 
 use crate::file::{self, Watched};
-use crate::lora::config::{self, MAX_BYTES, Mistake, Parsed};
+use crate::lora::config::{self, ConfigError, MAX_BYTES, Parsed};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum ConfigFileError {
     /// Not there, not allowed, no file.
     #[error("configuration {path}: cannot be read")]
     Read {
@@ -25,17 +25,17 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// All of them, in the file's order.
-        mistakes: Vec<Mistake>,
+        mistakes: Vec<ConfigError>,
     },
 }
 
 /// Reads the file once.
-pub(super) async fn read(path: &Path) -> Result<Parsed, ConfigError> {
+pub(super) async fn read(path: &Path) -> Result<Parsed, ConfigFileError> {
     parse(file::read(path, MAX_BYTES as u64).await, path)
 }
 
 /// Tells what the file says, and again whenever that changes. Returns when nobody listens.
-pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigError>>) {
+pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigFileError>>) {
     let mut file = Watched::new(path, MAX_BYTES as u64);
     loop {
         let content = tokio::select! {
@@ -48,14 +48,14 @@ pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigError>
     }
 }
 
-fn parse(content: io::Result<Vec<u8>>, path: &Path) -> Result<Parsed, ConfigError> {
+fn parse(content: io::Result<Vec<u8>>, path: &Path) -> Result<Parsed, ConfigFileError> {
     let path = || path.to_owned();
-    let bytes = content.map_err(|source| ConfigError::Read { path: path(), source })?;
-    config::parse(&bytes).map_err(|mistakes| ConfigError::Mistakes { path: path(), mistakes })
+    let bytes = content.map_err(|source| ConfigFileError::Read { path: path(), source })?;
+    config::parse(&bytes).map_err(|mistakes| ConfigFileError::Mistakes { path: path(), mistakes })
 }
 
-fn lines(path: &Path, mistakes: &[Mistake]) -> String {
-    let line = |mistake: &Mistake| {
+fn lines(path: &Path, mistakes: &[ConfigError]) -> String {
+    let line = |mistake: &ConfigError| {
         let kind = if mistake.what.is_warning() { "warning: " } else { "" };
         format!("{kind}configuration {}, {mistake}", path.display())
     };

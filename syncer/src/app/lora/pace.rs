@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::error;
 
-use crate::lora::board::Board;
+use crate::lora::state::LoraState;
 
 /// After an answer, how soon the server is asked what it really holds: so long that answers that come together are one
 /// question.
@@ -66,7 +66,7 @@ impl Asked {
     }
 
     /// It was asked.
-    pub(super) fn answered(&mut self, board: &Board) {
+    pub(super) fn answered(&mut self, board: &LoraState) {
         if !matches!(board.server(), Some(Err(_))) {
             (self.failing, self.given_up) = (None, false);
             return;

@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::changes::Changes;
-use super::config_file::ConfigError;
+use super::config_file::ConfigFileError;
 use super::pace::{Asked, Pace};
 use crate::error_chain;
-use crate::lora::answer::Outcome;
-use crate::lora::board::Board;
 use crate::lora::config::{Config, Parsed};
 use crate::lora::observed::Observed;
 use crate::lora::request::{Call, Operation};
+use crate::lora::response::Outcome;
+use crate::lora::state::LoraState;
 use crate::model_server::{Asking, ModelServer};
 
 /// What a call has before the next one: a quick answer comes within it, so that the server sees the file's order; a slow
@@ -33,8 +33,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Keeps the server as configured.
 pub(super) struct Reconciler {
-    board: Board,
-    out: watch::Sender<Board>,
+    board: LoraState,
+    out: watch::Sender<LoraState>,
     asking: Asking,
     /// Calls at a time.
     concurrency: usize,
@@ -67,9 +67,9 @@ enum Happened {
 // === impl Reconciler ===
 
 impl Reconciler {
-    pub(super) fn new(asking: Asking, concurrency: usize, out: watch::Sender<Board>) -> Self {
+    pub(super) fn new(asking: Asking, concurrency: usize, out: watch::Sender<LoraState>) -> Self {
         Self {
-            board: Board::default(),
+            board: LoraState::default(),
             out,
             asking,
             concurrency,
@@ -88,7 +88,7 @@ impl Reconciler {
         self
     }
 
-    pub(super) fn board(&self) -> &Board {
+    pub(super) fn board(&self) -> &LoraState {
         &self.board
     }
 
@@ -98,10 +98,10 @@ impl Reconciler {
     /// There was no configuration that could be used for as long as patience lasts.
     pub(super) async fn run(
         mut self,
-        mut news: mpsc::Receiver<Result<Parsed, ConfigError>>,
+        mut news: mpsc::Receiver<Result<Parsed, ConfigFileError>>,
         pace: Pace,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<(), ConfigFileError> {
         let mut shutdown = pin!(shutdown);
         let deadline = Instant::now() + pace.patience;
         let mut wrong = None;
@@ -188,7 +188,7 @@ impl Reconciler {
         is_another
     }
 
-    fn misconfigured(&mut self, error: &ConfigError) {
+    fn misconfigured(&mut self, error: &ConfigFileError) {
         for mistake in error_chain(error).lines() {
             error!(mistake, "the configuration cannot be used");
         }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use super::mistake::{Mistake, Place, What};
+use super::error::{ConfigError, Position, What};
 use super::tree::{Node, Value};
 use super::{MAX_MISTAKES, MAX_TEXT_BYTES};
 
 /// What was found to be wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<ConfigError>,
 }
 
 /// A mapping's known keys.
 pub(super) struct Fields<'a, const N: usize> {
-    pub place: Place,
+    pub place: Position,
     /// In the order in which they were asked for.
     pub values: [Option<&'a Node>; N],
 }
@@ -22,13 +22,13 @@ pub(super) struct Fields<'a, const N: usize> {
 // === impl Reader ===
 
 impl Reader {
-    pub fn wrong(&mut self, place: Place, path: impl Into<String>, what: What) {
+    pub fn wrong(&mut self, place: Position, path: impl Into<String>, what: What) {
         let (path, what) = match self.mistakes.len() {
             0..MAX_MISTAKES => (path.into(), what),
             MAX_MISTAKES => (String::new(), What::More),
             _ => return,
         };
-        self.mistakes.push(Mistake { place, path, what });
+        self.mistakes.push(ConfigError { place, path, what });
     }
 
     /// Nothing more can be told, and the file is not used: what is odd must not hide what is wrong.
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// A text that must be there.
-    pub fn required(&mut self, node: Option<&Node>, parent: Place, path: &str) -> Option<Arc<str>> {
+    pub fn required(&mut self, node: Option<&Node>, parent: Position, path: &str) -> Option<Arc<str>> {
         match node {
             Some(node) => self.text(node, path),
             None => {

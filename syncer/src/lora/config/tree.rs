@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::mistake::{Mistake, Place, What};
+use super::error::{ConfigError, Position, What};
 
 /// The schema is five deep. Nodes are dropped by recursion.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 32;
 /// A value and where it begins.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub place: Place,
+    pub place: Position,
     pub value: Value,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Value {
 
 /// A list or mapping that is not yet at its end.
 struct Open {
-    place: Place,
+    place: Position,
     anchor: usize,
     is_map: bool,
     tagged: bool,
@@ -53,7 +53,7 @@ struct Builder {
 }
 
 /// Reads the one document of a text.
-pub(super) fn read(text: &str) -> Result<Arc<Node>, Mistake> {
+pub(super) fn read(text: &str) -> Result<Arc<Node>, ConfigError> {
     let options = granit_parser::options! {
         block_nesting_limit: MAX_DEPTH,
         flow_nesting_limit: MAX_DEPTH,
@@ -64,13 +64,13 @@ pub(super) fn read(text: &str) -> Result<Arc<Node>, Mistake> {
         let (event, span) = event.map_err(syntax)?;
         builder.event(event, place(&span))?;
     }
-    builder.root.ok_or_else(|| whole(Place::START, What::Empty))
+    builder.root.ok_or_else(|| whole(Position::START, What::Empty))
 }
 
 // === impl Builder ===
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, place: Place) -> Result<(), Mistake> {
+    fn event(&mut self, event: Event<'_>, place: Position) -> Result<(), ConfigError> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -95,7 +95,7 @@ impl Builder {
         Ok(())
     }
 
-    fn begin(&mut self, place: Place, anchor: usize, is_map: bool, tag: Option<&Tag>) {
+    fn begin(&mut self, place: Position, anchor: usize, is_map: bool, tag: Option<&Tag>) {
         let own = if is_map { "map" } else { "seq" };
         self.open.push(Open {
             place,
@@ -191,23 +191,23 @@ fn is_number(text: &str) -> bool {
     special || decimal || based("0x", 16) || based("0o", 8)
 }
 
-fn place(span: &Span) -> Place {
-    Place {
+fn place(span: &Span) -> Position {
+    Position {
         line: span.start.line(),
         column: span.start.col() + 1,
     }
 }
 
-fn syntax(error: ScanError) -> Mistake {
-    let place = Place {
+fn syntax(error: ScanError) -> ConfigError {
+    let place = Position {
         line: error.marker().line(),
         column: error.marker().col() + 1,
     };
     whole(place, What::Syntax(error.info()))
 }
 
-fn whole(place: Place, what: What) -> Mistake {
-    Mistake {
+fn whole(place: Position, what: What) -> ConfigError {
+    ConfigError {
         place,
         path: String::new(),
         what,

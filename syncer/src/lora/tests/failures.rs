@@ -1,7 +1,7 @@
 //! What fails: what is told of it, and when it is tried again.
 
 use super::scenario::{Scenario, error, ok, refused, status};
-use crate::lora::answer::Answer;
+use crate::lora::response::Answer;
 
 #[test]
 fn an_unload_that_fails_is_told_and_tried_again() {

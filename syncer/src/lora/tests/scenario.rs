@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use crate::exposition::{Format, encode};
-use crate::lora::answer::Answer;
-use crate::lora::board::Board;
 use crate::lora::config;
 use crate::lora::observed::Observed;
 use crate::lora::request::Call;
+use crate::lora::response::Answer;
+use crate::lora::state::LoraState;
 
 /// 2026-01-01, in seconds since 1970.
 const START: u64 = 1_767_225_600;
 
 /// A board, and the time, in seconds since the start.
 pub struct Scenario {
-    pub board: Board,
+    pub board: LoraState,
     start: Instant,
     now: u64,
     /// Planned, and not yet answered.
@@ -24,7 +24,7 @@ pub struct Scenario {
 impl Scenario {
     pub fn new() -> Self {
         Self {
-            board: Board::default(),
+            board: LoraState::default(),
             start: tokio::time::Instant::now().into_std(),
             now: 0,
             calls: Vec::new(),

@@ -1,7 +1,7 @@
 //! Where adapters come from: sources that change, by whatever way the server can, and whoever remembers.
 
 use super::scenario::{Scenario, error, ok, status};
-use crate::lora::answer::Answer;
+use crate::lora::response::Answer;
 
 #[test]
 fn a_changed_source_is_loaded_in_place() {

@@ -1,0 +1,158 @@
+//! Reads an answer that is one JSON document, of any API.
+
+use super::field::Field;
+use super::finish::FinishReason;
+use super::usage::{Usage, usage_paths};
+use super::{BodyState, FinishReasons, JsonState, ResponseFacts};
+use crate::json::{Path, Progress, Scanner, Segment, Segment::Key, Value};
+use crate::request::ModelName;
+use crate::route::Api;
+
+const PATHS: &[Path<Field>] = &[
+    Path {
+        id: Field::Model,
+        segments: &[Key("model")],
+    },
+    Path {
+        id: Field::Choices,
+        segments: &[Key("choices")],
+    },
+    Path {
+        id: Field::Choice,
+        segments: &[Key("choices"), Segment::Each],
+    },
+    Path {
+        id: Field::FinishReason,
+        segments: &[Key("choices"), Segment::Each, Key("finish_reason")],
+    },
+    Path {
+        id: Field::Status,
+        segments: &[Key("status")],
+    },
+    Path {
+        id: Field::IncompleteReason,
+        segments: &[Key("incomplete_details"), Key("reason")],
+    },
+    Path {
+        id: Field::StopReason,
+        segments: &[Key("stop_reason")],
+    },
+];
+
+const ALL_PATHS: &[&[Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
+
+/// The reader of one document.
+#[derive(Debug)]
+pub(super) struct JsonReader {
+    scanner: Scanner<Field>,
+    api: Api,
+    document: Document,
+}
+
+/// What the document has said so far. Of several equal keys the last one counts, so whatever stands at a path ends what
+/// stood there before.
+#[derive(Debug, Default)]
+struct Document {
+    model: Option<ModelName>,
+    usage: Usage,
+    /// Of all choices before the one that is read.
+    choices: FinishReasons,
+    choice: Option<FinishReason>,
+    status: Option<FinishReason>,
+    incomplete: Option<FinishReason>,
+    stop: Option<FinishReason>,
+}
+
+// === impl JsonReader ===
+
+impl JsonReader {
+    pub(super) fn new(api: Api) -> Self {
+        Self {
+            scanner: Scanner::new(ALL_PATHS),
+            api,
+            document: Document::default(),
+        }
+    }
+
+    pub(super) fn wants_more(&self) -> bool {
+        !matches!(self.scanner.progress(), Progress::Broken(_))
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let Self {
+            scanner,
+            document,
+            api: _,
+        } = self;
+        scanner.feed(bytes, &mut |field, value| document.read(field, value));
+    }
+
+    /// Nothing before the document is whole: until then a later key may take back what an earlier one said.
+    pub(super) fn facts(&self) -> ResponseFacts {
+        let reading = match self.scanner.progress() {
+            Progress::Complete => JsonState::Whole,
+            Progress::Empty | Progress::Open => JsonState::Open,
+            Progress::Broken(_) => JsonState::Broken,
+        };
+        let mut facts = ResponseFacts {
+            reading: BodyState::Json(reading),
+            ..ResponseFacts::default()
+        };
+        if reading == JsonState::Whole {
+            facts.model = self.document.model.clone();
+            facts.usage = self.document.usage;
+            facts.finish_reasons = self.document.finish_reasons(self.api);
+            if !self.api.generates() {
+                facts.usage.output = None;
+                facts.usage.reasoning_output = None;
+            }
+        }
+        facts
+    }
+}
+
+// === impl Document ===
+
+impl Document {
+    fn read(&mut self, field: Field, value: Value<'_>) {
+        let reason = match value {
+            Value::Str(word) => Some(FinishReason::from_wire(word)),
+            _ => None,
+        };
+        match (field, value) {
+            (Field::Model, Value::Str(name)) if !name.is_empty() => self.model = Some(name.to_vec()),
+            (Field::Model, _) => self.model = None,
+            (Field::Usage(field), value) => self.usage.read(field, value),
+            (Field::Choices, Value::End) => {}
+            (Field::Choices, _) => self.choices = FinishReasons::default(),
+            (Field::Choice, Value::End) => {
+                if let Some(reason) = self.choice.take() {
+                    self.choices.add(reason);
+                }
+            }
+            (Field::Choice, _) => self.choice = None,
+            (Field::FinishReason, _) => self.choice = reason,
+            (Field::Status, Value::Str(b"in_progress" | b"queued")) => self.status = None,
+            (Field::Status, _) => self.status = reason,
+            (Field::IncompleteReason, _) => self.incomplete = reason,
+            (Field::StopReason, _) => self.stop = reason,
+            // At no path of this reader.
+            _ => {}
+        }
+    }
+
+    fn finish_reasons(&self, api: Api) -> FinishReasons {
+        let mut reasons = FinishReasons::default();
+        let one = match api {
+            Api::Chat | Api::Completions => return self.choices,
+            // The reason why it is incomplete says more than that it is.
+            Api::Responses => self.incomplete.or(self.status),
+            Api::Messages => self.stop,
+            Api::Embeddings | Api::Rerank | Api::Score | Api::Pooling | Api::Classify | Api::Audio => None,
+        };
+        if let Some(reason) = one {
+            reasons.add(reason);
+        }
+        reasons
+    }
+}

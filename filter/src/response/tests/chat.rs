@@ -1,0 +1,130 @@
+use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[test]
+fn a_stream_reports_the_usage_that_came_last() {
+    let event = |usage: &str| format!("data: {{\"model\":\"m\",\"choices\":[],\"usage\":{usage}}}\n\n");
+    let first = event(r#"{"prompt_tokens":5,"completion_tokens":1}"#);
+    let last = event(r#"{"prompt_tokens":5,"completion_tokens":8}"#);
+    let null = event("null");
+    for (body, expected) in [
+        (format!("{first}{last}"), (Some(5), Some(8))),
+        (
+            format!("{first}{first}{last}{last}data: [DONE]\n\n"),
+            (Some(5), Some(8)),
+        ),
+        (format!("{last}{null}data: [DONE]\n\n"), (Some(5), Some(8))),
+        (format!("{last}{}", event(r#"{"prompt_tokens":6}"#)), (Some(6), Some(8))),
+        (format!("{null}data: [DONE]\n\n"), (None, None)),
+        (format!("data: [DONE]\n\n{last}"), (None, None)),
+        // An event that is cut off or broken says nothing.
+        (format!("{first}{}", &last[..last.len() - 5]), (Some(5), Some(1))),
+        (
+            format!("{first}data: {{\"usage\":{{\"completion_tokens\":9}}]\n\n{null}"),
+            (Some(5), Some(1)),
+        ),
+        // Two documents in one event are none.
+        (format!("data: {{}}\n{first}"), (None, None)),
+    ] {
+        let facts = read(Api::Chat, SSE, &body);
+        assert_eq!(tokens(&facts), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_document_may_lie_on_several_data_lines() {
+    let body = "data: {\"model\":\"m\",\ndata: \"usage\":\ndata:{\"prompt_tokens\":5}}\n\n";
+    assert_eq!(read(Api::Chat, SSE, body).usage.input, Some(5));
+}
+
+#[test]
+fn the_end_of_a_stream_is_known_by_its_marker_or_a_finish_reason() {
+    let running = r#"data: {"choices":[{"index":0,"delta":{"content":"finish_reason"},"finish_reason":null}]}"#;
+    let finished = r#"data: {"choices":[{"index":1,"delta":{}},{"index":0,"finish_reason":"stop"}]}"#;
+    for (body, expected) in [
+        (String::new(), (false, false, false)),
+        (format!("{running}\n\n"), (false, false, false)),
+        (format!("{running}\n\n{finished}\n\n"), (false, true, false)),
+        (format!("{running}\n\n{finished}"), (false, true, false)),
+        (format!("{running}\n\ndata: [DONE]\n\n"), (false, false, true)),
+        ("data:[DONE]".to_owned(), (false, false, true)),
+        ("data: [DONE] \n\n".to_owned(), (false, false, true)),
+        ("data:          [DONE]\n\n".to_owned(), (false, false, true)),
+        ("data: [DONE]         x\n\n".to_owned(), (false, false, false)),
+        ("data: [DO NE]\n\n".to_owned(), (false, false, false)),
+        ("data: [DONE]]\n\n".to_owned(), (false, false, false)),
+        ("data: [DONE\n\n".to_owned(), (false, false, false)),
+        (": [DONE]\n\nevent: [DONE]\n\n".to_owned(), (false, false, false)),
+    ] {
+        assert_eq!(stream(&read(Api::Completions, SSE, &body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn an_error_event_is_seen_in_every_form_that_servers_give_it() {
+    for (body, error) in [
+        (r#"data: {"error":{"message":"x","code":500}}"#, true),
+        (r#"data: {"error":"x"}"#, true),
+        (r#"data: {"object":"error","message":"x"}"#, true),
+        ("event: error\ndata: overloaded", true),
+        (r#"data: {"error":null,"choices":[]}"#, false),
+        (
+            r#"data: {"choices":[{"error":{"message":"x"},"delta":{"content":"\"error\":{}"}}]}"#,
+            false,
+        ),
+        (r#"data: {"object":"chat.completion.chunk"}"#, false),
+    ] {
+        let body = format!("{body}\n\ndata: [DONE]\n\n");
+        assert_eq!(stream(&read(Api::Chat, SSE, &body)), (error, false, true), "{body}");
+    }
+}
+
+#[test]
+fn the_model_of_a_stream_is_known_from_its_first_event_on() {
+    let mut reader = ResponseReader::new(Api::Chat, SSE, None);
+    reader.feed(b"data: {\"model\":\"a\"");
+    assert_eq!(reader.facts().model, None);
+    reader.feed(b"}\n\ndata: {\"model\":\"b\"}\n\n");
+    assert_eq!(reader.facts().model.as_deref(), Some(b"a".as_slice()));
+}
+
+#[test]
+fn each_choice_of_a_stream_gives_its_reason_once() {
+    let choice = |index: usize, reason: &str| format!(r#"{{"index":{index},"finish_reason":{reason}}}"#);
+    let event = |choices: &[String]| format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","));
+    let body = [
+        event(&[choice(0, "null"), choice(1, "\"stop\"")]),
+        event(&[choice(1, "\"stop\"")]),
+        event(&[choice(0, "\"length\""), choice(2, "\"stop\"")]),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    assert_eq!(
+        reasons(&read(Api::Chat, SSE, &body.concat())),
+        [("stop", 2), ("length", 1)]
+    );
+}
+
+#[test]
+fn token_ids_are_counted_where_the_server_sends_them() {
+    let ids = |ids: &str| format!("data: {{\"choices\":[{{\"token_ids\":{ids}}}]}}\n\n");
+    let counted = |body: String| read(Api::Completions, SSE, &body).counted_output;
+    assert_eq!(counted(ids("[1,2]") + &ids("null") + &ids("[]") + &ids("[3]")), Some(3));
+    assert_eq!(counted(ids("[]")), Some(0));
+    assert_eq!(counted(ids("null") + "data: {\"prompt_token_ids\":[1,2]}\n\n"), None);
+}
+
+#[test]
+fn an_event_that_is_no_json_is_told_and_the_next_one_counts() {
+    let body = "data: {\"usage\":{\"prompt_tokens\":1\n\ndata: {\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n";
+    let facts = read(Api::Chat, SSE, body);
+    assert_eq!(facts.usage.input, Some(5));
+    assert_eq!(
+        facts.reading,
+        BodyState::Stream(StreamState {
+            error: false,
+            ended: true,
+            broken: true
+        })
+    );
+}

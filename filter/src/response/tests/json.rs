@@ -1,0 +1,172 @@
+use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[test]
+fn a_json_answer_reports_model_and_usage() {
+    let facts = read(
+        Api::Chat,
+        JSON,
+        r#"{"model":"m","usage":{"prompt_tokens":5,"total_tokens":13,"completion_tokens":8}}"#,
+    );
+    assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
+    assert_eq!(tokens(&facts), (Some(5), Some(8)));
+    assert_eq!(facts.reading, BodyState::Json(JsonState::Whole));
+}
+
+#[test]
+fn usage_counts_at_the_top_only_and_the_last_one_wins() {
+    for (body, expected) in [
+        (
+            r#"{"choices":[{"usage":{"prompt_tokens":1}}],"x":{"usage":{"completion_tokens":2}}}"#,
+            (None, None),
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"{\"usage\":{\"prompt_tokens\":1}}"}}]}"#,
+            (None, None),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"usage":{"prompt_tokens":3}}"#,
+            (Some(3), None),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"usage":null}"#,
+            (None, None),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":1,"prompt_tokens":"x","completion_tokens":2}}"#,
+            (None, Some(2)),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":-1,"completion_tokens":2.5}}"#,
+            (None, None),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":12.0,"completion_tokens":null}}"#,
+            (Some(12), None),
+        ),
+        (r#"{"usage":[{"prompt_tokens":1}]}"#, (None, None)),
+        (r#"{"usage":{"details":{"prompt_tokens":1}}}"#, (None, None)),
+        (r#"{"usage":{"prompt_tokens":5,"completion_tokens":8}"#, (None, None)),
+        (r#"{"usage":{"prompt_tokens":5,"completion_tokens":8}}}"#, (None, None)),
+        ("", (None, None)),
+    ] {
+        assert_eq!(tokens(&read(Api::Completions, JSON, body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn what_generates_nothing_has_no_output_tokens() {
+    let body = r#"{"model":"m","usage":{"prompt_tokens":5,"total_tokens":5,"completion_tokens":0}}"#;
+    assert_eq!(tokens(&read(Api::Embeddings, JSON, body)), (Some(5), None));
+    assert_eq!(tokens(&read(Api::Chat, JSON, body)), (Some(5), Some(0)));
+}
+
+#[test]
+fn the_newer_apis_names_of_the_tokens_are_read_too() {
+    let body = r#"{"model":"m","usage":{"input_tokens":5,"output_tokens":8}}"#;
+    assert_eq!(tokens(&read(Api::Responses, JSON, body)), (Some(5), Some(8)));
+}
+
+#[test]
+fn why_the_choices_ended_is_counted_in_every_api() {
+    for (api, body, expected) in [
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"},{"finish_reason":"stop"}]}"#,
+            vec![("stop", 2), ("length", 1)],
+        ),
+        (
+            Api::Completions,
+            r#"{"choices":[{"finish_reason":null},{"finish_reason":"odd"},{}]}"#,
+            vec![("other", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop"}],"choices":[{"finish_reason":"abort"}]}"#,
+            vec![("abort", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"finish_reason":"stop","finish_reason":"error"}],"status":"completed"}"#,
+            vec![("error", 1)],
+        ),
+        (
+            Api::Chat,
+            r#"{"choices":[{"message":{"finish_reason":"stop"},"finish_reason":"tool_calls"}]}"#,
+            vec![("tool_calls", 1)],
+        ),
+        (
+            Api::Responses,
+            r#"{"status":"completed","incomplete_details":null}"#,
+            vec![("stop", 1)],
+        ),
+        (
+            Api::Responses,
+            r#"{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}"#,
+            vec![("length", 1)],
+        ),
+        (Api::Responses, r#"{"status":"in_progress"}"#, vec![]),
+        (Api::Messages, r#"{"stop_reason":"tool_use"}"#, vec![("tool_calls", 1)]),
+        (
+            Api::Messages,
+            r#"{"stop_reason":"refusal"}"#,
+            vec![("content_filter", 1)],
+        ),
+        (
+            Api::Embeddings,
+            r#"{"choices":[{"finish_reason":"stop"}],"status":"completed"}"#,
+            vec![],
+        ),
+    ] {
+        assert_eq!(reasons(&read(api, JSON, body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn cached_and_reasoning_tokens_are_read_where_each_api_has_them() {
+    for (api, body, expected) in [
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            (Some(3), Some(2)),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":null,"completion_tokens_details":{}}}"#,
+            (None, None),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":3},"prompt_tokens_details":null}}"#,
+            (None, None),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens_details":{"cached_tokens":3},"prompt_tokens_details":{},"completion_tokens_details":{"reasoning_tokens":2},"completion_tokens_details":{}}}"#,
+            (None, None),
+        ),
+        (
+            Api::Responses,
+            r#"{"usage":{"input_tokens_details":{"cached_tokens":3},"output_tokens_details":{"reasoning_tokens":2}}}"#,
+            (Some(3), Some(2)),
+        ),
+        (
+            Api::Messages,
+            r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":3,"cache_creation_input_tokens":9}}"#,
+            (Some(3), None),
+        ),
+        (
+            Api::Embeddings,
+            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            (None, None),
+        ),
+    ] {
+        let facts = read(api, JSON, body);
+        assert_eq!(
+            (facts.usage.cached_input, facts.usage.reasoning_output),
+            expected,
+            "{body}"
+        );
+    }
+}

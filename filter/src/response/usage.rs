@@ -1,0 +1,156 @@
+//! Token counts as servers write them.
+
+use super::field::UsageField;
+use crate::json::Value;
+
+/// More tokens than any exchange has; a number above it is a defect of the server, and would spoil a sum for good.
+const MAX_TOKENS: f64 = u32::MAX as f64;
+
+/// The tokens of an answer, as far as it reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of the prompt.
+    pub input: Option<u64>,
+    /// Generated, over all choices.
+    pub output: Option<u64>,
+    /// Of the prompt, taken from a cache.
+    pub cached_input: Option<u64>,
+    /// Of the output, spent on reasoning.
+    pub reasoning_output: Option<u64>,
+}
+
+/// The paths of a usage object inside the object at `above`, in the words of all APIs: OpenAI's first ones say prompt and
+/// completion tokens, its Responses API and Anthropic's Messages input and output. Anthropic counts cached input beside
+/// the input, not in it.
+macro_rules! usage_paths {
+    ($field:path $(, $above:literal)?) => {{
+        use $crate::response::field::{Field, UsageField};
+        use $crate::json::{Path, Segment::Key};
+        const fn at<const N: usize>(id: UsageField, segments: &'static [$crate::json::Segment; N]) -> Path<Field> {
+            Path { id: $field(id), segments }
+        }
+        &[
+            at(UsageField::All, &[$(Key($above),)? Key("usage")]),
+            at(UsageField::Input, &[$(Key($above),)? Key("usage"), Key("prompt_tokens")]),
+            at(UsageField::Input, &[$(Key($above),)? Key("usage"), Key("input_tokens")]),
+            at(UsageField::Output, &[$(Key($above),)? Key("usage"), Key("completion_tokens")]),
+            at(UsageField::Output, &[$(Key($above),)? Key("usage"), Key("output_tokens")]),
+            at(UsageField::CachedInput, &[$(Key($above),)? Key("usage"), Key("cache_read_input_tokens")]),
+            at(UsageField::InputDetails, &[$(Key($above),)? Key("usage"), Key("prompt_tokens_details")]),
+            at(UsageField::InputDetails, &[$(Key($above),)? Key("usage"), Key("input_tokens_details")]),
+            at(UsageField::CachedInput, &[$(Key($above),)? Key("usage"), Key("prompt_tokens_details"), Key("cached_tokens")]),
+            at(UsageField::CachedInput, &[$(Key($above),)? Key("usage"), Key("input_tokens_details"), Key("cached_tokens")]),
+            at(UsageField::OutputDetails, &[$(Key($above),)? Key("usage"), Key("completion_tokens_details")]),
+            at(UsageField::OutputDetails, &[$(Key($above),)? Key("usage"), Key("output_tokens_details")]),
+            at(
+                UsageField::ReasoningOutput,
+                &[$(Key($above),)? Key("usage"), Key("completion_tokens_details"), Key("reasoning_tokens")],
+            ),
+            at(
+                UsageField::ReasoningOutput,
+                &[$(Key($above),)? Key("usage"), Key("output_tokens_details"), Key("reasoning_tokens")],
+            ),
+        ]
+    }};
+}
+pub(super) use usage_paths;
+
+// === impl Usage ===
+
+impl Usage {
+    /// Reads one value of a usage object. Of several equal keys the last one counts, so an object that begins again ends
+    /// what stood there before.
+    pub(super) fn read(&mut self, field: UsageField, value: Value<'_>) {
+        match (field, value) {
+            (_, Value::End) => {}
+            (UsageField::All, _) => *self = Self::default(),
+            (UsageField::Input, value) => self.input = count(value),
+            (UsageField::Output, value) => self.output = count(value),
+            (UsageField::CachedInput, value) => self.cached_input = count(value),
+            (UsageField::ReasoningOutput, value) => self.reasoning_output = count(value),
+            (UsageField::InputDetails, _) => self.cached_input = None,
+            (UsageField::OutputDetails, _) => self.reasoning_output = None,
+        }
+    }
+
+    /// Takes over what a later usage reports; what it does not report stays as it was.
+    pub(super) fn update(&mut self, later: Self) {
+        let Self {
+            input,
+            output,
+            cached_input,
+            reasoning_output,
+        } = later;
+        self.input = input.or(self.input);
+        self.output = output.or(self.output);
+        self.cached_input = cached_input.or(self.cached_input);
+        self.reasoning_output = reasoning_output.or(self.reasoning_output);
+    }
+
+    /// Whether the server reported tokens at all.
+    pub fn is_reported(&self) -> bool {
+        self.input.or(self.output).is_some()
+    }
+}
+
+/// A whole number ≥ 0, written in any way that JSON has for it (`12`, `12.0`, `1.2e1`). Anything else is not reported.
+pub(super) fn count(value: Value<'_>) -> Option<u64> {
+    let Value::Number(digits) = value else { return None };
+    if let Some(count) = plain(digits) {
+        return Some(count);
+    }
+    let number = serde_json::from_slice::<serde_json::Value>(digits).ok()?.as_f64()?;
+    (number.fract() == 0.0 && (0.0..=MAX_TOKENS).contains(&number)).then_some(number as u64)
+}
+
+/// A count as every server writes it; anything else is left to the general reading.
+fn plain(digits: &[u8]) -> Option<u64> {
+    if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 9 {
+        return None;
+    }
+    digits.iter().try_fold(0, |count, byte| {
+        byte.is_ascii_digit().then(|| count * 10 + u64::from(byte - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn only_a_whole_number_counts() {
+        for (digits, tokens) in [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("12", Some(12)),
+            ("12.0", Some(12)),
+            ("1.2e1", Some(12)),
+            ("120E-1", Some(12)),
+            ("4294967295", Some(4_294_967_295)),
+            ("4294967296", None),
+            ("99999999999999999999", None),
+            ("1e300", None),
+            ("1e999", None),
+            ("12.5", None),
+            ("-1", None),
+            ("1-2", None),
+            ("01", None),
+            ("-", None),
+            ("", None),
+        ] {
+            assert_eq!(count(Value::Number(digits.as_bytes())), tokens, "{digits}");
+        }
+        for value in [
+            Value::Null,
+            Value::Str(b"12"),
+            Value::Bool(true),
+            Value::Object,
+            Value::Array,
+            Value::End,
+        ] {
+            assert_eq!(count(value), None, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The second readers of event streams, one for each API that has them.
+
+use std::collections::BTreeSet;
+
+use infertally_filter::response::{BodyState, StreamState, Usage};
+use infertally_filter::route::Api;
+
+use super::words::end_of_response;
+use super::{Expected, count, parse, usage};
+use crate::events::{Event, events};
+use crate::json::is_json;
+use crate::request::name_of;
+use crate::tree::Tree;
+
+/// A choice of a higher number is counted as often as it says that it has ended.
+const MAX_CHOICES: u64 = 1024;
+/// Of one event no more reasons are kept.
+const MAX_REASONS: usize = 1024;
+
+/// What the events so far have said.
+#[derive(Debug, Default)]
+struct Stream {
+    expected: Expected,
+    facts: StreamState,
+    /// The choices that have ended.
+    ended: BTreeSet<u64>,
+}
+
+impl Expected {
+    /// `None` where `serde_json` can't tell what an event says, and for an API without streams.
+    pub(crate) fn of_stream(api: Api, body: &[u8]) -> Option<Self> {
+        let read: fn(&mut Stream, &Tree, &Event) = match api {
+            Api::Chat | Api::Completions => Stream::chat,
+            Api::Responses => Stream::responses,
+            Api::Messages => Stream::messages,
+            _ => return None,
+        };
+        let mut stream = Stream::default();
+        for event in events(body) {
+            stream.facts.error |= event.name == b"error";
+            if event.data.trim_ascii() == b"[DONE]" {
+                stream.facts.ended = true;
+            } else if is_json(&event.data) == Some(false) {
+                stream.facts.broken = true;
+            } else {
+                let tree = parse(&event.data)?;
+                stream.facts.error |= tree.at(&["error"]).iter().any(|error| **error != Tree::Null);
+                read(&mut stream, &tree, &event);
+            }
+            if stream.facts.ended {
+                break;
+            }
+        }
+        let Stream {
+            mut expected, facts, ..
+        } = stream;
+        expected.reading = BodyState::Stream(facts);
+        Some(expected)
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Every event has the model and parts of choices; one may have the usage of all.
+    fn chat(&mut self, tree: &Tree, _: &Event) {
+        self.facts.error |= tree.at(&["object"]).iter().any(|object| object.text() == Some("error"));
+        self.model(tree, &["model"]);
+        self.usage(usage(tree.last(&["usage"])));
+        let lists = tree.at(&["choices"]);
+        let choices = || lists.iter().flat_map(|list| list.elements());
+        let reasons = choices().filter_map(|choice| Some((choice, choice.last_text(&["finish_reason"])?)));
+        for (choice, reason) in reasons.take(MAX_REASONS) {
+            let index = choice.last(&["index"]).and_then(count).unwrap_or_default();
+            if index >= MAX_CHOICES || self.ended.insert(index) {
+                self.expected.finish(Some(reason));
+            }
+        }
+        for ids in choices().flat_map(|choice| choice.at(&["token_ids"])) {
+            if let Tree::List(ids) = ids {
+                *self.expected.counted_output.get_or_insert_default() += ids.len() as u64;
+            }
+        }
+    }
+
+    /// The events have the response as it stands; the last one has all of it.
+    fn responses(&mut self, tree: &Tree, event: &Event) {
+        self.model(tree, &["response", "model"]);
+        self.usage(usage(tree.last(&["response", "usage"])));
+        let reason = tree.last_text(&["response", "incomplete_details", "reason"]);
+        let status = tree.last_text(&["response", "status"]);
+        match kind(tree, event, |kind| kind == "error" || end_of_response(kind).is_some()) {
+            Some("error") => self.facts.error = true,
+            Some(kind) => {
+                self.expected.finish(reason.or(status).or(end_of_response(kind)));
+                self.facts.error |= kind == "response.failed";
+                self.facts.ended = true;
+            }
+            None => {}
+        }
+    }
+
+    /// The first event has the message as it begins, whose output is no count yet; later ones have what comes to it.
+    fn messages(&mut self, tree: &Tree, event: &Event) {
+        self.model(tree, &["message", "model"]);
+        self.usage(Usage {
+            output: None,
+            reasoning_output: None,
+            ..usage(tree.last(&["message", "usage"]))
+        });
+        self.usage(usage(tree.last(&["usage"])));
+        let reason = tree
+            .at(&["delta", "stop_reason"])
+            .last()
+            .and_then(|reason| reason.text());
+        if reason.is_some() && self.ended.insert(0) {
+            self.expected.finish(reason);
+        }
+        let kind = kind(tree, event, |kind| matches!(kind, "error" | "message_stop"));
+        self.facts.error |= kind == Some("error");
+        self.facts.ended |= kind == Some("message_stop");
+    }
+
+    /// The first event that names the model counts.
+    fn model(&mut self, tree: &Tree, keys: &[&'static str]) {
+        if self.expected.model.is_none() {
+            self.expected.model = name_of(tree.last(keys));
+        }
+    }
+
+    /// Of each number the last one counts.
+    fn usage(&mut self, later: Usage) {
+        let earlier = self.expected.usage;
+        self.expected.usage = Usage {
+            input: later.input.or(earlier.input),
+            output: later.output.or(earlier.output),
+            cached_input: later.cached_input.or(earlier.cached_input),
+            reasoning_output: later.reasoning_output.or(earlier.reasoning_output),
+        };
+    }
+}
+
+/// What the event is, if that `matters`: by its document, else by its name.
+fn kind<'a>(tree: &'a Tree, event: &'a Event, matters: impl Fn(&str) -> bool) -> Option<&'a str> {
+    let kinds = [tree.last_text(&["type"]), std::str::from_utf8(&event.name).ok()];
+    kinds.into_iter().flatten().find(|kind| matters(kind))
+}

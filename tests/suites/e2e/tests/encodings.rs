@@ -1,0 +1,107 @@
+//! Answers in a content coding: gzip and deflate are read as they pass, the client's bytes stay coded, and any other coding
+//! is told as the reason why no tokens are known.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper of a test fails it"
+)]
+
+use std::io::Read;
+
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use infertally_harness::client;
+use infertally_harness::envoy::{Binaries, Envoy};
+use infertally_harness::stats::{Series, Stats};
+use infertally_harness::upstream::Upstream;
+use infertally_sim::{Sim, SimConfig};
+
+fn value(stats: &Stats, name: &str, more: &[(&str, &str)]) -> u64 {
+    let labels = [&[("model_name", "tiny"), ("target_model_name", "tiny")], more].concat();
+    stats.get(&Series::new(name, &labels)).copied().unwrap_or_default()
+}
+
+fn request(behaviour: &str, stream: bool) -> Vec<u8> {
+    let stream = if stream {
+        r#","stream":true,"stream_options":{"include_usage":true}"#
+    } else {
+        ""
+    };
+    let body = format!(r#"{{"model":"tiny","prompt":"a b c","max_tokens":40{stream}}}"#);
+    client::request("POST", "/v1/completions", &[("x-sim", behaviour)], body.as_bytes())
+}
+
+#[tokio::test]
+async fn gzip_and_deflate_are_read_and_stay_as_they_are() {
+    let sim = Sim::start(SimConfig::default()).await.unwrap();
+    let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), 1, Ok)
+        .await
+        .unwrap();
+    let (mut count, mut bytes) = (0, 0);
+    for coding in ["gzip", "deflate"] {
+        for stream in [false, true] {
+            for cut in ["chunk=1", "chunk=7", "chunk=all"] {
+                let behaviour = format!("encoding={coding};{cut}");
+                let answer = client::exchange(envoy.listener(), &request(&behaviour, stream), usize::MAX)
+                    .await
+                    .unwrap()
+                    .answer;
+                assert_eq!(answer.header("content-encoding"), Some(coding));
+                let mut plain = String::new();
+                match coding {
+                    "gzip" => MultiGzDecoder::new(&answer.body[..])
+                        .read_to_string(&mut plain)
+                        .unwrap(),
+                    _ => ZlibDecoder::new(&answer.body[..]).read_to_string(&mut plain).unwrap(),
+                };
+                assert!(plain.contains("\"completion_tokens\":40"), "{plain}");
+                count += 1;
+                bytes += answer.body.len() as u64;
+                let told = |stats: &Stats| {
+                    let seen = [
+                        value(stats, "inference_model_input_tokens_sum", &[]),
+                        value(stats, "inference_model_output_tokens_sum", &[]),
+                        value(stats, "inference_model_usage_total", &[("source", "reported")]),
+                        value(stats, "inference_model_response_sizes_sum", &[]),
+                    ];
+                    let wanted = [count * 3, count * 40, count, bytes];
+                    if seen == wanted {
+                        Ok(())
+                    } else {
+                        Err(format!("{behaviour}: {seen:?}, not {wanted:?}"))
+                    }
+                };
+                envoy.scrape_until(told).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_undone_is_told() {
+    for coding in ["br", "zstd", "gzip"] {
+        // No gzip either: what it says is not what it is.
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: 4\r\n\r\n\u{7f}oop"
+        );
+        let upstream = Upstream::saying(answer).await.unwrap();
+        let envoy = Envoy::start(&Binaries::from_env().unwrap(), upstream.addr(), 1, Ok)
+            .await
+            .unwrap();
+        let answer = client::exchange(envoy.listener(), &request("", false), usize::MAX)
+            .await
+            .unwrap()
+            .answer;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"\x7foop"[..]));
+        let told = |stats: &Stats| match value(stats, "inference_model_usage_total", &[("source", "missing_encoded")]) {
+            1 => Ok(()),
+            _ => Err(format!("{coding}: {stats:?}")),
+        };
+        let stats = envoy.scrape_until(told).await.unwrap();
+        assert!(
+            stats
+                .keys()
+                .all(|series| !series.name.contains("tokens") && !series.name.contains("error_total"))
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! etcd and kube-apiserver as child processes, on ports of their own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use infertally_harness::process::{Process, folder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::time::{Instant, sleep};
+
+use crate::Result;
+use crate::keys::{Keys, random_token};
+
+/// How long a start may take, on a machine that is busy with more.
+const START_WITHIN: Duration = Duration::from_secs(120);
+/// How long an end may take that was asked for.
+const END_WITHIN: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+/// How often a port that another process took in the meantime may spoil a start.
+const STARTS: usize = 5;
+
+/// A running API server and its etcd; they end when this is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped in this order.
+    api_server: Option<Process>,
+    _etcd: Process,
+    folder: Folder,
+    binary: PathBuf,
+    ports: Ports,
+    pub(crate) keys: Keys,
+    admin: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    api_server: u16,
+    etcd: u16,
+    etcd_peers: u16,
+}
+
+/// A folder that goes with this.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Starts a new, empty one.
+    ///
+    /// # Errors
+    /// If the programs are not named by `KUBE_APISERVER` and `ETCD`, or do not come up; with what they wrote.
+    pub async fn start() -> Result<Self> {
+        let (etcd, api_server) = (program("ETCD")?, program("KUBE_APISERVER")?);
+        let mut last = None;
+        for _ in 0..STARTS {
+            match Self::start_on(Ports::free()?, &etcd, &api_server).await {
+                Err(error) if error.to_string().contains("address already in use") => last = Some(error),
+                started => return started,
+            }
+        }
+        Err(last.unwrap_or_else(|| "no start".into()))
+    }
+
+    async fn start_on(ports: Ports, etcd: &Path, binary: &Path) -> Result<Self> {
+        let folder = Folder(folder("kube")?);
+        let keys = Keys::new(&folder.0)?;
+        let admin = random_token()?;
+        std::fs::write(
+            folder.0.join("tokens.csv"),
+            format!("{admin},admin,admin,system:masters\n"),
+        )?;
+        let mut cluster = Self {
+            api_server: None,
+            _etcd: start_etcd(etcd, ports)?,
+            folder,
+            binary: binary.to_owned(),
+            ports,
+            keys,
+            admin,
+        };
+        cluster.start_api_server().await?;
+        Ok(cluster)
+    }
+
+    /// Starts the API server, on the port that it had before, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If it does not come up; with what it wrote.
+    pub async fn start_api_server(&mut self) -> Result<()> {
+        let mut process = Process::start(&mut self.api_server_command(), folder("kube-apiserver")?)?;
+        let client = self.client().await?;
+        let deadline = Instant::now() + START_WITHIN;
+        loop {
+            let request = http::Request::get("/readyz").body(Vec::new())?;
+            let Err(error) = client.request_text(request).await else {
+                self.api_server = Some(process);
+                return Ok(());
+            };
+            if let Some(status) = process.ended() {
+                return Err(format!("kube-apiserver ended ({status}):\n{}", process.log()).into());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("kube-apiserver is not ready: {error}\n{}", process.log()).into());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Asks the API server to end, as in a rolling update, and waits for it.
+    ///
+    /// # Errors
+    /// If it does not end.
+    pub async fn stop_api_server(&mut self) -> Result<()> {
+        let Some(mut process) = self.api_server.take() else {
+            return Ok(());
+        };
+        process.end(END_WITHIN).await?;
+        Ok(())
+    }
+
+    /// Kills the API server, as a machine that fails.
+    pub fn kill_api_server(&mut self) {
+        self.api_server = None;
+    }
+
+    /// A client for the administrator.
+    ///
+    /// # Errors
+    /// If there can be none.
+    pub async fn client(&self) -> Result<Client> {
+        Ok(Client::try_from(self.admin_config().await?)?)
+    }
+
+    /// How the administrator speaks to the API server.
+    ///
+    /// # Errors
+    /// If the kubeconfig can't be read.
+    pub async fn admin_config(&self) -> Result<Config> {
+        self.config(&self.admin).await
+    }
+
+    /// How the bearer of a token speaks to the API server.
+    ///
+    /// # Errors
+    /// If the kubeconfig can't be read.
+    pub async fn config(&self, token: &str) -> Result<Config> {
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text(token))?;
+        Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+    }
+
+    /// A kubeconfig file for the bearer of a token.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
+        let path = self.folder.0.join(format!("kubeconfig-{}", random_token()?));
+        std::fs::write(&path, self.kubeconfig_text(token))?;
+        Ok(path)
+    }
+
+    /// A kubeconfig file for the administrator.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn admin_kubeconfig(&self) -> Result<PathBuf> {
+        self.kubeconfig(&self.admin)
+    }
+
+    fn kubeconfig_text(&self, token: &str) -> String {
+        let (port, authority) = (self.ports.api_server, self.keys.authority.display());
+        format!(
+            "apiVersion: v1
+kind: Config
+clusters:
+- name: tests
+  cluster: {{server: 'https://127.0.0.1:{port}', certificate-authority: '{authority}'}}
+users:
+- name: bearer
+  user: {{token: '{token}'}}
+contexts:
+- name: tests
+  context: {{cluster: tests, user: bearer, namespace: default}}
+current-context: tests
+"
+        )
+    }
+
+    fn api_server_command(&self) -> Command {
+        let Self {
+            folder, keys, ports, ..
+        } = self;
+        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
+            .arg(format!("--secure-port={}", ports.api_server))
+            .args([
+                "--bind-address=127.0.0.1",
+                "--advertise-address=127.0.0.1",
+                "--endpoint-reconciler-type=none",
+            ])
+            .arg(flag("cert-dir", &folder.0))
+            .arg(flag("tls-cert-file", &keys.certificate))
+            .arg(flag("tls-private-key-file", &keys.key))
+            .arg("--authorization-mode=RBAC")
+            .arg(flag("token-auth-file", &folder.0.join("tokens.csv")))
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(flag("service-account-signing-key-file", &keys.signing))
+            .arg(flag("service-account-key-file", &keys.checking))
+            .arg("--service-cluster-ip-range=10.96.0.0/24")
+            // Asked to end, it waits so long for watches over HTTP/1; a minute by default.
+            .arg("--request-timeout=5s");
+        command
+    }
+}
+
+fn start_etcd(binary: &Path, ports: Ports) -> Result<Process> {
+    let folder = folder("etcd")?;
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let mut command = Command::new(binary);
+    command
+        .arg(format!("--data-dir={}", folder.join("data").display()))
+        .arg(format!("--listen-client-urls={}", url(ports.etcd)))
+        .arg(format!("--advertise-client-urls={}", url(ports.etcd)))
+        .arg(format!("--listen-peer-urls={}", url(ports.etcd_peers)))
+        .arg(format!("--initial-advertise-peer-urls={}", url(ports.etcd_peers)))
+        .arg(format!("--initial-cluster=default={}", url(ports.etcd_peers)))
+        .args(["--unsafe-no-fsync", "--log-level=error"]);
+    Process::start(&mut command, folder)
+}
+
+fn program(name: &str) -> Result<PathBuf> {
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{name} is not set: run these tests by `make test-kube`").into())
+}
+
+// === impl Ports ===
+
+impl Ports {
+    fn free() -> Result<Self> {
+        let listen = || TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+        // All at once, so that they differ.
+        let (a, b, c) = (listen()?, listen()?, listen()?);
+        Ok(Self {
+            api_server: port(&a)?,
+            etcd: port(&b)?,
+            etcd_peers: port(&c)?,
+        })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}

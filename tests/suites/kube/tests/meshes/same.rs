@@ -1,0 +1,118 @@
+//! The same traffic through a mesh's Envoy and through the shipped one must leave the same series.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use infertally_harness::client::{exchange, request};
+use infertally_harness::envoy::{Binaries, Envoy};
+use infertally_harness::stats::{Series, Stats};
+use infertally_harness::{Result, eventually};
+use infertally_sim::{Sim, SimConfig};
+use serde_json::json;
+
+use crate::rendered::Running;
+
+/// The guide's metrics of each request, a histogram by its buckets.
+const GUIDE: [(&str, &[&str]); 8] = [
+    ("inference_model_request_total", &["model_name", "target_model_name"]),
+    (
+        "inference_model_request_error_total",
+        &["error_code", "model_name", "target_model_name"],
+    ),
+    (
+        "inference_model_request_duration_seconds_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+    (
+        "normalized_time_per_output_token_seconds_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+    (
+        "inference_model_request_sizes_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+    (
+        "inference_model_response_sizes_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+    (
+        "inference_model_input_tokens_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+    (
+        "inference_model_output_tokens_bucket",
+        &["le", "model_name", "target_model_name"],
+    ),
+];
+/// Besides these.
+const GUIDE_ALSO: [(&str, &[&str]); 2] = [
+    ("inference_model_running_requests", &["model_name"]),
+    ("inference_extension_info", &["build_ref", "commit"]),
+];
+const REQUESTS: u64 = 3;
+
+/// A model server of the model `tiny`.
+pub(crate) async fn server() -> Result<Sim> {
+    Ok(Sim::start(SimConfig::default()).await?)
+}
+
+/// An answer, a stream, and an error.
+async fn traffic(to: SocketAddr) -> Result<Vec<u16>> {
+    let messages = json!([{"role": "user", "content": "What is your favourite movie?"}]);
+    let usage = json!({"include_usage": true});
+    let mut statuses = Vec::new();
+    for body in [
+        json!({"model": "tiny", "max_tokens": 5, "messages": messages}),
+        json!({"model": "tiny", "max_tokens": 5, "messages": messages, "stream": true, "stream_options": usage}),
+        json!({"model": "none", "messages": messages}),
+    ] {
+        let request = request("POST", "/v1/chat/completions", &[], body.to_string().as_bytes());
+        statuses.push(exchange(to, &request, usize::MAX).await?.answer.status);
+    }
+    Ok(statuses)
+}
+
+fn all_counted(stats: &Stats) -> Result<()> {
+    let counted = stats.iter().filter(|(series, _)| series.name.contains("request_total"));
+    let counted: u64 = counted.map(|(_, value)| value).sum();
+    if counted == REQUESTS {
+        Ok(())
+    } else {
+        Err(format!("{counted} of {REQUESTS} requests counted:\n{stats:?}").into())
+    }
+}
+
+fn only_in_one(a: &Stats, b: &Stats) -> Result<()> {
+    let series = |stats: &Stats| stats.keys().map(Series::to_string).collect::<BTreeSet<_>>();
+    let (a, b) = (series(a), series(b));
+    let differ: Vec<_> = a.symmetric_difference(&b).collect();
+    if differ.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("only in one of the two: {differ:?}").into())
+    }
+}
+
+/// Sends it, and compares.
+pub(crate) async fn shows_the_same(mesh: &Running, server: &Sim) -> Result<()> {
+    let shipped = Envoy::start(&Binaries::from_env()?, server.addr(), 1, Ok).await?;
+    assert_eq!(traffic(shipped.listener()).await?, [200, 200, 404]);
+    assert_eq!(traffic(mesh.listener).await?, [200, 200, 404]);
+    eventually(async || all_counted(&shipped.scrape().await?)).await?;
+    let of_mesh = eventually(async || {
+        let stats = mesh.scrape().await?;
+        all_counted(&stats)?;
+        // The filter tells its own health now and then.
+        only_in_one(&shipped.scrape().await?, &stats).map(|()| stats)
+    })
+    .await
+    .map_err(|error| format!("{error}\n{}", mesh.log()))?;
+    for (name, labels) in GUIDE.iter().chain(&GUIDE_ALSO) {
+        let mut found = of_mesh.keys().filter(|series| series.name == *name).peekable();
+        assert!(found.peek().is_some(), "no {name}");
+        for series in found {
+            assert!(series.labels.keys().eq(labels.iter()), "{series}");
+        }
+    }
+    Ok(())
+}

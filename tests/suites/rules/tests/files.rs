@@ -1,0 +1,171 @@
+//! The shipped files: promtool is content with them, each alert is tested both ways and has its runbook, and what is there
+//! in two forms is the same in both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails it"
+)]
+
+use std::collections::BTreeSet;
+
+use infertally_harness::promtool;
+use infertally_harness::repository;
+use infertally_rules::shipped;
+use serde_json::{Value, json};
+
+/// The alerts of the inference gateway's metrics guide, as it prints them.
+const GUIDE: &str = include_str!("../fixtures/guide-alerts.yaml");
+
+fn alerts() -> Vec<shipped::Rule> {
+    shipped::rules("alerts.yaml").unwrap()
+}
+
+fn strings<'a>(values: &'a Value, key: &str) -> BTreeSet<&'a str> {
+    let values = values.as_array().into_iter().flatten();
+    values.filter_map(|value| value[key].as_str()).collect()
+}
+
+#[test]
+fn promtool_is_content_with_the_rules() {
+    for file in ["alerts.yaml", "recording-rules.yaml"] {
+        promtool::run(&["check", "rules"], &shipped::path(file)).unwrap();
+    }
+}
+
+#[test]
+fn promtool_is_content_with_the_scrape_configurations() {
+    // The files that they name are a user's, so they are not looked for.
+    for file in [
+        "prometheus.yaml",
+        "prometheus-kubernetes.yaml",
+        "model-servers.yaml",
+        "model-servers-kubernetes.yaml",
+    ] {
+        promtool::run(&["check", "config", "--syntax-only"], &shipped::path(file)).unwrap();
+    }
+}
+
+#[test]
+fn the_unit_tests_of_the_alerts_pass() {
+    promtool::run(&["test", "rules"], &shipped::path("alerts.test.yaml")).unwrap();
+}
+
+#[test]
+fn each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+    let file = shipped::yaml("alerts.test.yaml").unwrap();
+    let (mut fire, mut rest) = (BTreeSet::new(), BTreeSet::new());
+    for scene in file["tests"].as_array().unwrap() {
+        for case in scene["alert_rule_test"].as_array().unwrap() {
+            let fires = case["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty());
+            let cases = if fires { &mut fire } else { &mut rest };
+            cases.insert(case["alertname"].as_str().unwrap());
+        }
+    }
+    let alerts = alerts();
+    let alerts: BTreeSet<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
+    assert_eq!(fire, alerts, "alerts with a case in which they fire");
+    assert_eq!(rest, alerts, "alerts with a case in which they do not");
+}
+
+#[test]
+fn the_four_of_the_guide_stand_as_it_has_them() {
+    let guide: Vec<Value> = serde_saphyr::from_multiple(GUIDE).unwrap();
+    let shipped: Vec<_> = alerts().into_iter().take(guide.len()).map(|alert| alert.yaml).collect();
+    assert_eq!(shipped, guide);
+    // Its advice on the thresholds, too, which is a comment to YAML.
+    let text = shipped::text("alerts.yaml").unwrap();
+    for line in GUIDE.lines().filter(|line| line.starts_with("expr:")) {
+        assert!(text.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn each_alert_has_its_runbook_and_ours_name_it() {
+    let runbooks = std::fs::read_to_string(repository("docs/alerts.md")).unwrap();
+    let sections: Vec<_> = runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let alerts = alerts();
+    let names: Vec<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
+    assert_eq!(sections, names, "sections of docs/alerts.md");
+    for alert in alerts.iter().skip(4) {
+        let anchor = alert.name.to_lowercase();
+        let runbook = alert.yaml["annotations"]["runbook"].as_str();
+        assert_eq!(runbook, Some(format!("docs/alerts.md#{anchor}").as_str()));
+    }
+}
+
+#[test]
+fn promtool_is_content_with_every_query_in_the_documents() {
+    let ours = ["inference_", "infertally_", "lora_syncer_", "vllm:", "up{"];
+    let others = ["curl", "kubectl", "_*", "…"];
+    let mut rules = Vec::new();
+    for document in ["docs/alerts.md", "docs/prometheus.md"] {
+        let text = std::fs::read_to_string(repository(document)).unwrap();
+        // Every second piece of a line stands in code.
+        let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let queries = code.filter(|code| {
+            ours.iter().any(|part| code.contains(part)) && !others.iter().any(|part| code.contains(part))
+        });
+        rules.extend(queries.map(|query| json!({"record": "query", "expr": query, "labels": {"query": query}})));
+    }
+    assert!(rules.len() > 40, "{} queries", rules.len());
+    let file = std::env::temp_dir().join(format!("infertally-queries-{}", std::process::id()));
+    let groups = json!({"groups": [{"name": "documents", "rules": rules}]});
+    std::fs::write(&file, groups.to_string()).unwrap();
+    let judged = promtool::run(&["check", "rules", "--lint=none"], &file);
+    std::fs::remove_file(&file).unwrap();
+    judged.unwrap();
+}
+
+#[test]
+fn the_rules_for_the_operator_are_the_same() {
+    for (file, wrapped) in [
+        ("alerts.yaml", "operator/alerts/prometheusrule.yaml"),
+        ("recording-rules.yaml", "operator/model-servers/prometheusrule.yaml"),
+    ] {
+        let made = shipped::yaml(wrapped).unwrap();
+        let from = shipped::yaml(file).unwrap();
+        assert_eq!(made["spec"], from, "{wrapped} is old: run scripts/prometheus-rules.sh");
+    }
+}
+
+#[test]
+fn every_form_of_scraping_gives_the_jobs_that_the_rules_know() {
+    let jobs = |file: &str| {
+        let file = shipped::yaml(file).unwrap();
+        strings(&file["scrape_configs"], "job_name")
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let of_monitor = |file: &str| {
+        let file = shipped::yaml(file).unwrap();
+        let endpoints = file["spec"]
+            .get("endpoints")
+            .or_else(|| file["spec"].get("podMetricsEndpoints"));
+        let rules = endpoints.unwrap()[0]["relabelings"].as_array().unwrap();
+        let job = rules.iter().find(|rule| rule["targetLabel"] == "job");
+        job.unwrap()["replacement"].as_str().unwrap().to_owned()
+    };
+    let all = ["infertally-envoy", "infertally-lora", "infertally-syncer"].map(str::to_owned);
+    for file in ["prometheus.yaml", "prometheus-kubernetes.yaml"] {
+        assert_eq!(jobs(file), BTreeSet::from(all.clone()), "{file}");
+    }
+    let monitors = [
+        "envoys/envoy",
+        "envoys/istio",
+        "envoys/envoy-gateway",
+        "lora/podmonitor",
+        "syncer/servicemonitor",
+    ];
+    let given: BTreeSet<_> = monitors.map(|name| of_monitor(&format!("operator/{name}.yaml"))).into();
+    assert_eq!(given, BTreeSet::from(all));
+
+    let model_servers = BTreeSet::from(["infertally-model-servers".to_owned()]);
+    assert_eq!(jobs("model-servers.yaml"), model_servers);
+    assert_eq!(jobs("model-servers-kubernetes.yaml"), model_servers);
+    assert_eq!(
+        of_monitor("operator/model-servers/podmonitor.yaml"),
+        "infertally-model-servers"
+    );
+}

@@ -1,0 +1,199 @@
+//! The recording rules agree with the syncer: the same pods, read by both, come to the same series.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper of a test fails it"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use infertally_harness::page::{Load, full, small};
+use infertally_harness::stats::{Series, parse_values};
+use infertally_harness::{Behaviour, Pod, Prometheus, Syncer};
+use infertally_harness::{Result, eventually, repository};
+use infertally_rules::shipped::{self, replace};
+
+type Page = BTreeMap<Series, f64>;
+
+/// Every engine that the syncer knows.
+const ENGINES: [&str; 8] = [
+    "vllm-0.9",
+    "vllm-data-parallel",
+    "sglang",
+    "sglang-ranks",
+    "trtllm",
+    "triton-trtllm",
+    "triton",
+    "triton-vllm",
+];
+
+fn load(waiting: f64, running: f64, kv_cache: f64) -> Load {
+    Load {
+        waiting,
+        running,
+        kv_cache,
+    }
+}
+
+fn page_of(engine: &str) -> Bytes {
+    let file = repository("tests/fixtures/engines")
+        .join(engine)
+        .with_added_extension("txt");
+    std::fs::read(file).unwrap().into()
+}
+
+async fn start_prometheus(pods: &[Pod]) -> Prometheus {
+    let targets: Vec<_> = pods.iter().map(|pod| format!("127.0.0.1:{}", pod.port())).collect();
+    let servers = shipped::text("model-servers.yaml").unwrap();
+    let servers = replace(&servers, "vllm.example:8000", &targets.join(", ")).unwrap();
+    let quick = "scrape_interval: 500ms\n  scrape_timeout: 500ms";
+    let servers = replace(&servers, "scrape_interval: 5s", quick).unwrap();
+    let config =
+        "global: {evaluation_interval: 250ms}\nrule_files: [rules.yaml]\nscrape_config_files: [servers.yaml]\n";
+    let rules = shipped::text("recording-rules.yaml").unwrap();
+    Prometheus::start(config, &[("rules.yaml", &rules), ("servers.yaml", &servers)])
+        .await
+        .unwrap()
+}
+
+async fn start_syncer(pods: &[Pod]) -> Syncer {
+    let binary = std::env::var_os("INFERTALLY_SYNCER").map(PathBuf::from);
+    let binary = binary.unwrap_or_else(|| panic!("INFERTALLY_SYNCER is not set: run these tests by `make test`"));
+    let mut arguments = vec![
+        "--scrape-interval=500ms".to_owned(),
+        "--scrape-timeout=490ms".to_owned(),
+    ];
+    // Without a name a target is called by its address, and so it is in the shipped scrape configuration.
+    arguments.extend(
+        pods.iter()
+            .map(|pod| format!("--target=http://127.0.0.1:{}", pod.port())),
+    );
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    Syncer::pool(&binary, &arguments).await.unwrap()
+}
+
+/// What Prometheus has recorded.
+async fn recorded(prometheus: &Prometheus) -> Result<Page> {
+    let mut page = Page::new();
+    for rule in shipped::rules("recording-rules.yaml")? {
+        for (labels, value) in prometheus.query(&format!("{}{{job=\"\"}}", rule.name)).await? {
+            let labels = labels.as_object().into_iter().flatten();
+            let labels: Vec<_> = labels
+                .filter(|(name, _)| *name != "__name__")
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+                .collect();
+            page.insert(Series::new(&rule.name, &labels), value);
+        }
+    }
+    Ok(page)
+}
+
+/// The same series of the syncer.
+async fn served(syncer: &Syncer) -> Result<Page> {
+    let rules = shipped::rules("recording-rules.yaml")?;
+    let mut page = parse_values(&syncer.metrics().await?)?;
+    page.retain(|series, _| rules.iter().any(|rule| rule.name == series.name));
+    Ok(page)
+}
+
+/// Once they agree: what both say. A mean may differ by its rounding.
+async fn agreed(prometheus: &Prometheus, syncer: &Syncer, wanted: impl Fn(&Page) -> bool) -> Page {
+    let both = eventually(async || {
+        let (ours, theirs) = (served(syncer).await?, recorded(prometheus).await?);
+        let same = ours.len() == theirs.len()
+            && ours.iter().zip(&theirs).all(|((series, value), (other, computed))| {
+                series == other && (value - computed).abs() <= 1e-12 * value.abs()
+            });
+        if same && wanted(&ours) {
+            return Ok(ours);
+        }
+        let of = |page: &Page, series: &Series| page.get(series).copied();
+        let different: Vec<_> = ours
+            .keys()
+            .chain(theirs.keys())
+            .filter(|series| of(&ours, series) != of(&theirs, series))
+            .map(|series| {
+                format!(
+                    "{series}: syncer {:?}, Prometheus {:?}",
+                    of(&ours, series),
+                    of(&theirs, series)
+                )
+            })
+            .collect();
+        Err(different.join("\n").into())
+    });
+    both.await.unwrap()
+}
+
+fn ready(page: &Page) -> f64 {
+    page[&Series::new("inference_pool_ready_pods", &[("name", "default")])]
+}
+
+#[tokio::test]
+async fn prometheus_computes_what_the_syncer_serves() {
+    let mut pages: Vec<_> = ENGINES.iter().map(|engine| Behaviour::Page(page_of(engine))).collect();
+    pages.push(Behaviour::Page(full(load(7.0, 3.0, 0.125)).unwrap()));
+    pages.push(Behaviour::Page(small(load(0.0, 0.0, 0.0))));
+    // One that says nothing of its load, and those that can't be read.
+    pages.push(Behaviour::Page("python_info{version=\"3.12\"} 1\n".into()));
+    pages.push(Behaviour::Status(503));
+    pages.push(Behaviour::Hang);
+    let mut pods = Vec::new();
+    for page in pages {
+        pods.push(Pod::start(page).await.unwrap());
+    }
+    let (prometheus, syncer) = (start_prometheus(&pods).await, start_syncer(&pods).await);
+    let page = agreed(&prometheus, &syncer, |page| ready(page) == ENGINES.len() as f64 + 3.0).await;
+    for rule in shipped::rules("recording-rules.yaml").unwrap() {
+        assert!(page.keys().any(|series| series.name == rule.name), "no {}", rule.name);
+    }
+    autoscaling_asks_for_the_totals(&prometheus, &page).await;
+
+    // A load changes, a server of another engine comes to an address, and some go.
+    pods[8].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
+    pods[9].set(Behaviour::Page(page_of("sglang-ranks")));
+    pods.truncate(10);
+    pods.remove(0);
+    let page = agreed(&prometheus, &syncer, |page| ready(page) == pods.len() as f64).await;
+    let changed = Series::new(
+        "inference_pool_per_pod_queue_size",
+        &[
+            ("name", "default"),
+            ("model_server_pod", &format!("127.0.0.1:{}", pods[7].port())),
+        ],
+    );
+    assert_eq!(page[&changed], 70.0);
+
+    // None is left: that is a zero, and no average.
+    pods.clear();
+    let page = agreed(&prometheus, &syncer, |page| page.len() == 1).await;
+    assert_eq!(ready(&page), 0.0);
+}
+
+/// The queries of the autoscaling example give the pool's totals.
+async fn autoscaling_asks_for_the_totals(prometheus: &Prometheus, page: &Page) {
+    let keda = shipped::yaml("autoscaling/keda.yaml").unwrap();
+    let triggers = keda["spec"]["triggers"].as_array().unwrap();
+    let gauges = [
+        "inference_pool_per_pod_queue_size",
+        "inference_pool_per_pod_running_requests",
+    ];
+    assert_eq!(triggers.len(), gauges.len());
+    for (trigger, gauge) in triggers.iter().zip(gauges) {
+        let query = trigger["metadata"]["query"].as_str().unwrap();
+        let query = replace(query, "name=\"vllm\"", "name=\"default\"").unwrap();
+        let total: f64 = page
+            .iter()
+            .filter(|(series, _)| series.name == gauge)
+            .map(|(_, value)| value)
+            .sum();
+        let answer = prometheus.query(&query).await.unwrap();
+        assert!(
+            matches!(answer[..], [(_, value)] if value == total),
+            "{query}: {answer:?}, not {total}"
+        );
+    }
+}
