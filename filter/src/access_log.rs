@@ -1,11 +1,12 @@
-//! What of an exchange Envoy's access log can print: each a piece of filter state, `%FILTER_STATE(wasm.NAME:PLAIN)%`.
+//! The fields of a [`Record`] that Envoy's access log can print, each as `%FILTER_STATE(wasm.NAME:PLAIN)%`.
 //!
-//! Names, counts and codes only; nothing of what was asked or answered.
+//! Only names, counts and codes; never text of a prompt or a completion.
 
-use crate::record::{Outcome, Record};
+use crate::exchange::Outcome;
+use crate::record::Record;
 
-/// Names and values. What is not known has no entry, and the log prints nothing in its place.
-pub fn fields(record: &Record) -> Vec<(&'static str, String)> {
+/// Names and values. An unknown value has no entry; the access log prints its placeholder for it.
+pub(crate) fn fields(record: &Record) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("infertally_model_name", record.labels.model.as_str().to_owned()),
         ("infertally_target_model_name", record.labels.target.as_str().to_owned()),
@@ -24,4 +25,50 @@ pub fn fields(record: &Record) -> Vec<(&'static str, String)> {
         fields.push(("infertally_error_code", code.as_str().to_owned()));
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::{ErrorCode, ModelLabel};
+    use crate::record::ModelPair;
+    use crate::response::{FinishReasons, Usage};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn unknown_values_have_no_field() {
+        let record = Record {
+            labels: ModelPair {
+                model: ModelLabel::new(b"m"),
+                target: ModelLabel::new(b"t"),
+            },
+            outcome: Outcome::Failed(ErrorCode::Truncated),
+            duration_us: 1,
+            request_bytes: 2,
+            response_bytes: 3,
+            usage: Usage {
+                input: Some(5),
+                ..Usage::default()
+            },
+            usage_source: None,
+            finish_reasons: FinishReasons::default(),
+            is_stream: true,
+            invalid_request: false,
+            invalid_response: false,
+            label_overflow: false,
+        };
+        let fields = fields(&record);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(
+            fields,
+            [
+                ("infertally_model_name", "m"),
+                ("infertally_target_model_name", "t"),
+                ("infertally_stream", "true"),
+                ("infertally_input_tokens", "5"),
+                ("infertally_error_code", "Truncated"),
+            ]
+        );
+    }
 }

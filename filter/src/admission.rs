@@ -1,108 +1,108 @@
-//! Which model names become label values. Clients choose the names and Envoy never forgets a series, so: configured
-//! names are always admitted, others by their first good answer, up to a cap for the whole process.
+//! Admission of model names as label values. Clients choose the names and Envoy never expires a stat, so the set is
+//! bounded: configured names are always admitted, any other by its first 2xx response, up to a limit per Envoy process.
 //!
-//! The workers agree through a log in the shared map: slot N holds the name that was admitted as Nth, and a slot is
-//! written once, by whoever comes first. A worker that looks for a name reads the slots that it has not yet seen;
-//! mostly that is one look at an empty slot.
+//! Workers agree through an append-only log in shared data: entry N holds the Nth admitted name and is written once, by
+//! the first worker to create it. A worker that does not know a name reads the entries it has not read yet; usually that
+//! is one read of an absent entry.
 
 use std::collections::HashSet;
 
 use crate::labels::ModelLabel;
 use crate::shared::SharedData;
 
-/// The admitted names as one worker knows them.
+/// The admitted names as this worker knows them.
 #[derive(Debug)]
-pub struct Admission {
+pub(crate) struct Admission {
     configured: HashSet<ModelLabel>,
     admitted: HashSet<ModelLabel>,
     max_models: usize,
-    /// The first slot of the log that this worker has not read.
-    next_slot: usize,
-    /// The name that was found last: mostly the one that is asked for next.
+    /// Index of the first log entry that this worker has not read.
+    next_entry: usize,
+    /// The last name found: consecutive requests often name the same model.
     last: Option<(Vec<u8>, ModelLabel)>,
 }
 
 // === impl Admission ===
 
 impl Admission {
-    /// Nobody but these names is admitted yet, as far as this worker knows.
-    pub fn new(configured: &[String], max_models: usize) -> Self {
+    pub(crate) fn new(configured: &[String], max_models: usize) -> Self {
         Self {
             configured: configured.iter().map(|name| ModelLabel::new(name.as_bytes())).collect(),
             admitted: HashSet::new(),
             max_models,
-            next_slot: 0,
+            next_entry: 0,
             last: None,
         }
     }
 
-    /// The label of a name that is admitted by now.
-    pub fn find(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
+    /// The label of an admitted name, or `None`.
+    pub(crate) fn find(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         if let Some((last, label)) = &self.last
             && last == name
         {
             return Some(label.clone());
         }
-        let found = self.look_up(name, shared);
+        let found = self.find_uncached(name, shared);
         if let Some(label) = &found {
             self.last = Some((name.to_vec(), label.clone()));
         }
         found
     }
 
-    fn look_up(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
-        let label = ModelLabel::new(name);
-        self.known(&label).or_else(|| {
-            self.catch_up(shared);
-            self.known(&label)
-        })
-    }
-
-    /// How many names the process has admitted, beside those that are configured.
-    pub fn count(&mut self, shared: &mut impl SharedData) -> usize {
-        self.catch_up(shared);
-        self.next_slot
-    }
-
-    fn catch_up(&mut self, shared: &mut impl SharedData) {
-        while self.next_slot < self.max_models {
-            let Some((name, _)) = shared.get(&slot_key(self.next_slot)) else {
-                return;
-            };
-            self.learn(&name);
-        }
-    }
-
-    /// The label of a name that a good answer speaks for: admitted now unless the cap is reached.
-    pub fn admit(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
+    /// The label of a name with a 2xx response: admitted now, or `None` if it is over the limit.
+    pub(crate) fn admit(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         loop {
             let known = self.find(name, shared);
-            if known.is_some() || self.next_slot >= self.max_models {
+            if known.is_some() || self.next_entry >= self.max_models {
                 return known;
             }
             let label = ModelLabel::new(name);
-            // Another worker may have taken the slot in between; then its name is read in the next turn.
-            if shared.create(&slot_key(self.next_slot), label.as_str().as_bytes()) {
-                self.learn(label.as_str().as_bytes());
-            } else if shared.get(&slot_key(self.next_slot)).is_none() {
+            // If another worker created the entry first, the next iteration reads it and tries the one after it.
+            if shared.create(&entry_key(self.next_entry), label.as_str().as_bytes()) {
+                self.append(label.as_str().as_bytes());
+            } else if shared.get(&entry_key(self.next_entry)).is_none() {
                 return None;
             }
         }
+    }
+
+    /// Number of names that the process has admitted, without the configured ones.
+    pub(crate) fn count(&mut self, shared: &mut impl SharedData) -> usize {
+        self.read_log(shared);
+        self.next_entry
+    }
+
+    fn find_uncached(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
+        let label = ModelLabel::new(name);
+        self.known(&label).or_else(|| {
+            self.read_log(shared);
+            self.known(&label)
+        })
     }
 
     fn known(&self, label: &ModelLabel) -> Option<ModelLabel> {
         self.admitted.get(label).or_else(|| self.configured.get(label)).cloned()
     }
 
-    fn learn(&mut self, encoded: &[u8]) {
+    /// Reads the entries that other workers have appended.
+    fn read_log(&mut self, shared: &mut impl SharedData) {
+        while self.next_entry < self.max_models {
+            let Some((name, _)) = shared.get(&entry_key(self.next_entry)) else {
+                return;
+            };
+            self.append(&name);
+        }
+    }
+
+    fn append(&mut self, encoded: &[u8]) {
         self.admitted
             .insert(ModelLabel::from_encoded(&String::from_utf8_lossy(encoded)));
-        self.next_slot += 1;
+        self.next_entry += 1;
     }
 }
 
-fn slot_key(slot: usize) -> String {
-    format!("infertally.model.{slot}")
+fn entry_key(entry: usize) -> String {
+    format!("infertally.model.{entry}")
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_name_is_admitted_at_once_and_takes_no_place() {
+    fn configured_name_is_admitted_and_does_not_count_towards_the_limit() {
         let mut host = FakeHost::default();
         let mut admission = Admission::new(&["base".to_owned()], 1);
         assert_eq!(name(admission.find(b"base", &mut host)).as_deref(), Some("base"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_needs_a_good_answer_first() {
+    fn other_name_is_admitted_by_its_first_2xx_response() {
         let mut host = FakeHost::default();
         let mut admission = Admission::new(&[], 10);
         assert_eq!(admission.find(b"a", &mut host), None);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn all_workers_admit_the_same_names_and_never_more_than_the_cap() {
+    fn workers_admit_the_same_names_up_to_the_limit() {
         let mut host = FakeHost::default();
         let mut workers: Vec<_> = (0..4).map(|_| Admission::new(&[], 7)).collect();
         for round in 0..50 {
@@ -152,22 +152,22 @@ mod tests {
         let first = admitted(&mut workers[0], &mut host);
         assert_eq!(first.len(), 7);
         assert!(workers.iter_mut().all(|worker| admitted(worker, &mut host) == first));
-        // A worker whose VM was replaced finds them all again.
+        // A replaced VM reads all of them from the log.
         assert_eq!(admitted(&mut Admission::new(&[], 7), &mut host), first);
     }
 
     #[test]
-    fn a_slot_lost_to_another_worker_costs_no_name() {
+    fn lost_race_for_an_entry_admits_both_names() {
         let mut host = FakeHost::default();
         let mut slow = Admission::new(&[], 10);
-        // The other worker takes the slot between this one's look and its own try.
-        host.create_first("infertally.model.0", b"theirs");
+        // The other worker creates the entry between this one's read and its own create.
+        host.race_create("infertally.model.0", b"theirs");
         assert_eq!(name(slow.admit(b"ours", &mut host)).as_deref(), Some("ours"));
         assert!(slow.find(b"theirs", &mut host).is_some());
     }
 
     #[test]
-    fn a_cap_of_none_admits_only_what_is_configured() {
+    fn limit_of_zero_admits_only_configured_names() {
         let mut host = FakeHost::default();
         let mut admission = Admission::new(&[], 0);
         assert_eq!(admission.admit(b"a", &mut host), None);

@@ -1,50 +1,51 @@
-//! The plugin's configuration: a JSON object whose keys are all optional. A mistake never stops the proxy: every one
-//! is collected and reported, and the rest of the configuration holds.
+//! Plugin configuration: a JSON object whose keys are all optional.
+//!
+//! An error never stops the proxy: all errors are collected, an invalid key keeps its default and the valid keys apply.
 
 use serde_json::Value;
 
 use crate::route::{Api, Routes};
 
-/// Model names that become label values when nothing else is said, beside those that are configured.
+/// Model names admitted from traffic unless `maxModels` is set.
 pub const DEFAULT_MAX_MODELS: usize = 200;
-/// A pair of model names costs some 200 series in Envoy, which never forgets one: more names than this are a mistake.
+/// A pair of model names creates some 200 stats in Envoy, which never expire: a larger `maxModels` is invalid.
 pub const MAX_MODELS_LIMIT: usize = 10_000;
 
-/// What a user set, and defaults for the rest.
+/// The plugin configuration, with defaults for absent and invalid keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `models`: names that are always admitted as label values.
     pub models: Vec<String>,
-    /// `maxModels`: other names admitted in this Envoy process.
+    /// `maxModels`: number of further names admitted in this Envoy process.
     pub max_models: usize,
-    /// `targetModelHeader`: the request header that names the model which serves the request.
+    /// `targetModelHeader`: the request header that names the serving model, in lower case.
     pub target_model_header: Option<String>,
-    /// `accessLog`: every exchange leaves its facts where Envoy's access log can print them.
+    /// `accessLog`: whether exchanges set the filter state that Envoy's access log can print.
     pub access_log: bool,
-    /// `paths`: path endings that count, beside the built-in ones.
+    /// `paths`: additional path suffixes, and built-in ones that are switched off.
     pub routes: Routes,
 }
 
-/// Something wrong in the configuration, in the user's words.
+/// An error in the plugin configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The text is no JSON.
-    #[error("configuration is not JSON: {0}")]
+    /// The parser's error.
+    #[error("not valid JSON: {0}")]
     NotJson(String),
-    /// It is JSON, but no object.
-    #[error("configuration is not a JSON object")]
+    /// The top-level value has another type.
+    #[error("not a JSON object")]
     NotAnObject,
-    /// A key that means nothing here.
-    #[error("configuration key \"{0}\" is unknown")]
+    /// Probably a typo.
+    #[error("unknown key \"{0}\"")]
     UnknownKey(String),
-    /// A value that a key can't take.
-    #[error("configuration key \"{key}\" must be {expected}, not {found}")]
-    WrongValue {
-        /// The key, with its place inside where it has one.
+    /// The value has the wrong type or is out of range.
+    #[error("key \"{key}\": expected {expected}, got {found}")]
+    InvalidValue {
+        /// The path to the value, such as `models[1]`.
         key: String,
-        /// What it takes.
+        /// The valid values.
         expected: &'static str,
-        /// The value that is there.
+        /// The value, shortened.
         found: String,
     },
 }
@@ -64,28 +65,28 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the configuration. No bytes at all, or white space, mean the defaults: meshes send that for `{}`.
+    /// Parses the configuration. Empty input or white space means the defaults: Istio and Envoy Gateway send that for `{}`.
     pub fn parse(bytes: &[u8]) -> (Self, Vec<ConfigError>) {
         let mut config = Self::default();
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         if bytes.trim_ascii().is_empty() {
-            return (config, mistakes);
+            return (config, errors);
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(keys)) => {
                 for (key, value) in &keys {
-                    config.set(key, value, &mut mistakes);
+                    config.set(key, value, &mut errors);
                 }
             }
-            Ok(_) => mistakes.push(ConfigError::NotAnObject),
-            Err(error) => mistakes.push(ConfigError::NotJson(error.to_string())),
+            Ok(_) => errors.push(ConfigError::NotAnObject),
+            Err(error) => errors.push(ConfigError::NotJson(error.to_string())),
         }
-        (config, mistakes)
+        (config, errors)
     }
 
-    fn set(&mut self, key: &str, value: &Value, mistakes: &mut Vec<ConfigError>) {
-        let mut wrong = |key: String, expected, found: &Value| {
-            mistakes.push(ConfigError::WrongValue {
+    fn set(&mut self, key: &str, value: &Value, errors: &mut Vec<ConfigError>) {
+        let mut invalid = |key: String, expected, found: &Value| {
+            errors.push(ConfigError::InvalidValue {
                 key,
                 expected,
                 found: describe(found),
@@ -97,52 +98,53 @@ impl Config {
                     for (index, name) in names.iter().enumerate() {
                         match name.as_str() {
                             Some(name) if !name.is_empty() => self.models.push(name.to_owned()),
-                            _ => wrong(format!("models[{index}]"), "a name", name),
+                            _ => invalid(format!("models[{index}]"), "a non-empty string", name),
                         }
                     }
                 }
-                _ => wrong(key.to_owned(), "a list of names", value),
+                _ => invalid(key.to_owned(), "an array of strings", value),
             },
-            "maxModels" => match whole_number(value) {
+            "maxModels" => match integer(value) {
                 Some(count) if count <= MAX_MODELS_LIMIT => self.max_models = count,
-                _ => wrong(key.to_owned(), "a whole number from 0 to 10000", value),
+                _ => invalid(key.to_owned(), "an integer from 0 to 10000", value),
             },
             "targetModelHeader" => match value.as_str() {
                 Some(name) if is_header_name(name) => self.target_model_header = Some(name.to_ascii_lowercase()),
-                _ => wrong(key.to_owned(), "a header's name", value),
+                _ => invalid(key.to_owned(), "a header name", value),
             },
             "accessLog" => match value {
                 Value::Bool(on) => self.access_log = *on,
-                _ => wrong(key.to_owned(), "true or false", value),
+                _ => invalid(key.to_owned(), "true or false", value),
             },
             "paths" => match value {
                 Value::Object(paths) => {
-                    for (ending, api) in paths {
+                    for (suffix, api) in paths {
                         let known = api.as_str().and_then(Api::from_name);
                         let off = matches!(api.as_str(), Some("off"));
-                        if !ending.starts_with('/') {
-                            wrong(format!("paths.{ending}"), "under a key that begins with a slash", api);
+                        if !suffix.starts_with('/') {
+                            let suffix = Value::String(suffix.clone());
+                            invalid(key.to_owned(), "path suffixes that begin with \"/\"", &suffix);
                         } else if known.is_some() || off {
-                            self.routes.set(ending, known);
+                            self.routes.set(suffix, known);
                         } else {
-                            wrong(format!("paths.{ending}"), "the name of an API, or \"off\"", api);
+                            invalid(format!("paths.{suffix}"), "an API name or \"off\"", api);
                         }
                     }
                 }
-                _ => wrong(key.to_owned(), "an object of path endings", value),
+                _ => invalid(key.to_owned(), "an object of path suffixes", value),
             },
-            _ => mistakes.push(ConfigError::UnknownKey(key.to_owned())),
+            _ => errors.push(ConfigError::UnknownKey(key.to_owned())),
         }
     }
 }
 
-/// A count. Control planes turn every number into a double on its way: 200 may come as 200.0 or 2e2.
-fn whole_number(value: &Value) -> Option<usize> {
+/// A non-negative integer. Control planes convert numbers to doubles: 200 may arrive as 200.0 or 2e2.
+fn integer(value: &Value) -> Option<usize> {
     let number = value.as_f64()?;
     (number >= 0.0 && number.fract() == 0.0 && number <= f64::from(u32::MAX)).then_some(number as usize)
 }
 
-/// A value in a few words. (The library's own printing would bring 20 KB of code for floating point into the wasm.)
+/// A short form of a value. `serde_json`'s own formatting would add 20 KB of floating-point code to the wasm file.
 fn describe(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -150,10 +152,10 @@ fn describe(value: &Value) -> String {
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => number.to_string(),
             (None, Some(number)) => number.to_string(),
-            (None, None) => "a fraction".to_owned(),
+            (None, None) => "a fractional number".to_owned(),
         },
         Value::String(text) => format!("{text:?}"),
-        Value::Array(_) => "a list".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }
 }
@@ -170,7 +172,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn nothing_means_the_defaults() {
+    fn empty_configuration_means_the_defaults() {
         for text in ["", "  \n", "{}"] {
             assert_eq!(
                 Config::parse(text.as_bytes()),
@@ -181,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_read() {
+    fn every_key_is_parsed() {
         let text = r#"{"models": ["a", "b"], "maxModels": 2e1, "targetModelHeader": "X-Target", "accessLog": true,
                        "paths": {"/generate": "completions", "/score": "off"}}"#;
-        let (config, mistakes) = Config::parse(text.as_bytes());
-        assert_eq!(mistakes, []);
+        let (config, errors) = Config::parse(text.as_bytes());
+        assert_eq!(errors, []);
         assert_eq!(config.models, ["a", "b"]);
         assert_eq!(config.max_models, 20);
         assert_eq!(config.target_model_header.as_deref(), Some("x-target"));
@@ -195,22 +197,22 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_reported_and_the_rest_holds() {
+    fn all_errors_are_reported_and_valid_keys_apply() {
         let text = r#"{"models": ["a", 7, ""], "maxModels": -1, "targetModelHeader": "a b", "modles": [], "accessLog": 1,
                        "paths": {"generate": "chat", "/x": "chta", "/y": "chat"}}"#;
-        let (config, mistakes) = Config::parse(text.as_bytes());
-        let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let (config, errors) = Config::parse(text.as_bytes());
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
-            said,
+            messages,
             [
-                r#"configuration key "accessLog" must be true or false, not 1"#,
-                r#"configuration key "maxModels" must be a whole number from 0 to 10000, not -1"#,
-                r#"configuration key "models[1]" must be a name, not 7"#,
-                r#"configuration key "models[2]" must be a name, not """#,
-                r#"configuration key "modles" is unknown"#,
-                r#"configuration key "paths./x" must be the name of an API, or "off", not "chta""#,
-                r#"configuration key "paths.generate" must be under a key that begins with a slash, not "chat""#,
-                r#"configuration key "targetModelHeader" must be a header's name, not "a b""#,
+                r#"key "accessLog": expected true or false, got 1"#,
+                r#"key "maxModels": expected an integer from 0 to 10000, got -1"#,
+                r#"key "models[1]": expected a non-empty string, got 7"#,
+                r#"key "models[2]": expected a non-empty string, got """#,
+                r#"unknown key "modles""#,
+                r#"key "paths./x": expected an API name or "off", got "chta""#,
+                r#"key "paths": expected path suffixes that begin with "/", got "generate""#,
+                r#"key "targetModelHeader": expected a header name, got "a b""#,
             ]
         );
         assert_eq!(config.models, ["a"]);
@@ -219,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_one_mistake() {
+    fn input_that_is_not_an_object_is_one_error() {
         assert_eq!(Config::parse(b"[1]").1, [ConfigError::NotAnObject]);
-        let (config, mistakes) = Config::parse(b"{\"models\": [\"a\"");
+        let (config, errors) = Config::parse(b"{\"models\": [\"a\"");
         assert_eq!(config, Config::default());
-        assert!(matches!(mistakes.as_slice(), [ConfigError::NotJson(_)]), "{mistakes:?}");
+        assert!(matches!(errors.as_slice(), [ConfigError::NotJson(_)]), "{errors:?}");
     }
 }

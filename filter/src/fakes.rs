@@ -1,34 +1,31 @@
-//! A host for tests: the shared map and the stats of one process, in memory. The feature `fakes` makes it visible to
-//! the crates that test this one. It panics where Envoy would be wronged: a counter that falls, a gauge below zero.
-#![allow(
-    clippy::indexing_slicing,
-    reason = "a handle that the host did not give is the test's failure"
-)]
+//! An in-memory host for tests: the shared map and the stats of one Envoy process. The feature `fakes` exposes it to other
+//! crates. It panics on an invalid use of a stat, such as a falling counter or a negative gauge.
+#![allow(clippy::indexing_slicing, reason = "an unknown handle fails the test")]
 
 use std::collections::BTreeMap;
 
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
-/// One process; give it to as many workers as a test needs.
+/// One Envoy process, which any number of workers can share.
 #[derive(Debug, Default)]
 pub struct FakeHost {
     shared: BTreeMap<String, (Vec<u8>, Version)>,
     version: Version,
     stats: Vec<(StatKind, i64)>,
     names: BTreeMap<String, StatId>,
-    /// Happens before the next `create` of its key, as if another worker had been faster.
-    first: Option<(String, Vec<u8>)>,
+    /// Created just before the next `create` of its key, as by a faster worker.
+    race: Option<(String, Vec<u8>)>,
 }
 
 // === impl FakeHost ===
 
 impl FakeHost {
-    /// The value of a stat; 0 if there is none.
+    /// The value of a stat; 0 if it is not defined.
     pub fn value(&self, name: &str) -> i64 {
         self.names.get(name).map_or(0, |id| self.stats[*id as usize].1)
     }
 
-    /// All stats that are there, sorted by name.
+    /// All defined stats, sorted by name.
     pub fn stats(&self) -> BTreeMap<&str, i64> {
         let values = self.names.iter();
         values
@@ -36,14 +33,14 @@ impl FakeHost {
             .collect()
     }
 
-    /// Lets another worker create this key first.
-    pub fn create_first(&mut self, key: &str, value: &[u8]) {
-        self.first = Some((key.to_owned(), value.to_vec()));
+    /// Makes another worker win the race to create this key.
+    pub fn race_create(&mut self, key: &str, value: &[u8]) {
+        self.race = Some((key.to_owned(), value.to_vec()));
     }
 
     fn name(&self, stat: StatId) -> &str {
         let name = self.names.iter().find(|(_, id)| **id == stat);
-        name.map_or("a stat that was never defined", |(name, _)| name)
+        name.map_or("an undefined stat", |(name, _)| name)
     }
 
     fn store(&mut self, key: &str, value: &[u8]) -> bool {
@@ -63,8 +60,8 @@ impl SharedData for FakeHost {
     }
 
     fn create(&mut self, key: &str, value: &[u8]) -> bool {
-        if let Some((first, theirs)) = self.first.take_if(|(first, _)| first == key) {
-            self.store(&first, &theirs);
+        if let Some((raced, theirs)) = self.race.take_if(|(raced, _)| raced == key) {
+            self.store(&raced, &theirs);
         }
         !self.shared.contains_key(key) && self.store(key, value)
     }
@@ -77,7 +74,10 @@ impl SharedData for FakeHost {
 impl StatSink for FakeHost {
     fn define(&mut self, kind: StatKind, name: &str) -> Option<StatId> {
         if let Some(id) = self.names.get(name) {
-            assert_eq!(self.stats[*id as usize].0, kind, "{name} is of another kind");
+            assert_eq!(
+                self.stats[*id as usize].0, kind,
+                "{name} is already defined with another kind"
+            );
             return Some(*id);
         }
         let id = self.stats.len() as StatId;
@@ -89,8 +89,8 @@ impl StatSink for FakeHost {
     fn add(&mut self, stat: StatId, delta: i64) {
         let (kind, value) = &mut self.stats[stat as usize];
         *value += delta;
-        let fine = *value >= 0 && (*kind == StatKind::Gauge || delta > 0);
-        assert!(fine, "{} by {delta}", self.name(stat));
+        let valid = *value >= 0 && (*kind == StatKind::Gauge || delta > 0);
+        assert!(valid, "{} by {delta}", self.name(stat));
     }
 
     fn set_gauge(&mut self, stat: StatId, value: u64) {

@@ -1,5 +1,7 @@
-//! The Proxy-Wasm contexts: Envoy's callbacks in, stats out. No logic, and no call that the current callback does not
-//! allow: the SDK panics on a status that it does not expect, and a panic here is a dead worker VM.
+//! The Proxy-Wasm contexts that pass Envoy's callbacks to [`Worker`] and [`Exchange`].
+//!
+//! It contains no logic, and makes only host calls that the current callback allows: the SDK panics on an unexpected
+//! status, and a panic kills the worker's VM.
 
 mod calls;
 mod clock;
@@ -12,27 +14,27 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
-use crate::access_log;
 use crate::config::Config;
 use crate::exchange::{Exchange, TerminatedBy, Termination};
-use crate::recorder::record_build;
-use crate::running::BEAT_NS;
-use crate::worker::Worker;
+use crate::worker::{BuildInfo, HEARTBEAT_NS, Worker};
 use calls::EnvoyHost;
 use clock::monotonic_ns;
 
-/// Bytes copied out of Envoy's buffer at a time. Linear memory never shrinks, so a filter in front of this one that
-/// buffers whole bodies must not make us copy one.
+/// Bytes copied from Envoy's buffer per host call. Linear memory never shrinks, so a body that an earlier filter has
+/// buffered must not be copied in one piece.
 const READ_BYTES: usize = 64 * 1024;
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Set by the build; see the Makefile.
-const COMMIT: &str = match option_env!("INFERTALLY_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
-const BUILD_REF: &str = match option_env!("INFERTALLY_BUILD_REF") {
-    Some(build_ref) => build_ref,
-    None => "unknown",
+
+const BUILD: BuildInfo<'static> = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    // Both are set by `scripts/build-wasm.sh`.
+    commit: match option_env!("INFERTALLY_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+    build_ref: match option_env!("INFERTALLY_BUILD_REF") {
+        Some(build_ref) => build_ref,
+        None => "unknown",
+    },
 };
 
 proxy_wasm::main! {{
@@ -40,12 +42,12 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(Root { worker: Rc::new(RefCell::new(Worker::new(Config::default()))) }));
 }}
 
-/// One a worker and plugin configuration.
+/// The root context: one per VM and plugin configuration.
 struct Root {
     worker: Rc<RefCell<Worker>>,
 }
 
-/// One an exchange. `exchange` is `None` where nothing is measured.
+/// The context of one Envoy stream. `exchange` is `None` while the request is not measured.
 struct Stream {
     worker: Rc<RefCell<Worker>>,
     exchange: Option<Exchange>,
@@ -57,23 +59,21 @@ impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let (config, mistakes) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
-        for mistake in &mistakes {
-            log::warn!("infertally: {mistake}; going on without it");
+        let (config, errors) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
+        for error in &errors {
+            log::warn!("infertally: ignored invalid plugin configuration: {error}");
         }
-        self.worker
-            .borrow_mut()
-            .configure(config, mistakes.len(), &mut EnvoyHost);
-        record_build(VERSION, COMMIT, BUILD_REF, &mut EnvoyHost);
-        self.set_tick_period(Duration::from_nanos(BEAT_NS));
-        // Never false: Envoy would refuse the whole listener.
+        self.worker.borrow_mut().configure(config, errors.len(), &mut EnvoyHost);
+        BUILD.publish(&mut EnvoyHost);
+        self.set_tick_period(Duration::from_nanos(HEARTBEAT_NS));
+        // `false` would make Envoy reject the whole listener.
         true
     }
 
     fn on_tick(&mut self) {
         self.worker
             .borrow_mut()
-            .beat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
+            .heartbeat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -103,7 +103,7 @@ impl HttpContext for Stream {
         if method == b"POST" {
             let worker = self.worker.borrow();
             let route = |name: &str| worker.route(&method, &header(name)?);
-            // After a redirect that Envoy has followed, what the client asked for stands there.
+            // After an internal redirect this header holds the URL that the client requested.
             if let Some(api) = route(":path").or_else(|| route("x-envoy-original-url")) {
                 let target = worker.target_model_header().and_then(header);
                 self.exchange = Some(Exchange::new(api, monotonic_ns(), target));
@@ -146,7 +146,7 @@ impl HttpContext for Stream {
             if end_of_stream {
                 exchange.response_end(monotonic_ns());
             }
-            self.settle();
+            self.resolve_label();
         }
         Action::Continue
     }
@@ -161,7 +161,7 @@ impl HttpContext for Stream {
             if end_of_stream {
                 exchange.response_end(monotonic_ns());
             }
-            self.settle();
+            self.resolve_label();
         }
         Action::Continue
     }
@@ -177,21 +177,17 @@ impl HttpContext for Stream {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
-        let ending = if exchange.is_response_complete() {
+        let termination = if exchange.is_response_complete() {
             Termination {
                 status: None,
-                side: TerminatedBy::Server,
+                by: TerminatedBy::Upstream,
             }
         } else {
-            calls::ending()
+            calls::termination()
         };
         let mut worker = self.worker.borrow_mut();
-        let record = worker.end(&mut exchange, monotonic_ns(), ending, &mut EnvoyHost);
-        for (name, value) in record
-            .iter()
-            .filter(|_| worker.logs_access())
-            .flat_map(access_log::fields)
-        {
+        let record = worker.finish(&mut exchange, monotonic_ns(), termination, &mut EnvoyHost);
+        for (name, value) in record.iter().flat_map(|record| worker.access_log_fields(record)) {
             calls::set_filter_state(name, &value);
         }
     }
@@ -201,20 +197,20 @@ impl Stream {
     fn request_end(&mut self) {
         if let Some(exchange) = &mut self.exchange {
             exchange.request_end();
-            self.settle();
+            self.resolve_label();
         }
     }
 
-    fn settle(&mut self) {
+    fn resolve_label(&mut self) {
         if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.label.is_none()) {
             self.worker
                 .borrow_mut()
-                .settle(exchange, monotonic_ns(), &mut EnvoyHost);
+                .resolve_label(exchange, monotonic_ns(), &mut EnvoyHost);
         }
     }
 }
 
-/// Hands over the bytes of this callback, a piece at a time.
+/// Feeds the new bytes of the current body callback, at most [`READ_BYTES`] at a time.
 fn read(buffer: BufferType, size: usize, mut feed: impl FnMut(&[u8])) {
     for start in (0..size).step_by(READ_BYTES) {
         match hostcalls::get_buffer(buffer, start, READ_BYTES.min(size - start)) {

@@ -1,12 +1,12 @@
-//! Incremental JSON scanner: bytes in, the values at chosen paths out. It builds no tree and keeps nothing but the
-//! one string or number that it stands in.
+//! An incremental JSON scanner that emits the values at given paths. It builds no tree and buffers only the current string
+//! or number.
 //!
-//! It owns the grammar of RFC 8259 and knows nothing of what the values mean. Invariant: for every way to cut the
-//! bytes into chunks the values come out the same, and memory stays below [`MAX_TEXT`] plus a constant.
+//! It owns the grammar of RFC 8259 and knows nothing about the meaning of values. Invariant: the emitted values do not
+//! depend on the chunk boundaries, and memory stays below [`MAX_TEXT`] plus a constant.
 //!
-//! It accepts every document that `serde_json` accepts down to [`MAX_DEPTH`] levels, and a few more, as Python's
-//! parsers on the other side do: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and, in
-//! values that nobody asked for, odd escapes and odd numbers. Whatever breaks the structure is a [`Fault`].
+//! It accepts every document that `serde_json` accepts, up to [`MAX_DEPTH`] levels, and some that only the lenient Python
+//! parsers of model servers accept: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and invalid
+//! escapes and numbers in values at no path. Anything else that violates the grammar is a [`ScanError`].
 
 mod literal;
 mod path;
@@ -15,24 +15,24 @@ mod value;
 
 use memchr::memchr2;
 
-use literal::{Literal, find_mark};
+use literal::{Literal, find_quote_or_backslash};
 use path::{MAX_SEGMENTS, Mask, PathSet};
 pub use path::{Path, Segment};
 use text::Text;
-pub use value::{Fault, Progress, Value};
+pub use value::{Progress, ScanError, Value};
 
-/// Bytes kept of a string value. A model's name is the longest text that anybody keeps (256 bytes); a few bytes more
-/// let its owner see that it went on.
+/// A longer string value is truncated to this many bytes. A model label is the longest text that is kept (256 bytes); the
+/// excess shows that the name was longer.
 pub const MAX_TEXT: usize = 260;
-/// Open containers at most: what servers take (Python gives up near 1,000) in 128 bytes of bits.
+/// Limit of nested containers: as many as servers accept (Python's recursion limit is near 1,000), in 128 bytes of state.
 pub const MAX_DEPTH: usize = 1024;
-/// Bytes kept of a number: more digits than this are no count of anything.
+/// A longer number is emitted as empty: no count has so many digits.
 const MAX_NUMBER: usize = 64;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Before the first byte of the top-level value; the number says how much of a byte order mark was seen.
+    /// Before the top-level value; the number of bytes seen of a byte order mark.
     Start(usize),
     Value,
     /// After `[`: a value or `]`.
@@ -41,57 +41,59 @@ enum State {
     FirstKey,
     Key,
     Colon,
-    /// In a key or a string value that somebody may want.
-    Kept(Role),
-    /// In one that nobody asked for; `escaped` says that the last byte was a backslash.
+    /// In a key or string value that a path may match: it is decoded.
+    Decoded(Role),
+    /// In any other one. `escaped`: the last byte was a backslash.
     Skipped {
         role: Role,
         escaped: bool,
     },
     Number,
-    /// In `true`, `null` and the like: so many bytes of it were read.
+    /// In `true`, `null` or the like, of which `seen` bytes were read.
     Literal {
         which: Literal,
         seen: u8,
     },
     AfterValue,
     Complete,
-    Broken(Fault),
+    Malformed(ScanError),
 }
 
-/// What a string is.
+/// Whether a string is a key or a value.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Key,
     Value,
 }
 
-/// The scanner of one document. `F` names the paths.
+/// The scanner of one document. `F` identifies the paths.
 #[derive(Debug)]
 pub struct Scanner<F: 'static> {
     paths: PathSet<F>,
     state: State,
-    /// Open containers.
+    /// Number of open containers.
     depth: usize,
-    /// One bit for each of them: 1 is an object.
+    /// One bit per open container: 1 for an object, 0 for an array.
     objects: [u64; MAX_DEPTH / 64],
-    /// For the outer containers, by depth: the paths that lead into each, and the one that ends at it.
+    /// Indexed by depth. Deeper containers match no path.
     levels: [Level; MAX_SEGMENTS + 2],
-    /// The paths that fit the value that is read or comes next.
+    /// The paths that match the current or next value, or lead into it.
     matched: Mask,
     text: Text,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
+    /// The paths that lead into the container.
     inside: Mask,
+    /// The path of the container itself.
     exact: Mask,
 }
 
 // === impl Scanner ===
 
 impl<F: Copy + 'static> Scanner<F> {
-    /// A scanner for the values at these groups of paths: at most 32 in all, all different, none longer than six segments.
+    /// A scanner for the values at these groups of paths: no more than 32 in total, all distinct, with up to six segments.
     pub fn new(paths: &'static [&'static [Path<F>]]) -> Self {
         let paths = PathSet::new(paths);
         Self {
@@ -105,62 +107,62 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    /// Makes it ready for another document; the buffer is kept.
+    /// Resets the scanner for a new document. The buffer is reused.
     pub fn restart(&mut self) {
         self.state = State::Start(0);
         self.depth = 0;
         self.matched = self.paths.all();
     }
 
-    /// How the document stands after what was fed. (A bare number at the top level is whole only when more follows.)
+    /// The state of the document. (A bare number at the top level is complete only when a further byte follows.)
     pub fn progress(&self) -> Progress {
         match self.state {
             State::Start(_) => Progress::Empty,
             State::Complete => Progress::Complete,
-            State::Broken(fault) => Progress::Broken(fault),
-            _ => Progress::Open,
+            State::Malformed(error) => Progress::Malformed(error),
+            _ => Progress::Incomplete,
         }
     }
 
-    /// Reads the next bytes and hands over each value at a path, in the order of the document.
-    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(F, Value<'_>)) {
+    /// Reads the next chunk and emits each value at a path, in document order.
+    pub fn feed(&mut self, bytes: &[u8], emit: &mut dyn FnMut(F, Value<'_>)) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             let read = match self.state {
                 State::Skipped { role, escaped } => Ok(self.skip_string(role, escaped, rest)),
-                State::Kept(role) => self.keep_string(role, rest, on),
-                State::Number => self.number(rest, on),
-                State::Literal { which, seen } => self.literal(which, seen, rest, on),
-                State::Broken(_) => return,
-                _ => self.step(byte, on).map(|()| after),
+                State::Decoded(role) => self.decode_string(role, rest, emit),
+                State::Number => self.number(rest, emit),
+                State::Literal { which, seen } => self.literal(which, seen, rest, emit),
+                State::Malformed(_) => return,
+                _ => self.step(byte, emit).map(|()| after),
             };
             match read {
                 Ok(left) => rest = left,
-                Err(fault) => self.state = State::Broken(fault),
+                Err(error) => self.state = State::Malformed(error),
             }
         }
     }
 
-    /// One byte outside strings and numbers.
-    fn step(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    /// Reads one byte outside strings, numbers and literals.
+    fn step(&mut self, byte: u8, emit: &mut dyn FnMut(F, Value<'_>)) -> Result<(), ScanError> {
         let blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         match self.state {
             State::Start(seen) => {
                 if BOM.get(seen) == Some(&byte) {
                     self.state = State::Start(seen + 1);
                 } else if matches!(seen, 1 | 2) {
-                    return Err(Fault::Unexpected);
+                    return Err(ScanError::UnexpectedByte);
                 } else if blank {
-                    // A mark counts before everything else only.
+                    // A byte order mark is valid only as the first bytes.
                     self.state = State::Start(BOM.len());
                 } else {
-                    return self.begin_value(byte, on);
+                    return self.begin_value(byte, emit);
                 }
             }
-            State::Value if !blank => return self.begin_value(byte, on),
-            State::FirstElement if byte == b']' => self.close(on),
-            State::FirstElement if !blank => return self.begin_value(byte, on),
-            State::FirstKey if byte == b'}' => self.close(on),
+            State::Value if !blank => return self.begin_value(byte, emit),
+            State::FirstElement if byte == b']' => self.close(emit),
+            State::FirstElement if !blank => return self.begin_value(byte, emit),
+            State::FirstKey if byte == b'}' => self.close(emit),
             State::FirstKey | State::Key if byte == b'"' => self.begin_string(Role::Key, !self.inside().is_empty()),
             State::Colon if byte == b':' => self.state = State::Value,
             State::AfterValue => match byte {
@@ -169,21 +171,21 @@ impl<F: Copy + 'static> Scanner<F> {
                     self.matched = self.inside();
                     self.state = State::Value;
                 }
-                b'}' if self.in_object() => self.close(on),
-                b']' if !self.in_object() => self.close(on),
+                b'}' if self.in_object() => self.close(emit),
+                b']' if !self.in_object() => self.close(emit),
                 _ if blank => {}
-                _ => return Err(Fault::Unexpected),
+                _ => return Err(ScanError::UnexpectedByte),
             },
             _ if blank => {}
-            _ => return Err(Fault::Unexpected),
+            _ => return Err(ScanError::UnexpectedByte),
         }
         Ok(())
     }
 
-    fn begin_value(&mut self, byte: u8, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn begin_value(&mut self, byte: u8, emit: &mut dyn FnMut(F, Value<'_>)) -> Result<(), ScanError> {
         match byte {
-            b'{' => return self.open(true, on),
-            b'[' => return self.open(false, on),
+            b'{' => return self.open(true, emit),
+            b'[' => return self.open(false, emit),
             b'"' => self.begin_string(Role::Value, !self.exact().is_empty()),
             b't' => self.begin_literal(Literal::True),
             b'f' => self.begin_literal(Literal::False),
@@ -195,15 +197,15 @@ impl<F: Copy + 'static> Scanner<F> {
                 self.text.push(&[byte], MAX_NUMBER);
                 self.state = State::Number;
             }
-            _ => return Err(Fault::Unexpected),
+            _ => return Err(ScanError::UnexpectedByte),
         }
         Ok(())
     }
 
-    fn begin_string(&mut self, role: Role, wanted: bool) {
+    fn begin_string(&mut self, role: Role, decode: bool) {
         self.text.clear();
-        self.state = if wanted {
-            State::Kept(role)
+        self.state = if decode {
+            State::Decoded(role)
         } else {
             State::Skipped { role, escaped: false }
         };
@@ -218,12 +220,12 @@ impl<F: Copy + 'static> Scanner<F> {
         which: Literal,
         seen: u8,
         bytes: &'b [u8],
-        on: &mut dyn FnMut(F, Value<'_>),
-    ) -> Result<&'b [u8], Fault> {
-        let (word, value) = which.of();
+        emit: &mut dyn FnMut(F, Value<'_>),
+    ) -> Result<&'b [u8], ScanError> {
+        let (word, value) = which.bytes_and_value();
         let missing = word.get(usize::from(seen)..).unwrap_or_default();
         if let Some(rest) = bytes.strip_prefix(missing) {
-            self.emit(value, on);
+            self.emit(value, emit);
             self.after_value();
             return Ok(rest);
         }
@@ -234,14 +236,14 @@ impl<F: Copy + 'static> Scanner<F> {
             };
             return Ok(&[]);
         }
-        Err(Fault::Unexpected)
+        Err(ScanError::UnexpectedByte)
     }
 
-    fn open(&mut self, object: bool, on: &mut dyn FnMut(F, Value<'_>)) -> Result<(), Fault> {
+    fn open(&mut self, object: bool, emit: &mut dyn FnMut(F, Value<'_>)) -> Result<(), ScanError> {
         let bit = 1 << (self.depth % 64);
-        let word = self.objects.get_mut(self.depth / 64).ok_or(Fault::TooDeep)?;
+        let word = self.objects.get_mut(self.depth / 64).ok_or(ScanError::TooDeep)?;
         *word = if object { *word | bit } else { *word & !bit };
-        self.emit(if object { Value::Object } else { Value::Array }, on);
+        self.emit(if object { Value::Object } else { Value::Array }, emit);
         let exact = self.exact();
         let inside = if object {
             self.matched
@@ -260,45 +262,45 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(())
     }
 
-    fn close(&mut self, on: &mut dyn FnMut(F, Value<'_>)) {
-        let ended = self.levels.get(self.depth).and_then(|level| self.paths.id(level.exact));
-        if let Some(id) = ended {
-            on(id, Value::End);
+    fn close(&mut self, emit: &mut dyn FnMut(F, Value<'_>)) {
+        let path = self.levels.get(self.depth).and_then(|level| self.paths.id(level.exact));
+        if let Some(id) = path {
+            emit(id, Value::End);
         }
         self.depth = self.depth.saturating_sub(1);
         self.after_value();
     }
 
-    /// Passes over a string that nobody asked for: here is where most bytes of a request lie.
+    /// Skips a string that no path matches. Most bytes of a request are in such strings.
     fn skip_string<'b>(&mut self, role: Role, escaped: bool, bytes: &'b [u8]) -> &'b [u8] {
         let body = bytes.get(usize::from(escaped)..).unwrap_or_default();
-        let mark = match role {
-            Role::Key => find_mark(body),
+        let end = match role {
+            Role::Key => find_quote_or_backslash(body),
             Role::Value => memchr2(b'"', b'\\', body),
         };
-        match mark.and_then(|at| body.get(at)) {
+        match end.and_then(|at| body.get(at)) {
             Some(b'"') => self.end_string(role),
             Some(_) => self.state = State::Skipped { role, escaped: true },
             None => self.state = State::Skipped { role, escaped: false },
         }
-        mark.and_then(|at| body.get(at + 1..)).unwrap_or_default()
+        end.and_then(|at| body.get(at + 1..)).unwrap_or_default()
     }
 
-    fn keep_string<'b>(
+    fn decode_string<'b>(
         &mut self,
         role: Role,
         bytes: &'b [u8],
-        on: &mut dyn FnMut(F, Value<'_>),
-    ) -> Result<&'b [u8], Fault> {
-        // Nearly every one lies in one chunk and has no escapes: it is read where it stands.
-        if self.text.is_fresh()
-            && let Some(end) = find_mark(bytes)
+        emit: &mut dyn FnMut(F, Value<'_>),
+    ) -> Result<&'b [u8], ScanError> {
+        // Fast path: nearly every string is in one chunk and has no escapes, so it needs no copy.
+        if self.text.is_empty()
+            && let Some(end) = find_quote_or_backslash(bytes)
             && let Some((text, [b'"', rest @ ..])) = bytes.split_at_checked(end)
             && text.len() <= MAX_TEXT
         {
             match role {
                 Role::Key => self.matched = self.paths.key(self.inside(), self.depth.saturating_sub(1), text),
-                Role::Value => self.emit(Value::Str(text), on),
+                Role::Value => self.emit(Value::Str(text), emit),
             }
             self.end_string(role);
             return Ok(rest);
@@ -306,13 +308,13 @@ impl<F: Copy + 'static> Scanner<F> {
         let (rest, ended) = self.text.read(bytes, MAX_TEXT)?;
         if ended {
             match role {
-                // A key that was too long to be kept is longer than every key of a path.
+                // A truncated key is longer than every key of a path.
                 Role::Key => {
                     self.matched = self
                         .paths
                         .key(self.inside(), self.depth.saturating_sub(1), self.text.bytes())
                 }
-                Role::Value => self.emit(Value::Str(self.text.bytes()), on),
+                Role::Value => self.emit(Value::Str(self.text.bytes()), emit),
             }
             self.end_string(role);
         }
@@ -326,7 +328,7 @@ impl<F: Copy + 'static> Scanner<F> {
         }
     }
 
-    fn number<'b>(&mut self, bytes: &'b [u8], on: &mut dyn FnMut(F, Value<'_>)) -> Result<&'b [u8], Fault> {
+    fn number<'b>(&mut self, bytes: &'b [u8], emit: &mut dyn FnMut(F, Value<'_>)) -> Result<&'b [u8], ScanError> {
         let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
         let end = bytes.iter().position(|byte| !is_number(byte)).unwrap_or(bytes.len());
         let (digits, rest) = bytes.split_at(end);
@@ -338,8 +340,12 @@ impl<F: Copy + 'static> Scanner<F> {
             }
             Some(_) => {
                 self.emit(
-                    Value::Number(if self.text.truncated() { b"" } else { self.text.bytes() }),
-                    on,
+                    Value::Number(if self.text.is_truncated() {
+                        b""
+                    } else {
+                        self.text.bytes()
+                    }),
+                    emit,
                 );
                 self.after_value();
             }
@@ -347,9 +353,9 @@ impl<F: Copy + 'static> Scanner<F> {
         Ok(rest)
     }
 
-    fn emit(&self, value: Value<'_>, on: &mut dyn FnMut(F, Value<'_>)) {
+    fn emit(&self, value: Value<'_>, emit: &mut dyn FnMut(F, Value<'_>)) {
         if let Some(id) = self.paths.id(self.exact()) {
-            on(id, value);
+            emit(id, value);
         }
     }
 
@@ -361,7 +367,7 @@ impl<F: Copy + 'static> Scanner<F> {
         };
     }
 
-    /// The path that ends at the value that is read or comes next.
+    /// The path that ends at the current or next value.
     fn exact(&self) -> Mask {
         self.paths.exact(self.matched, self.depth)
     }

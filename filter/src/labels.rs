@@ -1,42 +1,43 @@
-//! Label names and label values: closed sets, and model names made safe for a stat's name. And that name's form.
+//! Label names, label values and the stat names that encode them. A value is from a closed set, or a sanitized model name.
 //!
-//! Proxy-Wasm has no labels. They ride in the stat's name as `KEY=.=VALUE;.;`, and `stats_tags` takes them out again:
-//! the form that Istio's `extraStatTags` generates its expressions for, so one wasm serves plain Envoy and the meshes.
+//! Proxy-Wasm has no labels. They are encoded in the stat name as `KEY=.=VALUE;.;`, and `stats_tags` expressions extract
+//! them. Istio generates expressions of this form for `extraStatTags`, so one wasm file works in plain Envoy and in the
+//! meshes.
 
 use std::fmt::Write;
 use std::rc::Rc;
 
-/// Bytes kept of a model's name.
-pub const MAX_MODEL_NAME: usize = 256;
+/// A longer model name is truncated to this many bytes.
+pub(crate) const MAX_MODEL_NAME: usize = 256;
 
-/// A label's name. Each needs its tag in `envoy.yaml`, in this order: an expression matches anywhere in a stat's
-/// name, so `model_name` stands before `target_model_name`, and no other name may be the end of another.
+/// A label name. Each needs a tag in `envoy.yaml`, in this order. A tag's expression matches anywhere in a stat name, so
+/// `model_name` precedes `target_model_name`, and no other name may be a suffix of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// What the client asked for.
+    /// The model that the client requested.
     ModelName,
-    /// What served it.
+    /// The model that served the request.
     TargetModelName,
-    /// A bucket's upper bound.
+    /// The upper bound of a histogram bucket.
     Le,
-    /// Why an exchange failed.
+    /// An [`ErrorCode`].
     ErrorCode,
-    /// Why a choice ended.
+    /// A finish reason.
     FinishReason,
-    /// Where something comes from: the tokens of an exchange, or a failure to read.
+    /// A [`UsageSource`], or the kind of message that failed to parse.
     Source,
     /// The filter's version.
     Version,
-    /// The commit that the filter was built from.
+    /// The source commit of the build.
     Commit,
-    /// The release or branch that it was built from.
+    /// The release tag or branch of the build.
     BuildRef,
 }
 
-/// Why an exchange failed. One failed exchange has exactly one.
+/// Why an exchange failed. A failed exchange has exactly one code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// 400, and every 4xx that is not named here.
+    /// 400, and every other 4xx without a code of its own.
     BadRequest,
     /// 401.
     Unauthorized,
@@ -50,47 +51,47 @@ pub enum ErrorCode {
     Timeout,
     /// 502 and 503.
     ServiceUnavailable,
-    /// 500, and every 5xx that is not named here.
+    /// 500, and every other 5xx without a code of its own.
     ModelServerError,
-    /// The connection to the server broke before the answer was whole.
+    /// The upstream reset the stream before the response was complete.
     UpstreamReset,
     /// An error event inside a 2xx stream.
     StreamError,
-    /// A 2xx stream ended with neither its end marker nor a finish reason.
+    /// A 2xx stream ended with neither an end marker nor a finish reason.
     Truncated,
 }
 
-/// How the token metrics of a 2xx exchange came about.
+/// Where the token counts of a 2xx exchange come from, or why they are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageSource {
-    /// The server reported them.
+    /// The model server reported usage.
     Reported,
-    /// The server sent the tokens' ids, and they were counted.
+    /// The model server sent token IDs, which were counted.
     Counted,
-    /// It was a stream, and the request did not ask for usage.
+    /// The response is a stream, and the request did not set `include_usage`.
     MissingNotRequested,
-    /// The answer was in a content coding that can't be undone.
+    /// The response has a content coding that the filter can't decode.
     MissingEncoded,
-    /// The client went away first.
+    /// The client disconnected first.
     MissingAborted,
-    /// The answer was broken off, or reported an error.
+    /// The response was truncated or reported an error.
     MissingTruncated,
-    /// The answer was whole, and held no usage that could be read.
+    /// The response is complete and contains no readable usage.
     MissingUnparsed,
 }
 
-/// A model's name as a label value. Cheap to clone.
+/// A model name as a label value. Cheap to clone.
 ///
-/// Written so that no value can be mistaken for another or for a part of the stat's name: `%`, `;`, `=`, `"`, `\`,
-/// control characters, a dot at the end, and bytes that are no UTF-8 become `%XX`. A client's own `other` or `unknown` is
-/// written `%6Fther`, `%75nknown`.
+/// The encoding is unambiguous and can't be confused with the syntax of a stat name: `%`, `;`, `=`, `"`, `\`, control
+/// characters, a trailing dot, and bytes that are not UTF-8 are percent-encoded. A client's own `other` or `unknown`
+/// becomes `%6Fther`, `%75nknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelLabel(Rc<str>);
 
 // === impl Label ===
 
 impl Label {
-    /// Every label, in the order of the tags.
+    /// In the order of the tags.
     pub const ALL: [Self; 9] = [
         Self::ModelName,
         Self::TargetModelName,
@@ -103,7 +104,7 @@ impl Label {
         Self::BuildRef,
     ];
 
-    /// Its name.
+    /// The name as in Prometheus.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ModelName => "model_name",
@@ -119,8 +120,8 @@ impl Label {
     }
 }
 
-/// The name of the stat that stands for this series.
-pub fn stat_name(labels: &[(Label, &str)], metric: &str) -> String {
+/// The Envoy stat name of a series.
+pub(crate) fn stat_name(labels: &[(Label, &str)], metric: &str) -> String {
     let mut name = String::new();
     for (label, value) in labels {
         name.push_str(label.as_str());
@@ -135,7 +136,7 @@ pub fn stat_name(labels: &[(Label, &str)], metric: &str) -> String {
 // === impl ErrorCode ===
 
 impl ErrorCode {
-    /// Its value.
+    /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BadRequest",
@@ -152,8 +153,8 @@ impl ErrorCode {
         }
     }
 
-    /// The code of an answer with this status, whoever made it; `None` below 400.
-    pub fn from_status(status: u16) -> Option<Self> {
+    /// The code of a status, whether from the model server or from Envoy; `None` below 400.
+    pub(crate) fn from_status(status: u16) -> Option<Self> {
         match status {
             ..400 => None,
             401 => Some(Self::Unauthorized),
@@ -171,7 +172,7 @@ impl ErrorCode {
 // === impl UsageSource ===
 
 impl UsageSource {
-    /// Its value.
+    /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
@@ -191,20 +192,20 @@ impl ModelLabel {
     const OTHER: &'static str = "other";
     const UNKNOWN: &'static str = "unknown";
 
-    /// Stands for every name that is not admitted.
-    pub fn other() -> Self {
+    /// The value for every name that is not admitted.
+    pub(crate) fn other() -> Self {
         Self(Rc::from(Self::OTHER))
     }
 
-    /// Stands for a model that neither the request nor the answer names.
-    pub fn unknown() -> Self {
+    /// The value if neither the request nor the response names a model.
+    pub(crate) fn unknown() -> Self {
         Self(Rc::from(Self::UNKNOWN))
     }
 
-    /// The label of a name as it came over the wire; its first [`MAX_MODEL_NAME`] bytes count.
-    pub fn new(name: &[u8]) -> Self {
+    /// Encodes a name as received, up to [`MAX_MODEL_NAME`] bytes of it.
+    pub(crate) fn new(name: &[u8]) -> Self {
         let mut value = String::with_capacity(name.len());
-        for chunk in kept(name).utf8_chunks() {
+        for chunk in truncate(name).utf8_chunks() {
             for character in chunk.valid().chars() {
                 match character {
                     '%' | ';' | '=' | '"' | '\\' | '\0'..='\x1f' | '\x7f' => escape(&mut value, character as u8),
@@ -215,7 +216,7 @@ impl ModelLabel {
                 escape(&mut value, *byte);
             }
         }
-        // Envoy takes dots off the end of a tag's value.
+        // Envoy strips trailing dots from a tag value.
         if value.ends_with('.') {
             value.pop();
             escape(&mut value, b'.');
@@ -229,12 +230,12 @@ impl ModelLabel {
         Self(value.into())
     }
 
-    /// A label that this filter itself has written.
-    pub fn from_encoded(value: &str) -> Self {
+    /// A value that [`Self::new`] has encoded.
+    pub(crate) fn from_encoded(value: &str) -> Self {
         Self(value.into())
     }
 
-    /// The value.
+    /// The encoded value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -247,12 +248,12 @@ impl Default for ModelLabel {
 }
 
 fn escape(value: &mut String, byte: u8) {
-    // Writing to a String can't fail.
+    // Writing to a `String` can't fail.
     _ = write!(value, "%{byte:02X}");
 }
 
-/// The first bytes of a name; never half a character at the cut.
-fn kept(name: &[u8]) -> &[u8] {
+/// Cuts a name at a character boundary.
+fn truncate(name: &[u8]) -> &[u8] {
     let continues = |at: &usize| name.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
     let cut = (MAX_MODEL_NAME - 3..=MAX_MODEL_NAME)
         .rev()
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_stay_as_they_are() {
+    fn ordinary_names_are_unchanged() {
         for name in [
             "tiny",
             "meta-llama/Llama-3.1-8B-Instruct",
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_end_a_label_is_written_in_hexadecimal() {
+    fn label_syntax_is_percent_encoded() {
         assert_eq!(label("a;.;le=.=1"), "a%3B.%3Ble%3D.%3D1");
         assert_eq!(label("a%3B"), "a%253B");
         assert_eq!(label("\"\\\n\r\t\0\x7f"), "%22%5C%0A%0D%09%00%7F");
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserved_values_are_never_a_clients_own() {
+    fn client_names_never_equal_a_reserved_value() {
         assert_eq!(label("other"), "%6Fther");
         assert_eq!(label("unknown"), "%75nknown");
         assert_eq!(ModelLabel::other().as_str(), "other");
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_between_characters() {
+    fn long_name_is_cut_at_a_character_boundary() {
         assert_eq!(label("x".repeat(MAX_MODEL_NAME)).len(), MAX_MODEL_NAME);
         assert_eq!(label("x".repeat(5000)).len(), MAX_MODEL_NAME);
         for shift in 0..4 {
@@ -311,12 +312,12 @@ mod tests {
             let cut = label(&name);
             assert!(name.starts_with(&cut) && cut.len() > MAX_MODEL_NAME - 4, "{cut}");
         }
-        // Bytes that are no UTF-8 are cut, too, and all written out.
+        // The limit counts bytes before encoding.
         assert_eq!(label([0x80; 300]), "%80".repeat(MAX_MODEL_NAME));
     }
 
     #[test]
-    fn a_stat_name_has_the_form_that_the_tags_take_apart() {
+    fn stat_name_encodes_its_labels() {
         assert_eq!(
             stat_name(
                 &[
@@ -331,12 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn no_label_is_the_end_of_another_but_model_name_which_stands_first() {
+    fn only_model_name_is_a_suffix_of_another_label_and_comes_first() {
         for (index, label) in Label::ALL.iter().enumerate() {
             for longer in Label::ALL.iter().filter(|other| *other != label) {
-                let ends = longer.as_str().ends_with(label.as_str());
+                let is_suffix = longer.as_str().ends_with(label.as_str());
                 assert!(
-                    !ends || (*label == Label::ModelName && index == 0),
+                    !is_suffix || (*label == Label::ModelName && index == 0),
                     "{label:?} {longer:?}"
                 );
             }
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_status_has_its_code() {
+    fn every_status_from_400_has_a_code() {
         let codes: Vec<_> = [
             200, 302, 399, 400, 401, 403, 404, 405, 408, 413, 429, 499, 500, 501, 502, 503, 504, 505, 599,
         ]

@@ -1,37 +1,50 @@
-//! infertally's Proxy-Wasm filter: it reads LLM requests and answers as they pass through Envoy and makes the metrics
-//! of the Gateway API Inference Extension's *Metrics* guide, as Envoy stats. It changes, holds and delays no byte.
+//! Proxy-Wasm filter for Envoy that derives the metrics of the Gateway API Inference Extension's *Metrics* guide from
+//! LLM requests and responses. It changes, holds and delays no byte.
+//!
+//! Envoy runs one Wasm VM per worker thread. Inside it, `host` receives Envoy's callbacks and passes headers, body
+//! chunks and the time to the code below it, which is plain Rust without I/O and runs natively in tests:
 //!
 //! ```text
-//!  bytes ─▶ request ──────────────┐
-//!           (json)                ▼
-//!  bytes ─▶ answer ─────────▶ exchange ─▶ record ─▶ metrics ─▶ recorder ─▶ stats
-//!           (json, sse)           ▲                               ▲
-//!                        worker: route, admission, running ───────┘
-//!                                 ▲
-//!                               host (wasm32 only: Proxy-Wasm calls in, stats out)
+//! request body  ─▶ request (json) ───────┐
+//!                                        ├─▶ exchange ─▶ record ─▶ metrics ─▶ recorder ─▶ Envoy stats
+//! response body ─▶ response (json, sse) ─┘
 //! ```
 //!
-//! Everything but `host` is plain Rust without I/O, runs natively, and takes the time as an argument. Imports go from
-//! right to left in the picture: a reader knows no metric, a metric knows no header.
+//! `worker` drives this and resolves the model labels. Imports go one way: each module imports only from lower lines
+//! (`tests/imports.rs` checks it).
+//!
+//! ```text
+//! host                          Envoy's callbacks in, host calls out; the only module that knows Proxy-Wasm
+//! worker                        state of one VM; resolves model labels and finishes exchanges
+//! access_log  recorder  running the outputs: access log fields, stats, the gauge of requests in flight
+//! metrics                       the table of metrics, and what a record adds to each
+//! record                        a finished exchange as plain data
+//! exchange                      a request and its response as a state machine
+//! response                      response bodies in; model, token usage and finish reasons out
+//! request                       request bodies in; model out
+//! admission  config             which model names become label values; the plugin configuration
+//! json  sse  route              incremental parsers; which requests are measured
+//! labels  shared                label names and values; state and stats that all workers share
+//! ```
 
-pub mod access_log;
-pub mod admission;
+mod access_log;
+mod admission;
 pub mod config;
 pub mod exchange;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
-pub mod response;
-// The tests that are compiled for wasm32 run in Node, which has none of Envoy's calls.
+// Unit tests compiled for wasm32 run in Node, which provides none of Envoy's host functions.
 #[cfg(all(target_arch = "wasm32", not(test)))]
 mod host;
 pub mod json;
 pub mod labels;
 pub mod metrics;
 pub mod record;
-pub mod recorder;
+mod recorder;
 pub mod request;
+pub mod response;
 pub mod route;
-pub mod running;
-pub mod shared;
+mod running;
+mod shared;
 pub mod sse;
 pub mod worker;

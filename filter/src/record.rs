@@ -1,53 +1,43 @@
-//! What happened in one exchange, as plain data: all that the metrics and the access log know of it.
+//! A finished exchange as plain data: the only input of the metrics and the access log.
 
-use crate::labels::{ErrorCode, ModelLabel, UsageSource};
+use crate::exchange::Outcome;
+use crate::labels::{ModelLabel, UsageSource};
 use crate::response::{FinishReasons, Usage};
 
-/// The two model names of an exchange.
+/// The two model labels of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ModelPair {
-    /// `model_name`: what the client asked for.
+    /// `model_name`: the model that the client requested.
     pub model: ModelLabel,
-    /// `target_model_name`: what served it.
+    /// `target_model_name`: the model that served the request.
     pub target: ModelLabel,
 }
 
-/// How an exchange ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The answer was good and whole.
-    Success,
-    /// It failed.
-    Failed(ErrorCode),
-    /// The client went away before the end. Not an error.
-    Cancelled,
-}
-
-/// One exchange.
+/// One exchange, with its labels resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its model names.
+    /// Admitted names, or one of the reserved ones.
     pub labels: ModelPair,
-    /// How it ended.
+    /// Decides between the success, error and cancellation metrics.
     pub outcome: Outcome,
-    /// Request headers to the last byte of the answer or the abort, microseconds.
+    /// From the request headers to the last response byte or the abort, in microseconds.
     pub duration_us: u64,
-    /// Bytes of the request's body.
+    /// Size of the request body as received from the client.
     pub request_bytes: u64,
-    /// Bytes of the answer's body.
+    /// Size of the response body as it passed the filter.
     pub response_bytes: u64,
-    /// Tokens, as far as they are known.
+    /// Token counts; `None` where the server reported none.
     pub usage: Usage,
-    /// How those became known, or why not; `None` without a 2xx answer.
+    /// Where `usage` comes from or why it is missing; `None` unless the status is 2xx.
     pub usage_source: Option<UsageSource>,
-    /// Why the choices ended.
+    /// Counts per finish reason, one for each finished choice.
     pub finish_reasons: FinishReasons,
-    /// The answer was an event stream.
+    /// The response was an SSE stream.
     pub is_stream: bool,
-    /// The request's body was not what its API takes.
+    /// The request body is not valid for its API.
     pub invalid_request: bool,
-    /// A 2xx answer's body was not what its API gives.
+    /// The body of a 2xx response is not valid for its API.
     pub invalid_response: bool,
-    /// A name had a good answer and found no place among the label values.
+    /// The status is 2xx, but a model name was over the limit and is recorded as `other`.
     pub label_overflow: bool,
 }

@@ -1,29 +1,42 @@
-//! Turns observations into increments of stats. It caches the handles of every series that it has touched: a stat is
-//! defined once a worker, and an observation is a few increments.
+//! The recorder that turns observations into increments of Envoy stats.
+//!
+//! It caches the stat handles of every series it has touched: a stat is defined once per worker, and an observation costs
+//! a few increments.
 
 use std::collections::HashMap;
 
 use crate::labels::{Label, stat_name};
-use crate::metrics::{Bound, Kind, METRICS, Metric, MetricId, Observation, Unit, initial, observe};
+use crate::metrics::{Bound, Kind, METRICS, Metric, MetricId, Observation, Unit, observe, zeros};
 use crate::record::{ModelPair, Record};
 use crate::shared::{StatId, StatKind, StatSink};
 
 const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
 
-/// The series of one worker.
+/// The series that one worker has touched.
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     pairs: HashMap<ModelPair, SeriesSet>,
-    /// Those that have no model.
+    /// Series without model labels.
     filter: SeriesSet,
 }
 
-/// The series that share their first labels; each is defined when it is first observed.
+/// Identifies the build of the filter.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildInfo<'a> {
+    /// Of the crate.
+    pub version: &'a str,
+    /// Full hash of the source commit.
+    pub commit: &'a str,
+    /// Release tag or branch.
+    pub build_ref: &'a str,
+}
+
+/// The series that share their model labels. Each is defined when it is first observed.
 #[derive(Debug, Default)]
 struct SeriesSet {
-    /// By row of the table.
+    /// Indexed by [`MetricId`].
     metrics: [Option<Series>; METRICS.len()],
-    /// Those with one label more, whose values are a handful.
+    /// Series with one further label; few, so a linear search is fast.
     labelled: Vec<(MetricId, &'static str, StatId)>,
 }
 
@@ -34,11 +47,10 @@ enum Series {
     Histogram(Histogram),
 }
 
-/// Counters that look like a Prometheus histogram. (Envoy's own histograms have exclusive bounds and sums that are
-/// guessed from the buckets.)
+/// Counters that form a Prometheus histogram. Envoy's own histograms have exclusive bounds and approximate sums.
 #[derive(Debug)]
 struct Histogram {
-    /// Ascending; the counter of a bucket also counts what is in the buckets below.
+    /// Ascending and cumulative: each bucket counts those below it, too.
     buckets: Vec<(&'static Bound, StatId)>,
     infinity: StatId,
     count: StatId,
@@ -46,7 +58,7 @@ struct Histogram {
     seconds: Option<Seconds>,
 }
 
-/// A sum in seconds made of microseconds: what is not yet a whole second is carried over to the next observation.
+/// Turns observed microseconds into whole seconds of `_sum`; the remainder is carried over to the next observation.
 #[derive(Debug)]
 struct Seconds {
     microseconds: StatId,
@@ -56,15 +68,14 @@ struct Seconds {
 // === impl Recorder ===
 
 impl Recorder {
-    /// Makes the counters that are there before anything happens.
-    pub fn start(&mut self, sink: &mut impl StatSink) {
-        for observation in initial() {
+    /// Defines the counters that are exported as 0 before their first increment.
+    pub(crate) fn define_zeros(&mut self, sink: &mut impl StatSink) {
+        for observation in zeros() {
             self.filter.add(&[], observation, sink);
         }
     }
 
-    /// Adds a finished exchange to the stats.
-    pub fn record(&mut self, record: &Record, sink: &mut impl StatSink) {
+    pub(crate) fn record(&mut self, record: &Record, sink: &mut impl StatSink) {
         let Self { pairs, filter } = self;
         if !pairs.contains_key(&record.labels) {
             pairs.insert(record.labels.clone(), SeriesSet::default());
@@ -86,19 +97,34 @@ impl Recorder {
         });
     }
 
-    /// Sets a gauge that has no labels.
-    pub fn set_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
+    /// Sets a gauge without labels.
+    pub(crate) fn set_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
         if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink) {
             sink.set_gauge(*stat, value);
         }
     }
 
-    /// Sets a gauge that has no labels unless it stands higher.
-    pub fn raise_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
+    /// Sets a gauge without labels to the maximum of its current value and `value`.
+    pub(crate) fn raise_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
         if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink)
             && sink.gauge(*stat) < value
         {
             sink.set_gauge(*stat, value);
+        }
+    }
+}
+
+// === impl BuildInfo ===
+
+impl BuildInfo<'_> {
+    /// Sets the info gauges to 1.
+    pub fn publish(&self, sink: &mut impl StatSink) {
+        let filter = [(Label::Version, self.version)];
+        let extension = [(Label::Commit, self.commit), (Label::BuildRef, self.build_ref)];
+        for (metric, labels) in [(MetricId::FilterInfo, &filter[..]), (MetricId::Info, &extension[..])] {
+            if let Some(stat) = sink.define(StatKind::Gauge, &stat_name(labels, metric.metric().name)) {
+                sink.set_gauge(stat, 1);
+            }
         }
     }
 }
@@ -170,7 +196,7 @@ impl Series {
 // === impl Histogram ===
 
 impl Histogram {
-    /// Defines all of it at once, so that every bucket is there from the first observation on.
+    /// Defines all parts at once, so that every bucket exists from the first observation.
     fn define(
         metric: &'static Metric,
         bounds: &'static [Bound],
@@ -224,17 +250,6 @@ impl Histogram {
 fn add(sink: &mut impl StatSink, stat: StatId, value: u64) {
     if let Ok(delta @ 1..) = i64::try_from(value) {
         sink.add(stat, delta);
-    }
-}
-
-/// Makes the gauges that tell what was built. Their value is always 1.
-pub fn record_build(version: &str, commit: &str, build_ref: &str, sink: &mut impl StatSink) {
-    let filter = [(Label::Version, version)];
-    let extension = [(Label::Commit, commit), (Label::BuildRef, build_ref)];
-    for (metric, labels) in [(MetricId::FilterInfo, &filter[..]), (MetricId::Info, &extension[..])] {
-        if let Some(stat) = sink.define(StatKind::Gauge, &stat_name(labels, metric.metric().name)) {
-            sink.set_gauge(stat, 1);
-        }
     }
 }
 

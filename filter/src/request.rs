@@ -1,11 +1,12 @@
-//! Reads a request's body for the model that it asks for, and whether it asks for usage. It knows JSON's keys and nothing
-//! of labels.
+//! The reader of request bodies, which finds the model and whether a stream is to include usage.
+//!
+//! It knows the keys of the JSON document and nothing about labels.
 
 use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
 use crate::route::Api;
 
-/// A model's name as it came over the wire: JSON escapes decoded, not checked to be UTF-8, and cut a little after the
-/// bytes that a label keeps.
+/// A model name as received: JSON escapes decoded, not necessarily UTF-8, truncated to [`MAX_TEXT`](crate::json::MAX_TEXT)
+/// bytes.
 pub type ModelName = Vec<u8>;
 
 #[derive(Clone, Copy, Debug)]
@@ -30,29 +31,29 @@ const PATHS: &[Path<Field>] = &[
     },
 ];
 
-/// The reader of one request's body.
+/// The reader of one request body.
 #[derive(Debug)]
 pub struct RequestReader {
-    /// `None` where the body is not JSON by its API, and after its end.
+    /// `None` if the API's requests are not JSON, and after the end of the body.
     scanner: Option<Scanner<Field>>,
     facts: RequestFacts,
 }
 
-/// What a request's body says, as far as it was read.
+/// The facts read so far from a request body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The model that it asks for.
+    /// The last top-level `model`, unless it is empty or no string.
     pub model: Option<ModelName>,
-    /// It asks for the usage of a chat or completions stream.
-    pub includes_usage: bool,
-    /// There was a body, and it is not the JSON that its API takes.
-    pub broken: bool,
+    /// `stream_options.include_usage` is true.
+    pub include_usage: bool,
+    /// The body is neither empty nor a complete JSON document.
+    pub malformed: bool,
 }
 
 // === impl RequestReader ===
 
 impl RequestReader {
-    /// A reader for requests of this API.
+    /// A reader for requests to this API.
     pub fn new(api: Api) -> Self {
         let scanner = (api != Api::Audio).then(|| Scanner::new(&[PATHS]));
         Self {
@@ -61,14 +62,14 @@ impl RequestReader {
         }
     }
 
-    /// Whether more bytes can still say anything.
+    /// Whether further bytes can change the facts.
     pub fn wants_more(&self) -> bool {
         self.scanner
             .as_ref()
-            .is_some_and(|scanner| !matches!(scanner.progress(), Progress::Broken(_)))
+            .is_some_and(|scanner| !matches!(scanner.progress(), Progress::Malformed(_)))
     }
 
-    /// Reads the next bytes of the body.
+    /// Reads the next chunk of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         let Self {
             scanner: Some(scanner),
@@ -77,37 +78,37 @@ impl RequestReader {
         else {
             return;
         };
-        // The last of several equal keys wins, whatever its type.
+        // The last of duplicate keys wins, whatever its type.
         scanner.feed(bytes, &mut |field, value| match (field, value) {
             (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
             (Field::Model, _) => facts.model = None,
             (Field::StreamOptions, Value::End) => {}
-            (Field::StreamOptions, _) => facts.includes_usage = false,
-            (Field::IncludeUsage, value) => facts.includes_usage = is_true(value),
+            (Field::StreamOptions, _) => facts.include_usage = false,
+            (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
         });
     }
 
-    /// The body is over: what is not one whole JSON document names no model.
+    /// Ends the body. Anything but a complete JSON document names no model.
     pub fn finish(&mut self) {
         match self.scanner.take().map(|scanner| scanner.progress()) {
             None | Some(Progress::Complete) => {}
             Some(Progress::Empty) => self.facts = RequestFacts::default(),
-            Some(Progress::Open | Progress::Broken(_)) => {
+            Some(Progress::Incomplete | Progress::Malformed(_)) => {
                 self.facts = RequestFacts {
-                    broken: true,
+                    malformed: true,
                     ..RequestFacts::default()
                 };
             }
         }
     }
 
-    /// What was read so far.
+    /// Before [`Self::finish`], a later key may still change them.
     pub fn facts(&self) -> &RequestFacts {
         &self.facts
     }
 }
 
-/// What model servers take for true: their parser (pydantic) is generous.
+/// Whether pydantic, the parser of the model servers, accepts the value as true.
 fn is_true(value: Value<'_>) -> bool {
     match value {
         Value::Bool(value) => value,
@@ -126,17 +127,17 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn model(body: &[u8]) -> Option<String> {
-        let mut whole = RequestReader::new(Api::Chat);
-        whole.feed(body);
-        whole.finish();
+        let mut unchunked = RequestReader::new(Api::Chat);
+        unchunked.feed(body);
+        unchunked.finish();
         for cut in 0..=body.len() {
             let mut reader = RequestReader::new(Api::Chat);
             reader.feed(&body[..cut]);
             reader.feed(&body[cut..]);
             reader.finish();
-            assert_eq!(reader.facts(), whole.facts(), "cut at {cut}");
+            assert_eq!(reader.facts(), unchunked.facts(), "cut at {cut}");
         }
-        whole
+        unchunked
             .facts()
             .model
             .as_ref()
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_found_wherever_it_stands_and_however_it_is_written() {
+    fn model_is_found_at_any_position_and_in_any_encoding() {
         for (body, name) in [
             (r#"{"model":"a"}"#, Some("a")),
             (
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_document_names_no_model() {
+    fn malformed_body_names_no_model() {
         for body in [
             "",
             "   ",
@@ -185,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_was_given_up_names_what_was_read_of_it() {
+    fn aborted_body_reports_the_model_read_so_far() {
         let mut reader = RequestReader::new(Api::Chat);
         reader.feed(br#"{"model":"a","messages":["#);
         assert_eq!(reader.facts().model.as_deref(), Some(b"a".as_slice()));
     }
 
     #[test]
-    fn a_form_is_not_read() {
+    fn multipart_body_is_not_read() {
         let mut reader = RequestReader::new(Api::Audio);
         assert!(!reader.wants_more());
         reader.feed(br#"{"model":"a"}"#);
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_a_label_can_hold_is_kept() {
+    fn long_model_name_is_truncated() {
         let mut reader = RequestReader::new(Api::Chat);
         reader.feed(b"{\"model\":\"");
         for _ in 0..10_000 {
@@ -212,16 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_asked_for_in_every_way_that_servers_take() {
-        let asks = |options: &str| {
+    fn include_usage_accepts_every_value_that_servers_accept() {
+        let include_usage = |options: &str| {
             let mut reader = RequestReader::new(Api::Chat);
             reader.feed(format!(r#"{{"stream":true,{options}"model":"a"}}"#).as_bytes());
             reader.finish();
-            reader.facts().includes_usage
+            reader.facts().include_usage
         };
         for value in ["true", "\"true\"", "\"True\"", "\"yes\"", "\"1\"", "1", "1.0", "\"on\""] {
             assert!(
-                asks(&format!(r#""stream_options":{{"include_usage":{value}}},"#)),
+                include_usage(&format!(r#""stream_options":{{"include_usage":{value}}},"#)),
                 "{value}"
             );
         }
@@ -239,20 +240,20 @@ mod tests {
             r#""stream_options":{"include_usage":true},"stream_options":null,"#,
             r#""stream_options":{"include_usage":true,"include_usage":false},"#,
         ] {
-            assert!(!asks(options), "{options}");
+            assert!(!include_usage(options), "{options}");
         }
     }
 
     #[test]
-    fn only_a_body_that_is_there_can_be_broken() {
-        let broken = |api, body: &str| {
+    fn empty_body_is_not_malformed() {
+        let malformed = |api, body: &str| {
             let mut reader = RequestReader::new(api);
             reader.feed(body.as_bytes());
             reader.finish();
-            reader.facts().broken
+            reader.facts().malformed
         };
-        assert_eq!(["", " ", "{}"].map(|body| broken(Api::Chat, body)), [false; 3]);
-        assert_eq!(["{", "x", "{}}"].map(|body| broken(Api::Chat, body)), [true; 3]);
-        assert!(!broken(Api::Audio, "--boundary"));
+        assert_eq!(["", " ", "{}"].map(|body| malformed(Api::Chat, body)), [false; 3]);
+        assert_eq!(["{", "x", "{}}"].map(|body| malformed(Api::Chat, body)), [true; 3]);
+        assert!(!malformed(Api::Audio, "--boundary"));
     }
 }

@@ -1,8 +1,8 @@
-//! Reads answers for what they report: the model, the tokens, why the choices ended, and how a stream stands. One reader
-//! for each family of answers.
+//! Readers of response bodies, one for each family of APIs. They report the model, token usage, finish reasons and the
+//! state of the body.
 //!
-//! A reader knows the wire and no metric. Only answers with a 2xx status are read; an error's body says nothing that its
-//! status does not say.
+//! A reader knows the wire format and no metric. Only bodies of 2xx responses are read: an error body adds nothing to its
+//! status.
 
 mod body;
 mod chat;
@@ -18,131 +18,131 @@ mod usage;
 use crate::request::ModelName;
 use crate::route::Api;
 use body::Body;
-use inflate::{Coding, Inflater};
+use inflate::{ContentCoding, Inflater};
 
 pub use finish::{FinishReason, FinishReasons};
-pub use inflate::MAX_INFLATED;
 pub use usage::Usage;
 
-/// What an answer reports, as far as it was read.
+/// The facts read so far from a response body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseFacts {
-    /// The model that answered.
+    /// As the model server names it.
     pub model: Option<ModelName>,
-    /// The tokens that the server reports.
+    /// As the model server reports it.
     pub usage: Usage,
-    /// Generated tokens whose ids the server sent, where it sends them.
+    /// Number of generated token IDs, if the model server sends them.
     pub counted_output: Option<u64>,
-    /// Why the choices ended.
+    /// One for each finished choice.
     pub finish_reasons: FinishReasons,
-    /// How far it could be read.
-    pub reading: BodyState,
+    /// The format of the body, and how far it was read.
+    pub body: BodyState,
 }
 
-/// How far an answer could be read.
+/// The format of a response body and its state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyState {
-    /// It is nothing that can be read.
+    /// The content type has no reader.
     #[default]
-    Unreadable,
-    /// It is in a content coding that can't be undone.
+    Unsupported,
+    /// The content coding can't be decoded.
     Encoded,
-    /// One JSON document.
+    /// A JSON document.
     Json(JsonState),
-    /// An event stream.
+    /// An SSE stream.
     Stream(StreamState),
 }
 
-/// How a JSON answer stands.
+/// The state of a JSON response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonState {
-    /// The document is not whole.
-    Open,
-    /// It is.
-    Whole,
-    /// It is no JSON.
-    Broken,
+    /// The document has not ended.
+    Incomplete,
+    /// Only a complete document reports facts.
+    Complete,
+    /// The body is not a JSON document.
+    Malformed,
 }
 
-/// How a stream stands.
+/// The state of an SSE stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamState {
-    /// It held an error event.
+    /// An error event was received.
     pub error: bool,
-    /// Its end marker came.
-    pub ended: bool,
-    /// It held an event whose data is not what its API sends.
-    pub broken: bool,
+    /// The API's end marker was received: `[DONE]`, `response.completed`, `message_stop` or the like.
+    pub done: bool,
+    /// An event with data that is not valid for the API was received.
+    pub malformed: bool,
 }
 
-/// The reader of one answer's body.
+/// The reader of one response body.
 #[derive(Debug)]
-pub struct ResponseReader(Coded);
+pub struct ResponseReader(Decoder);
 
+/// A body and how its content coding is decoded.
 #[derive(Debug)]
-enum Coded {
-    Plain(Body),
-    Inflated(Box<Inflater>),
-    /// In a coding that can't be undone.
-    Encoded,
+enum Decoder {
+    Identity(Body),
+    Inflate(Box<Inflater>),
+    /// The content coding can't be decoded.
+    Unsupported,
 }
 
 // === impl ResponseReader ===
 
 impl ResponseReader {
-    /// Reads nothing: before the answer's headers, and for one that is not a good one.
-    pub const NONE: Self = Self(Coded::Plain(Body::Unreadable));
+    /// Reads nothing: before the response headers, and for a status other than 2xx.
+    pub(crate) const NONE: Self = Self(Decoder::Identity(Body::Unsupported));
 
-    /// The reader for a 2xx answer. Its own content type decides whether it is a stream, never the request.
+    /// The reader of a 2xx response. Its content type decides whether it is a stream, never the request.
     pub fn new(api: Api, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) -> Self {
         let body = Body::new(api, content_type);
-        let inflated = |inflater: fn(Body) -> Inflater, body| Coded::Inflated(Box::new(inflater(body)));
-        Self(match Coding::from_header(content_encoding) {
-            Coding::Other => Coded::Encoded,
-            _ if matches!(body, Body::Unreadable) => Coded::Plain(body),
-            Coding::Identity => Coded::Plain(body),
-            Coding::Gzip => inflated(Inflater::gzip, body),
-            Coding::Deflate => inflated(Inflater::deflate, body),
+        let inflate = |inflater: fn(Body) -> Inflater, body| Decoder::Inflate(Box::new(inflater(body)));
+        Self(match ContentCoding::from_header(content_encoding) {
+            ContentCoding::Unsupported => Decoder::Unsupported,
+            _ if matches!(body, Body::Unsupported) => Decoder::Identity(body),
+            ContentCoding::Identity => Decoder::Identity(body),
+            ContentCoding::Gzip => inflate(Inflater::gzip, body),
+            ContentCoding::Deflate => inflate(Inflater::deflate, body),
         })
     }
 
-    /// Whether more bytes can still say anything.
+    /// Whether further bytes can change the facts.
     pub fn wants_more(&self) -> bool {
         match &self.0 {
-            Coded::Plain(body) => body.wants_more(),
-            Coded::Inflated(inflater) => inflater.wants_more(),
-            Coded::Encoded => false,
+            Decoder::Identity(body) => body.wants_more(),
+            Decoder::Inflate(inflater) => inflater.wants_more(),
+            Decoder::Unsupported => false,
         }
     }
 
-    /// Reads the next bytes of the body.
+    /// Reads the next chunk of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         match &mut self.0 {
-            Coded::Plain(body) => body.feed(bytes),
-            Coded::Inflated(inflater) => inflater.feed(bytes),
-            Coded::Encoded => {}
+            Decoder::Identity(body) => body.feed(bytes),
+            Decoder::Inflate(inflater) => inflater.feed(bytes),
+            Decoder::Unsupported => {}
         }
     }
 
-    /// The body is over, whole or not.
+    /// Ends the body, complete or not.
     pub fn finish(&mut self) {
         match &mut self.0 {
-            Coded::Plain(body) => body.finish(),
-            Coded::Inflated(inflater) => inflater.finish(),
-            Coded::Encoded => {}
+            Decoder::Identity(body) => body.finish(),
+            Decoder::Inflate(inflater) => inflater.finish(),
+            Decoder::Unsupported => {}
         }
     }
 
-    /// What was read so far.
+    /// The facts so far.
     pub fn facts(&self) -> ResponseFacts {
         let encoded = ResponseFacts {
-            reading: BodyState::Encoded,
+            body: BodyState::Encoded,
             ..ResponseFacts::default()
         };
         match &self.0 {
-            Coded::Plain(body) => body.facts(),
-            Coded::Inflated(inflater) => inflater.body().map_or(encoded, Body::facts),
-            Coded::Encoded => encoded,
+            Decoder::Identity(body) => body.facts(),
+            Decoder::Inflate(inflater) => inflater.body().map_or(encoded, Body::facts),
+            Decoder::Unsupported => encoded,
         }
     }
 }

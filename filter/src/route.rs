@@ -1,11 +1,11 @@
-//! Which exchanges are measured: `POST` to an inference path. Everything else passes and leaves no series.
+//! The routing table that selects the exchanges to measure: `POST` to an inference path. No other request creates a series.
 
 use std::collections::BTreeMap;
 
-/// A family of requests and answers.
+/// An inference API: decides how bodies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
-    /// `/v1/chat/completions`, and its batch form.
+    /// `/v1/chat/completions` and its batch form.
     Chat,
     /// `/v1/completions`.
     Completions,
@@ -27,7 +27,7 @@ pub enum Api {
     Audio,
 }
 
-/// Path endings that count, as vLLM, SGLang and TensorRT-LLM serve them.
+/// Path suffixes of vLLM, SGLang and TensorRT-LLM.
 const PATHS: [(&str, Api); 15] = [
     ("/v1/chat/completions", Api::Chat),
     ("/v1/chat/completions/batch", Api::Chat),
@@ -46,10 +46,11 @@ const PATHS: [(&str, Api); 15] = [
     ("/v1/audio/translations", Api::Audio),
 ];
 
-/// The path endings that count. The longest one that fits decides.
+/// Path suffixes and their APIs. The longest matching suffix decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
-    endings: BTreeMap<Vec<u8>, Option<Api>>,
+    /// `None` switches a suffix off.
+    suffixes: BTreeMap<Vec<u8>, Option<Api>>,
 }
 
 // === impl Api ===
@@ -68,16 +69,16 @@ impl Api {
         ("audio", Self::Audio),
     ];
 
-    /// The API of this name, as the configuration writes it.
-    pub fn from_name(name: &str) -> Option<Self> {
+    /// Parses the name that the configuration uses.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::NAMES
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, api)| *api)
     }
 
-    /// Whether its answers hold generated tokens. Where they do not, a `completion_tokens: 0` counts nothing.
-    pub fn generates(self) -> bool {
+    /// Whether the model generates tokens. If not, `completion_tokens: 0` is not an observation.
+    pub(crate) fn generates(self) -> bool {
         match self {
             Self::Chat | Self::Completions | Self::Responses | Self::Messages | Self::Audio => true,
             Self::Embeddings | Self::Rerank | Self::Score | Self::Pooling | Self::Classify => false,
@@ -90,7 +91,7 @@ impl Api {
 impl Default for Routes {
     fn default() -> Self {
         Self {
-            endings: PATHS
+            suffixes: PATHS
                 .iter()
                 .map(|(path, api)| (path.as_bytes().to_vec(), Some(*api)))
                 .collect(),
@@ -99,23 +100,23 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// Lets paths with this ending count as `api`, or, with `None`, not count.
-    pub fn set(&mut self, ending: &str, api: Option<Api>) {
-        self.endings.insert(ending.as_bytes().to_vec(), api);
+    /// Routes paths with this suffix to `api`; `None` means that they are not measured.
+    pub(crate) fn set(&mut self, suffix: &str, api: Option<Api>) {
+        self.suffixes.insert(suffix.as_bytes().to_vec(), api);
     }
 
-    /// The API of a request, or `None` if it is not measured. `path` may hold a query string.
+    /// The API of a request; `None` if it is not measured. `path` may contain a query string.
     pub fn api(&self, method: &[u8], path: &[u8]) -> Option<Api> {
         if method != b"POST" {
             return None;
         }
         let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
         let path = path.get(..end)?;
-        // From the longest ending to the shortest; each begins at a slash.
+        // Suffixes begin at a slash; the first match is the longest.
         let starts = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         starts
             .into_iter()
-            .find_map(|(start, _)| self.endings.get(path.get(start..)?))
+            .find_map(|(start, _)| self.suffixes.get(path.get(start..)?))
             .copied()
             .flatten()
     }
@@ -128,7 +129,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn only_a_post_to_the_end_of_an_inference_path_counts() {
+    fn only_post_to_an_inference_path_is_measured() {
         let routes = Routes::default();
         for (method, path, api) in [
             ("POST", "/v1/chat/completions", Some(Api::Chat)),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_ending_wins_and_can_be_switched_off() {
+    fn longest_suffix_wins_and_can_be_switched_off() {
         let mut routes = Routes::default();
         routes.set("/internal/v1/completions", None);
         routes.set("/generate", Some(Api::Completions));

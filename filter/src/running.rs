@@ -1,12 +1,11 @@
-//! The gauge of running requests, which survives the death of a worker's VM.
+//! The gauge of requests in flight, which stays correct when a worker's VM dies.
 //!
-//! The gauge is process-wide, but what raised it is not: when a VM dies (a trap, a reload), nobody is left to lower
-//! what it had raised. So every VM keeps its own contribution in the shared map, with a heartbeat, and lowers the
-//! gauge by the contribution of any VM whose heartbeat has stopped.
+//! The gauge is process-wide, but each VM only knows its own requests: if a VM traps or is reloaded, nobody lowers what it
+//! raised. So every VM publishes its share of the gauge in shared data, under a lease that its heartbeat renews, and any
+//! other VM lowers the gauge by the share of an expired lease.
 //!
-//! A slot of the map belongs to one VM at a time. It is taken, and taken away, by compare-and-swap only, so exactly
-//! one VM gives a dead one's share back. A VM that was only held up finds its slot gone when it next beats, takes a new
-//! one and raises the gauge again by what it still runs.
+//! A lease is acquired and revoked by compare-and-swap only, so exactly one VM takes back a dead one's share. A VM that
+//! was merely delayed finds its lease revoked, acquires a new one and raises the gauge by what it still runs.
 
 mod share;
 
@@ -17,45 +16,45 @@ use crate::metrics::MetricId;
 use crate::shared::{SharedData, StatId, StatKind, StatSink};
 use share::Share;
 
-/// Time between two heartbeats, nanoseconds.
-pub const BEAT_NS: u64 = 1_000_000_000;
-/// A VM that has not beaten for so long is dead. Long against any pause of a worker that still serves.
-const DEAD_AFTER_NS: u64 = 10 * BEAT_NS;
-/// A VM that has not beaten for so long looks whether it still has its slot before it writes to it.
-const DOUBTFUL_AFTER_NS: u64 = DEAD_AFTER_NS / 2;
+/// Interval between two heartbeats, in nanoseconds.
+pub const HEARTBEAT_NS: u64 = 1_000_000_000;
+/// A lease that is not renewed for this long has expired. Much longer than any pause of a live worker.
+const LEASE_NS: u64 = 10 * HEARTBEAT_NS;
+/// A VM that has not renewed its lease for this long verifies it before it writes to its slot.
+const VERIFY_AFTER_NS: u64 = LEASE_NS / 2;
 /// More VMs than a process has threads.
 const MAX_SLOTS: usize = 4096;
 
-/// One worker's part of the gauge.
+/// This worker's requests in flight, and its lease.
 #[derive(Debug, Default)]
-pub struct Running {
+pub(crate) struct Running {
     counts: HashMap<ModelLabel, u64>,
     gauges: HashMap<ModelLabel, StatId>,
-    slot: Option<Slot>,
+    lease: Option<Lease>,
 }
 
+/// The right to publish a share in one slot of the shared map.
 #[derive(Debug)]
-struct Slot {
+struct Lease {
     key: String,
-    /// Tells this VM's tenancy of the slot from any other.
-    tenancy: u64,
-    last_beat: u64,
+    /// Distinguishes this holder from earlier and later ones of the same slot.
+    holder: u64,
+    renewed_ns: u64,
 }
 
 // === impl Running ===
 
 impl Running {
-    /// A request of this model began. `now` is monotonic, nanoseconds.
-    pub fn begin(&mut self, model: &ModelLabel, now: u64, host: &mut (impl SharedData + StatSink)) {
-        self.check_slot(now, host);
+    /// Counts a request as running. `now_ns` is monotonic and the same clock in all VMs.
+    pub(crate) fn start(&mut self, model: &ModelLabel, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.verify_lease(now_ns, host);
         *self.counts.entry(model.clone()).or_default() += 1;
-        self.save(now, host);
+        self.publish(now_ns, host);
         self.add(model, 1, host);
     }
 
-    /// It ended.
-    pub fn end(&mut self, model: &ModelLabel, now: u64, host: &mut (impl SharedData + StatSink)) {
-        self.check_slot(now, host);
+    pub(crate) fn finish(&mut self, model: &ModelLabel, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.verify_lease(now_ns, host);
         let Some(count) = self.counts.get_mut(model) else {
             return;
         };
@@ -63,53 +62,54 @@ impl Running {
         if *count == 0 {
             self.counts.remove(model);
         }
-        self.save(now, host);
+        self.publish(now_ns, host);
         self.add(model, -1, host);
     }
 
-    /// Once a beat: shows that this VM lives and gives back what dead ones left.
-    pub fn beat(&mut self, now: u64, host: &mut (impl SharedData + StatSink)) {
-        self.check_slot(now, host);
-        if self.slot.is_some() || !self.counts.is_empty() {
-            self.save(now, host);
+    /// Renews the lease and takes back the shares of expired ones.
+    pub(crate) fn heartbeat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.verify_lease(now_ns, host);
+        if self.lease.is_some() || !self.counts.is_empty() {
+            self.publish(now_ns, host);
         }
         for slot in 0..MAX_SLOTS {
             let key = slot_key(slot);
             let Some((bytes, version)) = host.get(&key) else { break };
-            let Some(dead) = Share::decode(&bytes).filter(|share| now.saturating_sub(share.beat) > DEAD_AFTER_NS)
+            let Some(expired) =
+                Share::decode(&bytes).filter(|share| now_ns.saturating_sub(share.renewed_ns) > LEASE_NS)
             else {
                 continue;
             };
-            if host.replace(&key, &Share::VACANT, version) {
-                for (model, count) in dead.counts {
+            if host.replace(&key, &Share::FREE, version) {
+                for (model, count) in expired.counts {
                     self.add(&model, -delta(count), host);
                 }
             }
         }
     }
 
-    /// Finds out whether this VM was taken for dead. Then another has lowered the gauge by all that still runs here.
-    fn check_slot(&mut self, now: u64, host: &mut (impl SharedData + StatSink)) {
-        let Some(slot) = &self.slot else { return };
-        if now.saturating_sub(slot.last_beat) <= DOUBTFUL_AFTER_NS || slot.is_held(host) {
+    /// Drops a lease that another VM has revoked. That VM lowered the gauge by everything that still runs here.
+    fn verify_lease(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        let Some(lease) = &self.lease else { return };
+        if now_ns.saturating_sub(lease.renewed_ns) <= VERIFY_AFTER_NS || lease.is_held(host) {
             return;
         }
-        self.slot = None;
+        self.lease = None;
         for (model, count) in self.counts.clone() {
             self.add(&model, delta(count), host);
         }
     }
 
-    /// Writes this VM's share down. This comes before the gauge is touched: whoever dies in between dies of a trap,
-    /// and there is none between the two.
-    fn save(&mut self, now: u64, host: &mut impl SharedData) {
-        let share = |tenancy| Share::encode(tenancy, now, &self.counts);
-        match &mut self.slot {
-            Some(slot) => {
-                host.set(&slot.key, &share(slot.tenancy));
-                slot.last_beat = now;
+    /// Writes this VM's share. The gauge is changed only afterwards: a VM dies only by a trap, and none can occur between
+    /// the two.
+    fn publish(&mut self, now_ns: u64, host: &mut impl SharedData) {
+        let share = |holder| Share::encode(holder, now_ns, &self.counts);
+        match &mut self.lease {
+            Some(lease) => {
+                host.set(&lease.key, &share(lease.holder));
+                lease.renewed_ns = now_ns;
             }
-            None => self.slot = Slot::take(now, share, host),
+            None => self.lease = Lease::acquire(now_ns, share, host),
         }
     }
 
@@ -132,24 +132,23 @@ impl Running {
     }
 }
 
-// === impl Slot ===
+// === impl Lease ===
 
-impl Slot {
-    /// Takes the first free slot.
-    fn take(now: u64, share: impl Fn(u64) -> Vec<u8>, host: &mut impl SharedData) -> Option<Self> {
+impl Lease {
+    /// Acquires the first free slot.
+    fn acquire(now_ns: u64, share: impl Fn(u64) -> Vec<u8>, host: &mut impl SharedData) -> Option<Self> {
         for slot in 0..MAX_SLOTS {
             let key = slot_key(slot);
-            let found = host.get(&key);
-            let taken = match found {
-                None => host.create(&key, &share(now)),
-                Some((bytes, version)) if bytes == Share::VACANT => host.replace(&key, &share(now), version),
+            let acquired = match host.get(&key) {
+                None => host.create(&key, &share(now_ns)),
+                Some((bytes, version)) if bytes == Share::FREE => host.replace(&key, &share(now_ns), version),
                 Some(_) => false,
             };
-            if taken {
+            if acquired {
                 return Some(Self {
                     key,
-                    tenancy: now,
-                    last_beat: now,
+                    holder: now_ns,
+                    renewed_ns: now_ns,
                 });
             }
         }
@@ -157,8 +156,8 @@ impl Slot {
     }
 
     fn is_held(&self, host: &mut impl SharedData) -> bool {
-        let held = host.get(&self.key).and_then(|(bytes, _)| Share::decode(&bytes));
-        held.is_some_and(|share| share.tenancy == self.tenancy)
+        let current = host.get(&self.key).and_then(|(bytes, _)| Share::decode(&bytes));
+        current.is_some_and(|share| share.holder == self.holder)
     }
 }
 

@@ -1,17 +1,16 @@
-//! Incremental splitter of server-sent events: bytes in, pieces of events out, as the WHATWG standard cuts them.
+//! An incremental parser of server-sent events (WHATWG HTML, section 9.2.6) that emits events in pieces.
 //!
-//! It owns lines and fields and knows nothing of what the data says. An event's data is handed on in pieces as it
-//! comes, so an event of any size costs no memory. Invariant: however the bytes are cut into chunks, the pieces joined
-//! are the same.
+//! It owns lines and fields and knows nothing about the content of the data. Data is emitted as it arrives, so an event of
+//! any size needs no buffer. Invariant: the concatenated pieces do not depend on the chunk boundaries.
 //!
-//! It differs from a browser in one point: an event that the end of the stream cuts off before its blank line still
-//! counts, because model servers and proxies do forget that line.
+//! It deviates from the standard in one point: the last event of a stream is dispatched even if its blank line is missing,
+//! because some model servers and proxies omit that line.
 
 use memchr::memchr2;
 
-/// Bytes kept of an event's name; the names that mean anything are shorter than half of this.
+/// A longer event name is truncated to this many bytes. The names that readers know are less than half as long.
 pub const MAX_NAME: usize = 64;
-/// Longer than each field name that matters (`data`, `event`).
+/// Longer than every field name that is recognized (`data`, `event`).
 const MAX_FIELD: usize = 8;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
@@ -20,20 +19,20 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 pub enum Piece<'a> {
     /// The next bytes of the event's data, its lines joined by one LF.
     Data(&'a [u8]),
-    /// The event is whole; its name, at most [`MAX_NAME`] bytes, empty when it has none.
+    /// The end of the event.
     End {
-        /// What the `event:` field said.
+        /// The value of the `event` field, up to [`MAX_NAME`] bytes; empty if there was none.
         name: &'a [u8],
     },
 }
 
 #[derive(Debug)]
 enum Line {
-    /// Before the stream's first byte; so much of a byte order mark was seen.
+    /// At the start of the stream; the number of bytes seen of a byte order mark.
     Bom(usize),
-    /// In the field's name, up to the colon.
+    /// In the field name, up to the colon.
     Field,
-    /// Right after the colon, where one space does not count.
+    /// After the colon, where one space is ignored.
     Space(Field),
     Value(Field),
 }
@@ -42,25 +41,25 @@ enum Line {
 enum Field {
     Data,
     Event,
-    /// Comments, `id`, `retry` and whatever else there is.
+    /// Comments, `id`, `retry` and unknown fields.
     Other,
 }
 
-/// The splitter of one stream.
+/// The parser of one SSE stream.
 #[derive(Debug)]
-pub struct Splitter {
+pub struct Parser {
     line: Line,
     field: Vec<u8>,
     name: Vec<u8>,
-    /// The event that is read has had a `data` line.
+    /// The current event has a `data` field.
     has_data: bool,
-    /// The last byte was a CR; an LF after it belongs to the same line end.
+    /// The last byte was CR; a following LF belongs to the same line ending.
     after_cr: bool,
 }
 
-// === impl Splitter ===
+// === impl Parser ===
 
-impl Default for Splitter {
+impl Default for Parser {
     fn default() -> Self {
         Self {
             line: Line::Bom(0),
@@ -72,9 +71,9 @@ impl Default for Splitter {
     }
 }
 
-impl Splitter {
-    /// Reads the next bytes of the stream.
-    pub fn feed(&mut self, bytes: &[u8], on: &mut dyn FnMut(Piece<'_>)) {
+impl Parser {
+    /// Reads the next chunk of the stream.
+    pub fn feed(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Piece<'_>)) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             if std::mem::take(&mut self.after_cr) && byte == b'\n' {
@@ -92,7 +91,7 @@ impl Splitter {
                     continue;
                 }
                 Line::Bom(seen) => {
-                    // What looked like a mark was the start of a field's name, and of none that matters.
+                    // Not a byte order mark after all, but the start of an unknown field name.
                     self.field.extend_from_slice(BOM.get(..seen).unwrap_or_default());
                     self.line = Line::Field;
                 }
@@ -107,19 +106,19 @@ impl Splitter {
             }
             if matches!(byte, b'\r' | b'\n') {
                 self.after_cr = byte == b'\r';
-                self.end_line(on);
+                self.end_line(emit);
                 rest = after;
             } else if let Line::Value(field) = self.line {
                 let (value, left) = rest.split_at(memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()));
                 match field {
-                    Field::Data => on(Piece::Data(value)),
+                    Field::Data => emit(Piece::Data(value)),
                     Field::Event => push(&mut self.name, value, MAX_NAME),
                     Field::Other => {}
                 }
                 rest = left;
             } else {
                 if byte == b':' {
-                    let field = self.begin_value(on);
+                    let field = self.begin_value(emit);
                     self.line = Line::Space(field);
                 } else {
                     push(&mut self.field, &[byte], MAX_FIELD);
@@ -129,28 +128,28 @@ impl Splitter {
         }
     }
 
-    /// The stream is over.
-    pub fn finish(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
-        self.end_line(on);
-        self.end_event(on);
+    /// Ends the stream.
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
+        self.end_line(emit);
+        self.end_event(emit);
     }
 
-    fn end_line(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
+    fn end_line(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
         match self.line {
-            Line::Field if self.field.is_empty() => self.end_event(on),
+            Line::Field if self.field.is_empty() => self.end_event(emit),
             // A line without a colon is a field with an empty value.
-            Line::Field => _ = self.begin_value(on),
+            Line::Field => _ = self.begin_value(emit),
             Line::Bom(_) | Line::Space(_) | Line::Value(_) => {}
         }
         self.field.clear();
         self.line = Line::Field;
     }
 
-    fn begin_value(&mut self, on: &mut dyn FnMut(Piece<'_>)) -> Field {
+    fn begin_value(&mut self, emit: &mut dyn FnMut(Piece<'_>)) -> Field {
         match self.field.as_slice() {
             b"data" => {
                 if std::mem::replace(&mut self.has_data, true) {
-                    on(Piece::Data(b"\n"));
+                    emit(Piece::Data(b"\n"));
                 }
                 Field::Data
             }
@@ -162,15 +161,15 @@ impl Splitter {
         }
     }
 
-    fn end_event(&mut self, on: &mut dyn FnMut(Piece<'_>)) {
+    fn end_event(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
         if std::mem::take(&mut self.has_data) {
-            on(Piece::End { name: &self.name });
+            emit(Piece::End { name: &self.name });
         }
         self.name.clear();
     }
 }
 
-/// Appends what fits below `cap`.
+/// Appends the bytes that fit below `cap`.
 fn push(kept: &mut Vec<u8>, bytes: &[u8], cap: usize) {
     let room = cap.saturating_sub(kept.len());
     kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));

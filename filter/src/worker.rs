@@ -1,6 +1,9 @@
-//! What all exchanges of one worker share, and the one place where an exchange gets its labels: configuration,
-//! admission, the running gauge and the recorder, joined without knowing the host.
+//! The state of one worker's VM: configuration, label admission, the gauge of requests in flight and the recorder.
+//!
+//! It is the only place that resolves an exchange's model labels. It does not know the host: shared data and stats are
+//! passed in as traits.
 
+use crate::access_log;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, Termination, is_success};
@@ -13,9 +16,12 @@ use crate::route::Api;
 use crate::running::Running;
 use crate::shared::{SharedData, StatSink};
 
+pub use crate::recorder::BuildInfo;
+pub use crate::running::HEARTBEAT_NS;
+
 const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 
-/// The state of a worker.
+/// One per VM.
 #[derive(Debug)]
 pub struct Worker {
     config: Config,
@@ -27,7 +33,7 @@ pub struct Worker {
 // === impl Worker ===
 
 impl Worker {
-    /// A worker that has seen nothing yet.
+    /// A worker without exchanges or series.
     pub fn new(config: Config) -> Self {
         Self {
             admission: Admission::new(&config.models, config.max_models),
@@ -37,21 +43,25 @@ impl Worker {
         }
     }
 
-    /// Takes a new configuration with so many mistakes. Exchanges under way and series go on.
-    pub fn configure(&mut self, config: Config, mistakes: usize, sink: &mut impl StatSink) {
+    /// Applies a new configuration and reports its number of errors. Exchanges in flight and series are kept.
+    pub fn configure(&mut self, config: Config, errors: usize, sink: &mut impl StatSink) {
         self.admission = Admission::new(&config.models, config.max_models);
         self.config = config;
-        self.recorder.start(sink);
+        self.recorder.define_zeros(sink);
         self.recorder
-            .set_gauge(MetricId::FilterConfigErrors, mistakes as u64, sink);
+            .set_gauge(MetricId::FilterConfigErrors, errors as u64, sink);
     }
 
-    /// Whether the access log wants each record.
-    pub fn logs_access(&self) -> bool {
-        self.config.access_log
+    /// The fields to print in the access log: none unless the configuration enables them.
+    pub fn access_log_fields(&self, record: &Record) -> Vec<(&'static str, String)> {
+        if self.config.access_log {
+            access_log::fields(record)
+        } else {
+            Vec::new()
+        }
     }
 
-    /// The API of a request that is measured.
+    /// The API of a request; `None` if it is not measured.
     pub fn route(&self, method: &[u8], path: &[u8]) -> Option<Api> {
         self.config.routes.api(method, path)
     }
@@ -61,38 +71,39 @@ impl Worker {
         self.config.target_model_header.as_deref()
     }
 
-    /// Settles the exchange's `model_name` as soon as that can be done; the request counts as running from then on.
+    /// Resolves the exchange's `model_name` as early as possible; from then on the request counts as running.
     ///
-    /// A name that is admitted is settled at the end of the request, any other by the answer: a good one admits it.
-    pub fn settle(&mut self, exchange: &mut Exchange, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+    /// An admitted name resolves at the end of the request, any other name at the response: a 2xx response admits it.
+    pub fn resolve_label(&mut self, exchange: &mut Exchange, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
         if exchange.label.is_some() {
             return;
         }
-        let label = match (exchange.asked(), exchange.status()) {
-            (RequestedModel::NotYet, _) | (RequestedModel::Nobody, None) => None,
-            (RequestedModel::Model(name), None) => self.admission.find(name, host),
-            (RequestedModel::Model(name), Some(status)) => Some(self.label(name, status, host)),
-            (RequestedModel::Nobody, Some(status)) => {
+        let label = match (exchange.requested_model(), exchange.status()) {
+            (RequestedModel::Pending, _) | (RequestedModel::Unnamed, None) => None,
+            (RequestedModel::Named(name), None) => self.admission.find(name, host),
+            (RequestedModel::Named(name), Some(status)) => Some(self.label(name, status, host)),
+            (RequestedModel::Unnamed, Some(status)) => {
                 exchange.response_model().map(|name| self.label(&name, status, host))
             }
         };
         if let Some(label) = label {
-            self.running.begin(&label, now_ns, host);
+            self.running.start(&label, now_ns, host);
             exchange.label = Some(label);
         }
     }
 
-    /// Ends an exchange and records it; one that goes on elsewhere is forgotten.
-    pub fn end(
+    /// Ends an exchange and records it. Returns `None` if it continues after an internal redirect: then the new stream
+    /// records it.
+    pub fn finish(
         &mut self,
         exchange: &mut Exchange,
         now_ns: u64,
-        ending: Termination,
+        termination: Termination,
         host: &mut (impl SharedData + StatSink),
     ) -> Option<Record> {
-        if ending.side == TerminatedBy::Redirect {
+        if termination.by == TerminatedBy::Redirect {
             if let Some(label) = exchange.label.take() {
-                self.running.end(&label, now_ns, host);
+                self.running.finish(&label, now_ns, host);
             }
             return None;
         }
@@ -103,11 +114,11 @@ impl Worker {
             response_bytes,
             facts,
             usage_source,
-        } = exchange.end(now_ns, ending);
+        } = exchange.finish(now_ns, termination);
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
             Some(label) => {
-                self.running.end(&label, now_ns, host);
+                self.running.finish(&label, now_ns, host);
                 label
             }
             None => match exchange.request().model.as_ref().or(facts.model.as_ref()) {
@@ -131,15 +142,15 @@ impl Worker {
             },
             usage_source,
             finish_reasons: facts.finish_reasons,
-            is_stream: matches!(facts.reading, BodyState::Stream(_)),
-            invalid_request: exchange.request().broken,
-            invalid_response: match facts.reading {
-                BodyState::Json(JsonState::Broken) => true,
-                BodyState::Json(JsonState::Open) => exchange.is_response_complete() && response_bytes > 0,
-                BodyState::Stream(stream) => stream.broken,
-                BodyState::Json(JsonState::Whole) | BodyState::Encoded | BodyState::Unreadable => false,
+            is_stream: matches!(facts.body, BodyState::Stream(_)),
+            invalid_request: exchange.request().malformed,
+            invalid_response: match facts.body {
+                BodyState::Json(JsonState::Malformed) => true,
+                BodyState::Json(JsonState::Incomplete) => exchange.is_response_complete() && response_bytes > 0,
+                BodyState::Stream(stream) => stream.malformed,
+                BodyState::Json(JsonState::Complete) | BodyState::Encoded | BodyState::Unsupported => false,
             },
-            // A good answer admits every name that there is a place for.
+            // A 2xx response admits every name below the limit.
             label_overflow: is_success(status) && (model == other || target == other),
             labels: ModelPair { model, target },
         };
@@ -147,9 +158,9 @@ impl Worker {
         Some(record)
     }
 
-    /// Once a heartbeat. `memory_bytes` is what this worker's VM has taken of its host.
-    pub fn beat(&mut self, now_ns: u64, memory_bytes: u64, host: &mut (impl SharedData + StatSink)) {
-        self.running.beat(now_ns, host);
+    /// Runs once every [`HEARTBEAT_NS`]. `memory_bytes` is the size of this VM's linear memory.
+    pub fn heartbeat(&mut self, now_ns: u64, memory_bytes: u64, host: &mut (impl SharedData + StatSink)) {
+        self.running.heartbeat(now_ns, host);
         self.recorder
             .set_gauge(MetricId::FilterAdmittedModels, self.admission.count(host) as u64, host);
         self.recorder.raise_gauge(MetricId::FilterMemory, memory_bytes, host);

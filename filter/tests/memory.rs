@@ -1,10 +1,10 @@
-//! The bound on what one exchange holds, measured with an allocator that counts: whatever the bytes, and however many.
-#![allow(unsafe_code, reason = "an allocator can't be written without")]
+//! The memory bound of one exchange for hostile input, measured with a counting allocator.
+#![allow(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait")]
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a helper of a test fails it"
+    reason = "a failing test helper fails the test"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -24,27 +24,27 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: all is handed on to the system's allocator as it came; beside it only numbers of this thread change.
+// SAFETY: every call is forwarded unchanged to the system allocator; the counters are thread-local.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.get() + layout.size();
         NOW.set(now);
         PEAK.set(PEAK.get().max(now));
-        // SAFETY: the caller's promise is this call's.
+        // SAFETY: the caller upholds the contract of this call.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         NOW.set(NOW.get().saturating_sub(layout.size()));
-        // SAFETY: the caller's promise is this call's.
+        // SAFETY: the caller upholds the contract of this call.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
 const MIB: usize = 1024 * 1024;
 
-/// The most bytes that an exchange held while it read these.
-fn peak(api: Api, kind: &str, coding: Option<&str>, request: &[&[u8]], answer: &[(&[u8], usize)]) -> usize {
+/// Peak heap use of an exchange with these bodies; each part of the response is repeated.
+fn peak(api: Api, content_type: &str, coding: Option<&str>, request: &[&[u8]], response: &[(&[u8], usize)]) -> usize {
     let before = NOW.get();
     PEAK.set(before);
     let mut exchange = Box::new(Exchange::new(api, 0, None));
@@ -52,8 +52,8 @@ fn peak(api: Api, kind: &str, coding: Option<&str>, request: &[&[u8]], answer: &
         exchange.read_request(part);
     }
     exchange.request_end();
-    exchange.response_headers(200, Some(kind.as_bytes()), coding.map(str::as_bytes));
-    for (part, times) in answer {
+    exchange.response_headers(200, Some(content_type.as_bytes()), coding.map(str::as_bytes));
+    for (part, times) in response {
         for _ in 0..*times {
             if exchange.response_body(part.len()) {
                 exchange.read_response(part);
@@ -68,7 +68,7 @@ fn repeated(part: &str, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_request_and_a_json_answer_of_any_size() {
+fn large_request_and_json_response() {
     let words = repeated(r#"words and \"quotes\" and \u00fc "#, MIB);
     let lists = repeated(r#"[1.5,-2e9,{"a":null}],"#, MIB);
     let request: Vec<&[u8]> = [&b"{\"messages\":\""[..]]
@@ -91,7 +91,7 @@ fn a_request_and_a_json_answer_of_any_size() {
 }
 
 #[test]
-fn a_stream_of_any_length_and_events_of_any_size() {
+fn long_stream_and_large_events() {
     let events = repeated(
         "data: {\"model\":\"tiny\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" a\"}}]}\n\n",
         MIB,
@@ -115,12 +115,12 @@ fn a_stream_of_any_length_and_events_of_any_size() {
                 (&words, 20),
             ],
         );
-        assert!(held <= MAX_STATE_BYTES / 4, "{held} bytes of {api:?}");
+        assert!(held <= MAX_STATE_BYTES / 4, "{held} bytes, {api:?}");
     }
 }
 
 #[test]
-fn events_that_are_made_to_cost() {
+fn hostile_events() {
     let choices = repeated(r#"{"index":7,"finish_reason":"stop","token_ids":[1,2]},"#, MIB);
     let spread: String = (0..100_000)
         .map(|index| format!(r#"{{"index":{index},"finish_reason":"stop"}},"#))
@@ -143,13 +143,19 @@ fn events_that_are_made_to_cost() {
 }
 
 #[test]
-fn a_coded_answer() {
+fn compressed_response() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(b"{\"model\":\"m\",\"x\":\"").unwrap();
     for _ in 0..100 {
         encoder.write_all(&repeated("words ", MIB)).unwrap();
     }
-    let coded = encoder.finish().unwrap();
-    let held = peak(Api::Chat, "application/json", Some("gzip"), &[b"{}"], &[(&coded, 1)]);
+    let compressed = encoder.finish().unwrap();
+    let held = peak(
+        Api::Chat,
+        "application/json",
+        Some("gzip"),
+        &[b"{}"],
+        &[(&compressed, 1)],
+    );
     assert!(held > MAX_STATE_BYTES && held <= MAX_INFLATING_BYTES, "{held} bytes");
 }

@@ -2,13 +2,13 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const GONE: Termination = Termination {
+const BY_CLIENT: Termination = Termination {
     status: None,
-    side: TerminatedBy::Client,
+    by: TerminatedBy::Client,
 };
-const BROKEN: Termination = Termination {
+const BY_UPSTREAM: Termination = Termination {
     status: None,
-    side: TerminatedBy::Server,
+    by: TerminatedBy::Upstream,
 };
 const SSE: Option<&[u8]> = Some(b"text/event-stream");
 const FINISHED: &[u8] = b"data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n";
@@ -31,190 +31,212 @@ fn stream(chunks: &[&[u8]]) -> Exchange {
     exchange
 }
 
-fn outcome(mut exchange: Exchange, ending: Termination) -> Outcome {
-    exchange.end(5_000, ending).outcome
+fn outcome(mut exchange: Exchange, termination: Termination) -> Outcome {
+    exchange.finish(5_000, termination).outcome
 }
 
-fn whole(mut exchange: Exchange) -> Outcome {
+fn completed(mut exchange: Exchange) -> Outcome {
     exchange.response_end(2_000);
-    outcome(exchange, BROKEN)
+    outcome(exchange, BY_UPSTREAM)
 }
 
 #[test]
-fn a_bad_status_is_the_earliest_cause() {
-    let mut answered = exchange();
-    answered.response_headers(503, SSE, None);
-    assert_eq!(outcome(answered, GONE), Outcome::Failed(ErrorCode::ServiceUnavailable));
-    // Envoy knows a status that never passed the filter.
-    let ending = Termination {
-        status: Some(504),
-        side: TerminatedBy::Server,
-    };
-    assert_eq!(outcome(exchange(), ending), Outcome::Failed(ErrorCode::Timeout));
-    // Or put it in the place of the good one that did.
+fn error_status_precedes_other_causes() {
+    let mut rejected = exchange();
+    rejected.response_headers(503, SSE, None);
     assert_eq!(
-        outcome(stream(&[FINISHED]), ending),
+        outcome(rejected, BY_CLIENT),
+        Outcome::Failed(ErrorCode::ServiceUnavailable)
+    );
+    // Envoy's local reply did not pass the filter.
+    let timeout = Termination {
+        status: Some(504),
+        by: TerminatedBy::Upstream,
+    };
+    assert_eq!(outcome(exchange(), timeout), Outcome::Failed(ErrorCode::Timeout));
+    // Another filter replaced the 2xx response that did.
+    assert_eq!(
+        outcome(stream(&[FINISHED]), timeout),
         Outcome::Failed(ErrorCode::Timeout)
     );
     let good = Termination {
         status: Some(200),
-        side: TerminatedBy::Client,
+        by: TerminatedBy::Client,
     };
     assert_eq!(outcome(exchange(), good), Outcome::Cancelled);
 }
 
 #[test]
-fn an_error_event_beats_whatever_comes_later() {
+fn error_event_precedes_later_causes() {
     assert_eq!(
-        whole(stream(&[ERROR, FINISHED, DONE])),
+        completed(stream(&[ERROR, FINISHED, DONE])),
         Outcome::Failed(ErrorCode::StreamError)
     );
-    assert_eq!(outcome(stream(&[ERROR]), GONE), Outcome::Failed(ErrorCode::StreamError));
     assert_eq!(
-        outcome(stream(&[ERROR]), BROKEN),
+        outcome(stream(&[ERROR]), BY_CLIENT),
+        Outcome::Failed(ErrorCode::StreamError)
+    );
+    assert_eq!(
+        outcome(stream(&[ERROR]), BY_UPSTREAM),
         Outcome::Failed(ErrorCode::StreamError)
     );
 }
 
 #[test]
-fn a_stream_is_good_with_its_end_marker_or_a_finish_reason() {
-    assert_eq!(whole(stream(&[FINISHED, DONE])), Outcome::Success);
-    assert_eq!(whole(stream(&[FINISHED])), Outcome::Success);
-    assert_eq!(whole(stream(&[DONE])), Outcome::Success);
-    assert_eq!(whole(stream(&[b"data: {}\n\n"])), Outcome::Failed(ErrorCode::Truncated));
-    assert_eq!(whole(stream(&[])), Outcome::Failed(ErrorCode::Truncated));
+fn stream_succeeds_with_end_marker_or_finish_reason() {
+    assert_eq!(completed(stream(&[FINISHED, DONE])), Outcome::Success);
+    assert_eq!(completed(stream(&[FINISHED])), Outcome::Success);
+    assert_eq!(completed(stream(&[DONE])), Outcome::Success);
+    assert_eq!(
+        completed(stream(&[b"data: {}\n\n"])),
+        Outcome::Failed(ErrorCode::Truncated)
+    );
+    assert_eq!(completed(stream(&[])), Outcome::Failed(ErrorCode::Truncated));
 }
 
 #[test]
-fn who_leaves_before_the_end_is_told_apart() {
-    for begun in [exchange as fn() -> Exchange, || stream(&[]), || stream(&[FINISHED])] {
-        assert_eq!(outcome(begun(), GONE), Outcome::Cancelled);
-        assert_eq!(outcome(begun(), BROKEN), Outcome::Failed(ErrorCode::UpstreamReset));
+fn incomplete_response_is_cancelled_or_reset_by_its_terminator() {
+    for start in [exchange as fn() -> Exchange, || stream(&[]), || stream(&[FINISHED])] {
+        assert_eq!(outcome(start(), BY_CLIENT), Outcome::Cancelled);
+        assert_eq!(outcome(start(), BY_UPSTREAM), Outcome::Failed(ErrorCode::UpstreamReset));
     }
-    // With the end marker the answer was whole.
-    assert_eq!(outcome(stream(&[DONE]), GONE), Outcome::Success);
-    assert_eq!(outcome(stream(&[DONE]), BROKEN), Outcome::Success);
+    // After the end marker the response is complete.
+    assert_eq!(outcome(stream(&[DONE]), BY_CLIENT), Outcome::Success);
+    assert_eq!(outcome(stream(&[DONE]), BY_UPSTREAM), Outcome::Success);
 }
 
 #[test]
-fn an_answer_that_is_no_stream_or_can_not_be_read_is_good_when_it_is_whole() {
+fn complete_response_without_a_stream_succeeds() {
     let mut json = exchange();
     json.response_headers(200, Some(b"application/json"), None);
-    assert_eq!(whole(json), Outcome::Success);
+    assert_eq!(completed(json), Outcome::Success);
     for (body, expected) in [
         (&b"{}"[..], Outcome::Success),
         (b"no json", Outcome::Success),
-        // Its end was the connection's end.
+        // Delimited by the connection's close.
         (b"{\"choices\":[", Outcome::Failed(ErrorCode::UpstreamReset)),
     ] {
         let mut json = exchange();
         json.response_headers(200, None, None);
         json.response_body(body.len());
         json.read_response(body);
-        assert_eq!(whole(json), expected, "{body:?}");
+        assert_eq!(completed(json), expected, "{body:?}");
     }
     let mut encoded = exchange();
     encoded.response_headers(200, SSE, Some(b"br"));
-    assert_eq!(whole(encoded), Outcome::Success);
+    assert_eq!(completed(encoded), Outcome::Success);
     let mut redirect = exchange();
     redirect.response_headers(307, None, None);
-    assert_eq!(whole(redirect), Outcome::Success);
+    assert_eq!(completed(redirect), Outcome::Success);
 }
 
 #[test]
-fn the_duration_ends_with_the_answer_or_the_abort() {
-    let mut answered = stream(&[DONE]);
-    answered.response_end(2_000);
-    answered.response_end(3_000);
-    assert_eq!(answered.end(5_000, BROKEN).duration_ns, 1_000);
-    assert_eq!(stream(&[]).end(5_000, GONE).duration_ns, 4_000);
-    assert_eq!(exchange().end(0, GONE).duration_ns, 0);
+fn duration_ends_with_the_response_or_the_abort() {
+    let mut complete = stream(&[DONE]);
+    complete.response_end(2_000);
+    complete.response_end(3_000);
+    assert_eq!(complete.finish(5_000, BY_UPSTREAM).duration_ns, 1_000);
+    assert_eq!(stream(&[]).finish(5_000, BY_CLIENT).duration_ns, 4_000);
+    assert_eq!(exchange().finish(0, BY_CLIENT).duration_ns, 0);
 }
 
 #[test]
-fn bytes_are_counted_even_when_they_are_not_read() {
+fn unread_bytes_are_counted() {
     let mut exchange = Exchange::new(Api::Audio, 0, None);
     assert!(!exchange.request_body(700));
     exchange.request_end();
     exchange.response_headers(500, None, None);
     assert!(!exchange.response_body(30));
     assert!(!exchange.response_body(4));
-    let ended = exchange.end(1, BROKEN);
-    assert_eq!((ended.request_bytes, ended.response_bytes), (700, 34));
+    let summary = exchange.finish(1, BY_UPSTREAM);
+    assert_eq!((summary.request_bytes, summary.response_bytes), (700, 34));
 }
 
 #[test]
-fn the_model_is_asked_for_once_the_request_is_whole() {
+fn requested_model_is_pending_until_the_request_is_complete() {
     let mut exchange = Exchange::new(Api::Chat, 0, Some(Vec::new()));
     exchange.read_request(b"{\"model\":\"m\"}");
-    assert_eq!(exchange.asked(), RequestedModel::NotYet);
+    assert_eq!(exchange.requested_model(), RequestedModel::Pending);
     assert_eq!(exchange.request().model.as_deref(), Some(b"m".as_slice()));
     exchange.request_end();
     exchange.request_end();
-    assert_eq!(exchange.asked(), RequestedModel::Model(b"m"));
-    assert_eq!(exchange.target(), None, "an empty header names nobody");
+    assert_eq!(exchange.requested_model(), RequestedModel::Named(b"m"));
+    assert_eq!(exchange.target(), None, "an empty header names no model");
 }
 
 #[test]
-fn how_the_tokens_became_known_is_told_for_every_good_answer() {
-    const ASKS: &str = r#"{"stream_options":{"include_usage":true}}"#;
+fn every_2xx_response_has_a_usage_source() {
+    const INCLUDE_USAGE: &str = r#"{"stream_options":{"include_usage":true}}"#;
     const USAGE: &[u8] = b"data: {\"usage\":{\"prompt_tokens\":5}}\n\n";
     const IDS: &[u8] = b"data: {\"choices\":[{\"token_ids\":[7,8]}]}\n\n";
     let json: Option<&[u8]> = Some(b"application/json");
-    let source =
-        |request: &str, api: Api, kind: Option<&[u8]>, coding: Option<&[u8]>, body: &[u8], end: Option<Termination>| {
-            let mut exchange = Exchange::new(api, 0, None);
-            exchange.read_request(request.as_bytes());
-            exchange.request_end();
-            exchange.response_headers(200, kind, coding);
-            exchange.response_body(body.len());
-            exchange.read_response(body);
-            if end.is_none() {
-                exchange.response_end(1);
-            }
-            exchange.end(2, end.unwrap_or(BROKEN)).usage_source.unwrap()
-        };
-    for (seen, wanted) in [
-        (source(ASKS, Api::Chat, SSE, None, USAGE, None), UsageSource::Reported),
+    let source = |request: &str,
+                  api: Api,
+                  kind: Option<&[u8]>,
+                  coding: Option<&[u8]>,
+                  body: &[u8],
+                  termination: Option<Termination>| {
+        let mut exchange = Exchange::new(api, 0, None);
+        exchange.read_request(request.as_bytes());
+        exchange.request_end();
+        exchange.response_headers(200, kind, coding);
+        exchange.response_body(body.len());
+        exchange.read_response(body);
+        if termination.is_none() {
+            exchange.response_end(1);
+        }
+        exchange
+            .finish(2, termination.unwrap_or(BY_UPSTREAM))
+            .usage_source
+            .unwrap()
+    };
+    for (source, expected) in [
         (
-            source("{}", Api::Chat, SSE, None, USAGE, Some(GONE)),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, USAGE, None),
             UsageSource::Reported,
         ),
-        (source(ASKS, Api::Chat, SSE, None, IDS, None), UsageSource::Counted),
+        (
+            source("{}", Api::Chat, SSE, None, USAGE, Some(BY_CLIENT)),
+            UsageSource::Reported,
+        ),
+        (
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, IDS, None),
+            UsageSource::Counted,
+        ),
         (
             source("{}", Api::Chat, SSE, None, DONE, None),
             UsageSource::MissingNotRequested,
         ),
         (
-            source("{}", Api::Chat, SSE, None, b"", Some(GONE)),
+            source("{}", Api::Chat, SSE, None, b"", Some(BY_CLIENT)),
             UsageSource::MissingNotRequested,
         ),
         (
-            source(ASKS, Api::Chat, SSE, None, b"", Some(GONE)),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, b"", Some(BY_CLIENT)),
             UsageSource::MissingAborted,
         ),
         (
-            source("{}", Api::Messages, SSE, None, b"", Some(GONE)),
+            source("{}", Api::Messages, SSE, None, b"", Some(BY_CLIENT)),
             UsageSource::MissingAborted,
         ),
         (
-            source("{}", Api::Chat, json, None, b"", Some(GONE)),
+            source("{}", Api::Chat, json, None, b"", Some(BY_CLIENT)),
             UsageSource::MissingAborted,
         ),
         (
-            source(ASKS, Api::Chat, SSE, None, b"", Some(BROKEN)),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, b"", Some(BY_UPSTREAM)),
             UsageSource::MissingTruncated,
         ),
         (
-            source(ASKS, Api::Chat, SSE, None, b"", None),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, b"", None),
             UsageSource::MissingTruncated,
         ),
         (
-            source(ASKS, Api::Chat, SSE, None, ERROR, None),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, ERROR, None),
             UsageSource::MissingTruncated,
         ),
         (
-            source(ASKS, Api::Chat, SSE, None, DONE, None),
+            source(INCLUDE_USAGE, Api::Chat, SSE, None, DONE, None),
             UsageSource::MissingUnparsed,
         ),
         (
@@ -230,13 +252,13 @@ fn how_the_tokens_became_known_is_told_for_every_good_answer() {
             UsageSource::MissingEncoded,
         ),
         (
-            source(ASKS, Api::Chat, SSE, Some(b"zstd"), b"x", Some(GONE)),
+            source(INCLUDE_USAGE, Api::Chat, SSE, Some(b"zstd"), b"x", Some(BY_CLIENT)),
             UsageSource::MissingEncoded,
         ),
     ] {
-        assert_eq!(seen, wanted);
+        assert_eq!(source, expected);
     }
     let mut failed = exchange();
     failed.response_headers(500, json, None);
-    assert_eq!(failed.end(1, BROKEN).usage_source, None);
+    assert_eq!(failed.finish(1, BY_UPSTREAM).usage_source, None);
 }

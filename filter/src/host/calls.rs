@@ -1,4 +1,4 @@
-//! Proxy-Wasm's calls as the rest of the filter wants them.
+//! Proxy-Wasm host calls behind the filter's own traits.
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MapType, MetricType, Status};
@@ -6,14 +6,13 @@ use proxy_wasm::types::{MapType, MetricType, Status};
 use crate::exchange::{TerminatedBy, Termination};
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
-/// No version that a shared value can have: Envoy counts them up from 1. Asking to replace it succeeds only where the
-/// key has no value yet, which is what `create` wants.
+/// A version that no shared value has: Envoy counts versions from 1. Compare-and-swap against it succeeds only if the key
+/// has no value yet, which is what `create` needs.
 const NO_VERSION: Version = Version::MAX;
-/// Envoy's response flags (`response.flags`) of an exchange that ended on the client's side: its connection ended, it broke
-/// the protocol, or it reset its stream.
+/// Bits of Envoy's `response.flags` that mean that the downstream ended the exchange: connection termination, protocol
+/// error, remote reset.
 const CLIENT_FLAGS: u64 = 0x4000 | 0x4_0000 | 0x1000_0000;
 
-/// The Envoy that runs this filter.
 #[derive(Debug)]
 pub(super) struct EnvoyHost;
 
@@ -22,14 +21,14 @@ pub(super) struct EnvoyHost;
 impl SharedData for EnvoyHost {
     fn get(&mut self, key: &str) -> Option<(Vec<u8>, Version)> {
         match hostcalls::get_shared_data(key) {
-            // Envoy gives an empty value as none at all, but with its version.
+            // Envoy returns an empty value as no value, but with its version.
             Ok((value, Some(version))) => Some((value.unwrap_or_default(), version)),
             Ok((_, None)) | Err(_) => None,
         }
     }
 
     fn set(&mut self, key: &str, value: &[u8]) {
-        // Without a version it can't be refused.
+        // Fails only on a version mismatch, and none is passed.
         _ = hostcalls::set_shared_data(key, Some(value), None);
     }
 
@@ -55,7 +54,7 @@ impl StatSink for EnvoyHost {
     }
 
     fn add(&mut self, stat: StatId, delta: i64) {
-        // The handle came from `define`, so there is nothing to refuse.
+        // Fails only for an unknown handle, and this one came from `define`.
         _ = hostcalls::increment_metric(stat, delta);
     }
 
@@ -68,46 +67,46 @@ impl StatSink for EnvoyHost {
     }
 }
 
-/// One header. Only in the callback of its headers.
+/// The first value of a header. Allowed only in the callback of these headers.
 pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
-/// How an exchange ended whose answer did not come to its end.
-pub(super) fn ending() -> Termination {
+/// How the exchange was terminated. Meaningful only if the response did not complete.
+pub(super) fn termination() -> Termination {
     let status = integer_property("code")
         .and_then(|code| u16::try_from(code).ok())
         .filter(|code| *code != 0);
     let flags = integer_property("flags").unwrap_or_default();
-    let side = match property("code_details").as_deref() {
+    let by = match property("code_details").as_deref() {
         Some(b"internal_redirect") => TerminatedBy::Redirect,
         _ if flags & CLIENT_FLAGS != 0 => TerminatedBy::Client,
-        // Whatever breaks on the server's side has a flag, or details of its own; some of a client's resets have neither.
+        // Every upstream failure sets a flag or specific details; some downstream resets set neither.
         None | Some(b"via_upstream") if flags == 0 => TerminatedBy::Client,
-        _ => TerminatedBy::Server,
+        _ => TerminatedBy::Upstream,
     };
-    Termination { status, side }
+    Termination { status, by }
 }
 
-/// Leaves a text in the exchange's filter state, under `wasm.` and this name. At the end of the exchange, where Envoy
-/// calls this filter before its access loggers.
+/// Sets `wasm.NAME` in the stream's filter state. Envoy calls this filter's `on_log` before its access loggers, so a value
+/// set there is still printed.
 pub(super) fn set_filter_state(name: &str, value: &str) {
-    // The name is nobody else's and was not declared read-only, so there is nothing to refuse.
+    // Fails only for a property declared read-only, and nothing declares these.
     _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
-/// The memory that this VM has taken. It never gives any back.
+/// Size of this VM's linear memory, which only grows.
 pub(super) fn memory_bytes() -> u64 {
     const PAGE_BYTES: u64 = 64 * 1024;
     core::arch::wasm32::memory_size::<0>() as u64 * PAGE_BYTES
 }
 
-/// Envoy writes an integer as eight bytes in the machine's own order, which is little-endian for Wasm.
+/// Envoy encodes an integer property as eight little-endian bytes.
 fn integer_property(name: &str) -> Option<u64> {
     property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
 }
 
-/// An attribute of the answer, as Envoy knows it.
+/// The attribute `response.NAME`.
 fn property(name: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["response", name]).ok().flatten()
 }

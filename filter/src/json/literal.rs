@@ -1,10 +1,10 @@
-//! The bytes that the scanner looks for: the words that are values, and what ends a plain stretch of a string.
+//! Literal names, and the search for the byte that ends an unescaped run of a string.
 
 use memchr::memchr2;
 
 use super::Value;
 
-/// The bare words that are values.
+/// RFC 8259's literal names, and those of Python's encoder.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Literal {
     True,
@@ -18,8 +18,7 @@ pub(super) enum Literal {
 // === impl Literal ===
 
 impl Literal {
-    /// Its bytes, and the value that it is.
-    pub(super) fn of(self) -> (&'static [u8], Value<'static>) {
+    pub(super) fn bytes_and_value(self) -> (&'static [u8], Value<'static>) {
         match self {
             Self::True => (b"true", Value::Bool(true)),
             Self::False => (b"false", Value::Bool(false)),
@@ -31,8 +30,9 @@ impl Literal {
     }
 }
 
-/// The first quote or backslash of a string that is short most times: there the general search is not worth its start.
-pub(super) fn find_mark(bytes: &[u8]) -> Option<usize> {
+/// The position of the first quote or backslash. Keys are mostly short, and there a plain loop beats the set-up of SIMD
+/// search.
+pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     const SHORT: usize = 16;
     let start = bytes.get(..SHORT).unwrap_or(bytes);
     if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {

@@ -1,27 +1,27 @@
-//! Which values a reader wants, as paths; and which of them still fit at a place in the document.
+//! Paths that select values, and sets of the paths that still match at a position in the document.
 
-/// Longest path, in segments; deeper containers can't hold a value that anybody wants.
+/// Limit of the length of a path. Deeper containers match no path.
 pub(super) const MAX_SEGMENTS: usize = 6;
 
 /// One step of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// The value of this key of an object, escapes decoded.
+    /// The value of this key of an object, compared after decoding escapes.
     Key(&'static str),
     /// Every element of an array.
     Each,
 }
 
-/// A path from the top of the document, and what the reader calls it.
+/// A path from the root of the document, with the reader's identifier for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<F: 'static> {
-    /// Handed back with every value at this path.
+    /// Emitted with every value at this path.
     pub id: F,
-    /// No segment at all is the top-level value itself.
+    /// Empty for the root value itself.
     pub segments: &'static [Segment],
 }
 
-/// A set of paths: a bit each.
+/// A set of paths, one bit per path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mask(u32);
 
@@ -62,17 +62,17 @@ impl<F: Copy> PathSet<F> {
         self.filter(Mask(u32::MAX), |_| true)
     }
 
-    /// Of these paths the one that ends after `depth` segments: at a value inside so many containers.
+    /// The path among these that ends at a value inside `depth` containers.
     pub(super) fn exact(self, mask: Mask, depth: usize) -> Mask {
         self.filter(mask, |segments| segments.len() == depth)
     }
 
-    /// Of these paths those that go on from an array inside `depth` containers to its elements.
+    /// The paths among these that lead from an array inside `depth` containers to its elements.
     pub(super) fn elements(self, mask: Mask, depth: usize) -> Mask {
         self.filter(mask, |segments| segments.get(depth) == Some(&Segment::Each))
     }
 
-    /// Of these paths those that go on from an object inside `depth` containers to the value of this key.
+    /// The paths among these that lead from an object inside `depth` containers to the value of `key`.
     pub(super) fn key(self, mask: Mask, depth: usize, key: &[u8]) -> Mask {
         self.filter(
             mask,
@@ -81,18 +81,18 @@ impl<F: Copy> PathSet<F> {
     }
 
     pub(super) fn id(self, mask: Mask) -> Option<F> {
-        // Most values are at no path.
+        // Fast path: most values are at no path.
         let bit = (!mask.is_empty()).then_some(mask.0.trailing_zeros())?;
         self.0.iter().copied().flatten().nth(bit as usize).map(|path| path.id)
     }
 
-    fn filter(self, mask: Mask, fits: impl Fn(&'static [Segment]) -> bool) -> Mask {
+    fn filter(self, mask: Mask, matches: impl Fn(&'static [Segment]) -> bool) -> Mask {
         if mask.is_empty() {
             return mask;
         }
         let bits = self.0.iter().copied().flatten().zip(0..32);
         Mask(
-            bits.filter(|(path, bit)| mask.0 & (1 << bit) != 0 && fits(path.segments))
+            bits.filter(|(path, bit)| mask.0 & (1 << bit) != 0 && matches(path.segments))
                 .fold(0, |set, (_, bit)| set | 1 << bit),
         )
     }

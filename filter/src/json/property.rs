@@ -1,12 +1,12 @@
-//! The scanner against `serde_json` on documents that a generator makes.
+//! Properties of the scanner on generated documents, with `serde_json` as the reference.
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use super::tests::{Id, Seen, scan, scan_whole};
+use super::tests::{Id, Seen, scan, scan_unchunked};
 use super::*;
 
-/// What the scanner must say of a document that `serde_json` has read; of equal keys only the last is there.
+/// The values that the scanner must emit for a parsed document, in which only the last of duplicate keys is left.
 fn expected(document: &Json) -> Vec<(Id, Json)> {
     let mut found = vec![(Id::Top, document.clone())];
     let a = document.get("a");
@@ -23,8 +23,8 @@ fn expected(document: &Json) -> Vec<(Id, Json)> {
     found
 }
 
-/// The events with what a later equal key takes back taken back.
-fn last_of_equal_keys(events: Vec<(Id, Seen)>) -> Vec<(Id, Seen)> {
+/// Removes the events that a later duplicate key overrides.
+fn last_of_duplicate_keys(events: Vec<(Id, Seen)>) -> Vec<(Id, Seen)> {
     let mut kept: Vec<(Id, Seen)> = Vec::new();
     for (id, value) in events {
         if value != Seen::End {
@@ -57,7 +57,7 @@ fn shallow(value: Json) -> Seen {
     }
 }
 
-/// A document as text: `serde_json` never writes equal keys, odd spaces or needless escapes; this does.
+/// The text of a document, with duplicate keys, extra white space and unnecessary escapes, which `serde_json` never writes.
 fn document() -> impl Strategy<Value = String> {
     let space = prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\r\n\t ")];
     let number = prop_oneof![
@@ -112,7 +112,7 @@ fn document() -> impl Strategy<Value = String> {
     })
 }
 
-/// A JSON string of this text, each character as it is or escaped, as `style`'s bits say.
+/// A JSON string of this text. The bits of `style` decide which characters are escaped.
 fn quoted(text: &str, style: u64) -> String {
     let mut out = String::from("\"");
     for (index, character) in text.chars().enumerate() {
@@ -133,7 +133,7 @@ fn quoted(text: &str, style: u64) -> String {
     out
 }
 
-/// The text cut at these places.
+/// Splits the text at these positions.
 fn cut<'a>(text: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = places.iter().map(|place| place.index(text.len() + 1)).collect();
     places.sort_unstable();
@@ -146,26 +146,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn it_reads_what_serde_json_reads(text in document()) {
-        // What follows lets a number at the top level end.
+    fn emits_the_values_that_serde_json_parses(text in document()) {
+        // A number at the top level ends only with a further byte.
         let text = text + "\n";
         let document: Json = serde_json::from_str(&text).unwrap();
-        let (events, progress) = scan_whole(text.as_bytes());
+        let (events, progress) = scan_unchunked(text.as_bytes());
         prop_assert_eq!(progress, Progress::Complete);
-        let mut wanted: Vec<_> = expected(&document).into_iter().map(|(id, value)| (id, shallow(value))).collect();
-        wanted.sort_by_key(|(id, _)| matches!(id, Id::List | Id::Element | Id::ElementX));
-        prop_assert_eq!(last_of_equal_keys(events), wanted);
+        let mut expected_events: Vec<_> = expected(&document).into_iter().map(|(id, value)| (id, shallow(value))).collect();
+        expected_events.sort_by_key(|(id, _)| matches!(id, Id::List | Id::Element | Id::ElementX));
+        prop_assert_eq!(last_of_duplicate_keys(events), expected_events);
     }
 
     #[test]
-    fn it_reads_the_same_however_the_bytes_are_cut(text in document(), places: [prop::sample::Index; 5]) {
-        let whole = scan_whole(text.as_bytes());
-        prop_assert_eq!(scan(cut(text.as_bytes(), &places)), whole.clone());
-        prop_assert_eq!(scan(text.as_bytes().chunks(1)), whole);
+    fn result_does_not_depend_on_chunk_boundaries(text in document(), places: [prop::sample::Index; 5]) {
+        let unchunked = scan_unchunked(text.as_bytes());
+        prop_assert_eq!(scan(cut(text.as_bytes(), &places)), unchunked.clone());
+        prop_assert_eq!(scan(text.as_bytes().chunks(1)), unchunked);
     }
 
     #[test]
-    fn it_takes_whatever_serde_json_takes_of_a_damaged_document(
+    fn accepts_every_damaged_document_that_serde_json_accepts(
         text in document(), place: prop::sample::Index, damage: Option<u8>, places: [prop::sample::Index; 3],
     ) {
         let mut bytes = text.into_bytes();
@@ -175,7 +175,7 @@ proptest! {
             None => _ = bytes.remove(at),
         }
         bytes.push(b'\n');
-        let (events, progress) = scan_whole(&bytes);
+        let (events, progress) = scan_unchunked(&bytes);
         if serde_json::from_slice::<Json>(&bytes).is_ok() {
             prop_assert_eq!(progress, Progress::Complete);
         }
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn it_survives_any_bytes(bytes: Vec<u8>, places: [prop::sample::Index; 3]) {
-        prop_assert_eq!(scan(cut(&bytes, &places)), scan_whole(&bytes));
+    fn result_for_any_bytes_does_not_depend_on_chunk_boundaries(bytes: Vec<u8>, places: [prop::sample::Index; 3]) {
+        prop_assert_eq!(scan(cut(&bytes, &places)), scan_unchunked(&bytes));
     }
 }

@@ -46,7 +46,7 @@ pub(super) const PATHS: &[Path<Id>] = &[
     },
 ];
 
-/// A value as the scanner hands it over, owned.
+/// An owned copy of an emitted [`Value`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Seen {
     Object,
@@ -76,12 +76,12 @@ pub(super) fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(Id, 
     (events, scanner.progress())
 }
 
-pub(super) fn scan_whole(text: &[u8]) -> (Vec<(Id, Seen)>, Progress) {
+pub(super) fn scan_unchunked(text: &[u8]) -> (Vec<(Id, Seen)>, Progress) {
     scan([text])
 }
 
 #[test]
-fn a_document_is_whole_broken_or_open() {
+fn progress_reports_the_state_of_the_document() {
     for (text, progress) in [
         ("", Progress::Empty),
         (" \n", Progress::Empty),
@@ -91,36 +91,36 @@ fn a_document_is_whole_broken_or_open() {
         ("[1,2.5e3,-0,[],{\"\":[{}]}]", Progress::Complete),
         ("[NaN,Infinity,-Infinity]", Progress::Complete),
         ("\"a\"", Progress::Complete),
-        ("{\"a\"", Progress::Open),
-        ("[1,", Progress::Open),
-        ("\"a\\", Progress::Open),
-        ("tru", Progress::Open),
-        ("{}{", Progress::Broken(Fault::Unexpected)),
-        ("{]", Progress::Broken(Fault::Unexpected)),
-        ("[}", Progress::Broken(Fault::Unexpected)),
-        ("[1}", Progress::Broken(Fault::Unexpected)),
-        ("{\"a\":1]", Progress::Broken(Fault::Unexpected)),
-        ("[1,]", Progress::Broken(Fault::Unexpected)),
-        ("[,1]", Progress::Broken(Fault::Unexpected)),
-        ("[1 2]", Progress::Broken(Fault::Unexpected)),
-        ("{\"a\":1,}", Progress::Broken(Fault::Unexpected)),
-        ("{\"a\" 1}", Progress::Broken(Fault::Unexpected)),
-        ("{a:1}", Progress::Broken(Fault::Unexpected)),
-        ("{1:1}", Progress::Broken(Fault::Unexpected)),
-        ("trux", Progress::Broken(Fault::Unexpected)),
-        ("{\"a\":\"\\x\"}", Progress::Broken(Fault::Unexpected)),
-        ("{\"a\":\"\\u12g4\"}", Progress::Broken(Fault::Unexpected)),
-        ("\u{feff}\u{feff}{}", Progress::Broken(Fault::Unexpected)),
-        (" \u{feff}{}", Progress::Broken(Fault::Unexpected)),
-        ("data: {}", Progress::Broken(Fault::Unexpected)),
+        ("{\"a\"", Progress::Incomplete),
+        ("[1,", Progress::Incomplete),
+        ("\"a\\", Progress::Incomplete),
+        ("tru", Progress::Incomplete),
+        ("{}{", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{]", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("[}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("[1}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{\"a\":1]", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("[1,]", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("[,1]", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("[1 2]", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{\"a\":1,}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{\"a\" 1}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{a:1}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{1:1}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("trux", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{\"a\":\"\\x\"}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("{\"a\":\"\\u12g4\"}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("\u{feff}\u{feff}{}", Progress::Malformed(ScanError::UnexpectedByte)),
+        (" \u{feff}{}", Progress::Malformed(ScanError::UnexpectedByte)),
+        ("data: {}", Progress::Malformed(ScanError::UnexpectedByte)),
     ] {
-        assert_eq!(scan_whole(text.as_bytes()).1, progress, "{text}");
+        assert_eq!(scan_unchunked(text.as_bytes()).1, progress, "{text}");
         assert_eq!(scan(text.as_bytes().chunks(1)).1, progress, "{text}");
     }
 }
 
 #[test]
-fn half_a_surrogate_pair_becomes_a_replacement_character() {
+fn unpaired_surrogate_becomes_the_replacement_character() {
     for (text, decoded) in [
         (r#"{"a":"\ud83d\ude00"}"#, "😀"),
         (r#"{"a":"\ud83dx"}"#, "\u{fffd}x"),
@@ -131,30 +131,33 @@ fn half_a_surrogate_pair_becomes_a_replacement_character() {
         (r#"{"a":"\ud83d\ud83d\ude00"}"#, "\u{fffd}😀"),
         (r#"{"a":"\ude00"}"#, "\u{fffd}"),
     ] {
-        let (events, _) = scan_whole(text.as_bytes());
+        let (events, _) = scan_unchunked(text.as_bytes());
         assert_eq!(events[1], (Id::A, Seen::Scalar(Json::from(decoded))), "{text}");
     }
 }
 
 #[test]
-fn nesting_has_a_bound() {
+fn nesting_is_limited() {
     let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    assert_eq!(scan_whole(&nested(MAX_DEPTH)).1, Progress::Complete);
-    assert_eq!(scan_whole(&nested(MAX_DEPTH + 1)).1, Progress::Broken(Fault::TooDeep));
+    assert_eq!(scan_unchunked(&nested(MAX_DEPTH)).1, Progress::Complete);
+    assert_eq!(
+        scan_unchunked(&nested(MAX_DEPTH + 1)).1,
+        Progress::Malformed(ScanError::TooDeep)
+    );
     let objects = "{\"a\":".repeat(MAX_DEPTH) + "1" + &"}".repeat(MAX_DEPTH);
-    assert_eq!(scan_whole(objects.as_bytes()).1, Progress::Complete);
+    assert_eq!(scan_unchunked(objects.as_bytes()).1, Progress::Complete);
 }
 
 #[test]
-fn a_restarted_scanner_is_a_new_one() {
+fn restarted_scanner_keeps_no_state() {
     let mut scanner = Scanner::new(&[PATHS]);
-    for broken in ["{\"a\":{\"b\":[", "{\"a\":\"\\ud83d", "]", "{\"l\":[{\"x\":1"] {
-        scanner.feed(broken.as_bytes(), &mut |_, _| {});
+    for document in ["{\"a\":{\"b\":[", "{\"a\":\"\\ud83d", "]", "{\"l\":[{\"x\":1"] {
+        scanner.feed(document.as_bytes(), &mut |_, _| {});
         scanner.restart();
         assert_eq!(scanner.progress(), Progress::Empty);
         let mut events = Vec::new();
         scanner.feed(b"{\"a\":{\"b\":7}}", &mut |id, value| events.push((id, seen(value))));
-        assert_eq!(events, scan_whole(b"{\"a\":{\"b\":7}}").0);
+        assert_eq!(events, scan_unchunked(b"{\"a\":{\"b\":7}}").0);
         scanner.restart();
     }
 }

@@ -1,10 +1,10 @@
-//! The string that the scanner stands in: its first bytes with the escapes decoded, across chunks.
+//! A buffer that decodes the current string across chunks, truncated to a limit.
 
 use memchr::memchr2;
 
-use super::Fault;
+use super::ScanError;
 
-/// Stands for half of a surrogate pair without its other half, which UTF-8 can't hold.
+/// Replaces an unpaired surrogate, which UTF-8 can't represent.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(super) struct Text {
     bytes: Vec<u8>,
     truncated: bool,
     escape: Escape,
-    /// The first half of a surrogate pair, until its second half comes.
+    /// A high surrogate whose low surrogate has not been read.
     high: Option<u16>,
 }
 
@@ -37,8 +37,8 @@ impl Text {
         self.high = None;
     }
 
-    /// Whether nothing of the string has been read yet.
-    pub(super) fn is_fresh(&self) -> bool {
+    /// Whether no byte of the string has been read.
+    pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.high.is_none() && matches!(self.escape, Escape::None)
     }
 
@@ -46,34 +46,33 @@ impl Text {
         &self.bytes
     }
 
-    /// Whether bytes were left out.
-    pub(super) fn truncated(&self) -> bool {
+    pub(super) fn is_truncated(&self) -> bool {
         self.truncated
     }
 
-    /// Reads up to the closing quote, keeping `cap` bytes at most. Gives what is left of the chunk and whether the
-    /// quote was reached.
-    pub(super) fn read<'b>(&mut self, bytes: &'b [u8], cap: usize) -> Result<(&'b [u8], bool), Fault> {
+    /// Reads up to the closing quote and keeps up to `cap` bytes. Returns the rest of the chunk and whether the quote was
+    /// reached.
+    pub(super) fn read<'b>(&mut self, bytes: &'b [u8], cap: usize) -> Result<(&'b [u8], bool), ScanError> {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             match self.escape {
                 Escape::None => {
-                    let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                    let (text, from_mark) = rest.split_at(plain);
+                    let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    let (text, from_end) = rest.split_at(run);
                     if !text.is_empty() {
-                        self.flush_high(cap);
+                        self.flush_surrogate(cap);
                         self.push(text, cap);
                     }
-                    match from_mark.split_first() {
+                    match from_end.split_first() {
                         Some((b'"', after)) => {
-                            self.flush_high(cap);
+                            self.flush_surrogate(cap);
                             return Ok((after, true));
                         }
                         Some((_, after)) => {
                             self.escape = Escape::Backslash;
                             rest = after;
                         }
-                        None => rest = from_mark,
+                        None => rest = from_end,
                     }
                 }
                 Escape::Backslash => {
@@ -81,7 +80,7 @@ impl Text {
                     rest = after;
                 }
                 Escape::Unicode { digits, code } => {
-                    let digit = char::from(byte).to_digit(16).ok_or(Fault::Unexpected)?;
+                    let digit = char::from(byte).to_digit(16).ok_or(ScanError::UnexpectedByte)?;
                     let code = code << 4 | digit as u16;
                     self.escape = Escape::Unicode {
                         digits: digits + 1,
@@ -98,7 +97,7 @@ impl Text {
         Ok((rest, false))
     }
 
-    fn backslash(&mut self, byte: u8, cap: usize) -> Result<(), Fault> {
+    fn backslash(&mut self, byte: u8, cap: usize) -> Result<(), ScanError> {
         let decoded = match byte {
             b'"' | b'\\' | b'/' => byte,
             b'b' => 0x08,
@@ -110,15 +109,15 @@ impl Text {
                 self.escape = Escape::Unicode { digits: 0, code: 0 };
                 return Ok(());
             }
-            _ => return Err(Fault::Unexpected),
+            _ => return Err(ScanError::UnexpectedByte),
         };
         self.escape = Escape::None;
-        self.flush_high(cap);
+        self.flush_surrogate(cap);
         self.push(&[decoded], cap);
         Ok(())
     }
 
-    /// One UTF-16 code unit of a `\u` escape.
+    /// Decodes one UTF-16 code unit of a `\u` escape.
     fn unit(&mut self, code: u16, cap: usize) {
         let pair = self.high.take();
         match (pair, code) {
@@ -139,7 +138,7 @@ impl Text {
         }
     }
 
-    fn flush_high(&mut self, cap: usize) {
+    fn flush_surrogate(&mut self, cap: usize) {
         if self.high.take().is_some() {
             self.push_char(REPLACEMENT, cap);
         }
@@ -149,7 +148,7 @@ impl Text {
         self.push(decoded.encode_utf8(&mut [0; 4]).as_bytes(), cap);
     }
 
-    /// Keeps what fits below `cap`; a number is kept through this, too.
+    /// Appends the bytes that fit below `cap`. Also buffers numbers.
     pub(super) fn push(&mut self, bytes: &[u8], cap: usize) {
         let room = cap.saturating_sub(self.bytes.len());
         self.truncated |= bytes.len() > room;

@@ -1,46 +1,46 @@
-//! What the scanner says: the values that it finds, and how the document stands.
+//! The output of the scanner: values and the state of the document.
 
 use super::MAX_DEPTH;
 
-/// A value that begins (or, for [`Value::End`], ends) at one of the paths.
+/// A value at a path. Containers are emitted at their start and at their end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// An object begins.
+    /// The start of an object.
     Object,
-    /// An array begins.
+    /// The start of an array.
     Array,
-    /// The object or array of this path ends.
+    /// The end of the object or array at this path.
     End,
-    /// A string: its first [`MAX_TEXT`](super::MAX_TEXT) bytes, escapes decoded; not checked to be UTF-8.
+    /// Escapes decoded, truncated to [`MAX_TEXT`](super::MAX_TEXT) bytes, not necessarily UTF-8.
     Str(&'a [u8]),
-    /// A number as written; empty when it was too long to be kept.
+    /// As written; empty if it is longer than 64 bytes.
     Number(&'a [u8]),
     /// `true` or `false`.
     Bool(bool),
-    /// `null`, and Python's `NaN` and `Infinity`: nothing that counts.
+    /// `null`, and Python's `NaN` and `Infinity`.
     Null,
 }
 
-/// Why a document is none.
+/// Why a document is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A byte that the grammar does not allow at its place.
+pub enum ScanError {
+    /// A byte that the grammar does not allow at its position.
     #[error("unexpected byte in JSON document")]
-    Unexpected,
-    /// More than [`MAX_DEPTH`] open containers.
+    UnexpectedByte,
+    /// More than [`MAX_DEPTH`] nested containers.
     #[error("JSON document nested deeper than {MAX_DEPTH}")]
     TooDeep,
 }
 
-/// How a document stands.
+/// The state of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing but white space yet.
+    /// Only white space so far.
     Empty,
-    /// In the middle.
-    Open,
-    /// The top-level value is whole.
+    /// The top-level value has started.
+    Incomplete,
+    /// The top-level value has ended.
     Complete,
-    /// It is no JSON document.
-    Broken(Fault),
+    /// No continuation makes it a valid document.
+    Malformed(ScanError),
 }

@@ -1,12 +1,11 @@
-//! Upper bounds of the histograms' buckets, each as Prometheus writes it (`le`) and as the whole number that an
-//! observation is compared with.
+//! Upper bounds of the histogram buckets, each as its `le` label and as the integer that observations are compared with.
 
 /// An inclusive upper bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// The label's value, as Go prints a float.
+    /// The label value, formatted as Go prints a float.
     pub le: &'static str,
-    /// In the unit that is observed: bytes, tokens, microseconds.
+    /// In the unit of observations: bytes, tokens or microseconds.
     pub at: u64,
 }
 
@@ -14,7 +13,6 @@ const fn bound(le: &'static str, at: u64) -> Bound {
     Bound { le, at }
 }
 
-/// Of inference_model_request_duration_seconds.
 pub(super) const REQUEST_DURATION: &[Bound] = &[
     bound("0.005", 5_000),
     bound("0.025", 25_000),
@@ -53,7 +51,6 @@ pub(super) const REQUEST_DURATION: &[Bound] = &[
     bound("3600", 3_600_000_000),
 ];
 
-/// Of normalized_time_per_output_token_seconds.
 pub(super) const NORMALIZED_TIME_PER_OUTPUT_TOKEN: &[Bound] = &[
     bound("0.001", 1_000),
     bound("0.002", 2_000),
@@ -70,7 +67,7 @@ pub(super) const NORMALIZED_TIME_PER_OUTPUT_TOKEN: &[Bound] = &[
     bound("10", 10_000_000),
 ];
 
-/// Of inference_model_request_sizes: 64 doubling up to 1 GiB.
+/// Powers of two from 64 B to 1 GiB.
 pub(super) const REQUEST_SIZES: &[Bound] = &[
     bound("64", 64),
     bound("128", 128),
@@ -99,7 +96,7 @@ pub(super) const REQUEST_SIZES: &[Bound] = &[
     bound("1.073741824e+09", 1_073_741_824),
 ];
 
-/// Of inference_model_response_sizes. 32778 is the reference implementation's own figure; dashboards know it.
+/// 32778 is the reference implementation's value (not 32768), which existing dashboards use.
 pub(super) const RESPONSE_SIZES: &[Bound] = &[
     bound("1", 1),
     bound("8", 8),
@@ -124,7 +121,6 @@ pub(super) const RESPONSE_SIZES: &[Bound] = &[
     bound("1.6777216e+07", 16_777_216),
 ];
 
-/// Of inference_model_input_tokens.
 pub(super) const INPUT_TOKENS: &[Bound] = &[
     bound("1", 1),
     bound("8", 8),
@@ -147,7 +143,6 @@ pub(super) const INPUT_TOKENS: &[Bound] = &[
     bound("1.048576e+06", 1_048_576),
 ];
 
-/// Of inference_model_output_tokens.
 pub(super) const OUTPUT_TOKENS: &[Bound] = &[
     bound("1", 1),
     bound("8", 8),

@@ -1,7 +1,9 @@
+use super::observe::rounded_ratio;
 use super::*;
+use crate::exchange::Outcome;
 use crate::labels::{ErrorCode, UsageSource};
-use crate::record::ModelPair;
-use crate::response::{FinishReason, FinishReasons};
+use crate::record::{ModelPair, Record};
+use crate::response::{FinishReason, FinishReasons, Usage};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -26,7 +28,7 @@ fn record() -> Record {
     }
 }
 
-/// What a record adds: metric, value and label.
+/// The observations of a record: metric, value and label value.
 fn observed(record: &Record) -> Vec<(MetricId, u64, &'static str)> {
     let mut seen = Vec::new();
     observe(record, |Observation { metric, value, label }| {
@@ -40,43 +42,15 @@ fn ids(record: &Record) -> Vec<MetricId> {
 }
 
 #[test]
-fn every_id_is_the_number_of_its_row() {
-    for (id, name) in [
-        (MetricId::RequestTotal, "inference_model_request_total"),
-        (MetricId::RequestErrorTotal, "inference_model_request_error_total"),
-        (MetricId::RequestDuration, "inference_model_request_duration_seconds"),
-        (
-            MetricId::NormalizedTimePerOutputToken,
-            "normalized_time_per_output_token_seconds",
-        ),
-        (MetricId::RequestSizes, "inference_model_request_sizes"),
-        (MetricId::ResponseSizes, "inference_model_response_sizes"),
-        (MetricId::InputTokens, "inference_model_input_tokens"),
-        (MetricId::OutputTokens, "inference_model_output_tokens"),
-        (MetricId::RunningRequests, "inference_model_running_requests"),
-        (MetricId::Info, "inference_extension_info"),
-        (MetricId::CachedInputTokens, "inference_model_cached_input_tokens"),
-        (
-            MetricId::ReasoningOutputTokens,
-            "inference_model_reasoning_output_tokens",
-        ),
-        (MetricId::FinishReason, "inference_model_finish_reason_total"),
-        (MetricId::Usage, "inference_model_usage_total"),
-        (MetricId::ClientCancelled, "inference_model_client_cancelled_total"),
-        (MetricId::FilterParseFailures, "infertally_filter_parse_failures_total"),
-        (MetricId::FilterLabelOverflow, "infertally_filter_label_overflow_total"),
-        (MetricId::FilterAdmittedModels, "infertally_filter_admitted_models"),
-        (MetricId::FilterConfigErrors, "infertally_filter_config_errors"),
-        (MetricId::FilterMemory, "infertally_filter_memory_bytes"),
-        (MetricId::FilterInfo, "infertally_filter_info"),
-    ] {
-        assert_eq!(id.metric().name, name);
+fn id_indexes_its_row() {
+    for (id, row) in [(MetricId::RequestTotal, 0), (MetricId::FilterInfo, METRICS.len() - 1)] {
+        assert_eq!(id as usize, row);
+        assert_eq!(id.metric().name, METRICS[row].name);
     }
-    assert_eq!(MetricId::FilterInfo as usize + 1, METRICS.len());
 }
 
 #[test]
-fn bounds_rise_and_are_written_as_their_number() {
+fn bounds_ascend_and_equal_their_le_label() {
     for metric in &METRICS {
         let Kind::Histogram { bounds, unit } = metric.kind else {
             continue;
@@ -95,7 +69,7 @@ fn bounds_rise_and_are_written_as_their_number() {
                 metric.name,
                 bound.le
             );
-            // As Go's shortest form: an exponent from a million on.
+            // Go's shortest format has an exponent from a million on.
             assert_eq!(
                 bound.le.contains("e+"),
                 unit != Unit::Seconds && bound.at >= 1_000_000,
@@ -113,7 +87,7 @@ fn bounds_rise_and_are_written_as_their_number() {
 }
 
 #[test]
-fn a_good_exchange_is_observed_in_the_guides_metrics_but_the_errors() {
+fn successful_exchange_is_observed_by_every_metric_of_the_guide_but_errors() {
     assert_eq!(
         observed(&record()),
         [
@@ -129,7 +103,7 @@ fn a_good_exchange_is_observed_in_the_guides_metrics_but_the_errors() {
 }
 
 #[test]
-fn what_was_not_reported_is_not_observed() {
+fn unreported_values_are_not_observed() {
     assert_eq!(
         ids(&Record {
             usage: Usage::default(),
@@ -149,7 +123,7 @@ fn what_was_not_reported_is_not_observed() {
 }
 
 #[test]
-fn a_failed_exchange_is_one_error_and_has_no_time_per_token() {
+fn failed_exchange_is_one_error_without_ntpot() {
     let seen = observed(&Record {
         outcome: Outcome::Failed(ErrorCode::UpstreamReset),
         ..record()
@@ -165,12 +139,12 @@ fn a_failed_exchange_is_one_error_and_has_no_time_per_token() {
     );
     assert!(
         seen.contains(&(MetricId::OutputTokens, 8, "")),
-        "tokens that were reported count all the same"
+        "reported tokens of a failed exchange are observed"
     );
 }
 
 #[test]
-fn a_client_that_left_is_no_error() {
+fn cancelled_exchange_is_not_an_error() {
     let seen = ids(&Record {
         outcome: Outcome::Cancelled,
         ..record()
@@ -180,7 +154,7 @@ fn a_client_that_left_is_no_error() {
 }
 
 #[test]
-fn what_tells_how_far_the_tokens_can_be_trusted_is_observed() {
+fn usage_details_and_parse_failures_are_observed() {
     let mut finish_reasons = FinishReasons::default();
     for reason in [FinishReason::Stop, FinishReason::Length, FinishReason::Stop] {
         finish_reasons.add(reason);
@@ -209,19 +183,19 @@ fn what_tells_how_far_the_tokens_can_be_trusted_is_observed() {
         (MetricId::FilterParseFailures, 1, "response"),
         (MetricId::FilterLabelOverflow, 1, ""),
     ] {
-        assert!(seen.contains(&wanted), "{wanted:?} of {seen:?}");
+        assert!(seen.contains(&wanted), "{wanted:?} in {seen:?}");
     }
 }
 
 #[test]
-fn every_label_of_the_table_is_one_of_the_tags() {
+fn every_label_of_the_table_has_a_tag() {
     for label in METRICS.iter().flat_map(|metric| metric.labels) {
         assert!(Label::ALL.contains(label), "{label:?}");
     }
 }
 
 #[test]
-fn time_per_token_is_rounded_to_the_nearest_microsecond() {
+fn ntpot_is_rounded_to_the_nearest_microsecond() {
     assert_eq!(
         [(10, 4), (9, 4), (0, 3), (u64::MAX, 1)].map(|(a, b)| rounded_ratio(a, b)),
         [3, 2, 0, u64::MAX]

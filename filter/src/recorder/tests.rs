@@ -1,7 +1,7 @@
 use super::*;
+use crate::exchange::Outcome;
 use crate::fakes::FakeHost;
 use crate::labels::{ErrorCode, ModelLabel};
-use crate::record::Outcome;
 use crate::response::{FinishReasons, Usage};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -34,7 +34,7 @@ fn stat(host: &FakeHost, series: &str) -> i64 {
 }
 
 #[test]
-fn a_bucket_counts_what_is_equal_to_its_bound_or_below() {
+fn bucket_bounds_are_inclusive() {
     let mut host = FakeHost::default();
     Recorder::default().record(&record(1), &mut host);
     for (series, value) in [
@@ -52,7 +52,7 @@ fn a_bucket_counts_what_is_equal_to_its_bound_or_below() {
 }
 
 #[test]
-fn an_observation_above_all_bounds_is_in_the_last_bucket_only() {
+fn observation_above_all_bounds_is_only_in_the_inf_bucket() {
     let mut host = FakeHost::default();
     Recorder::default().record(&record(3_600_000_001), &mut host);
     let buckets: Vec<_> = host
@@ -65,7 +65,7 @@ fn an_observation_above_all_bounds_is_in_the_last_bucket_only() {
 }
 
 #[test]
-fn all_buckets_are_there_from_the_first_observation_and_nothing_else() {
+fn first_observation_defines_all_buckets_and_no_other_metric() {
     let mut host = FakeHost::default();
     Recorder::default().record(&record(1), &mut host);
     let count = |part: &str| host.stats().keys().filter(|name| name.contains(part)).count();
@@ -75,7 +75,7 @@ fn all_buckets_are_there_from_the_first_observation_and_nothing_else() {
 }
 
 #[test]
-fn parts_of_a_second_are_carried_over_and_never_lost() {
+fn fractions_of_a_second_are_carried_over() {
     let mut host = FakeHost::default();
     let mut recorder = Recorder::default();
     let durations = [400_000, 700_000, 2_999_999, 1, 0, 5_000_000, 899_999];
@@ -99,7 +99,7 @@ fn parts_of_a_second_are_carried_over_and_never_lost() {
 }
 
 #[test]
-fn two_workers_add_to_the_same_series() {
+fn workers_add_to_the_same_series() {
     let mut host = FakeHost::default();
     for _ in 0..2 {
         Recorder::default().record(&record(1), &mut host);
@@ -109,7 +109,7 @@ fn two_workers_add_to_the_same_series() {
 }
 
 #[test]
-fn each_error_code_has_a_series_of_its_own() {
+fn every_error_code_has_its_own_series() {
     let mut host = FakeHost::default();
     let mut recorder = Recorder::default();
     for code in [ErrorCode::BadRequest, ErrorCode::Truncated, ErrorCode::BadRequest] {
@@ -132,10 +132,15 @@ fn each_error_code_has_a_series_of_its_own() {
 }
 
 #[test]
-fn the_build_is_told_by_gauges_of_one() {
+fn build_info_gauges_are_one() {
     let mut host = FakeHost::default();
     for _ in 0..2 {
-        record_build("0.1.0", "abc", "v1", &mut host);
+        let build = BuildInfo {
+            version: "0.1.0",
+            commit: "abc",
+            build_ref: "v1",
+        };
+        build.publish(&mut host);
     }
     assert_eq!(
         host.value("commit=.=abc;.;build_ref=.=v1;.;inference_extension_info"),
@@ -145,17 +150,17 @@ fn the_build_is_told_by_gauges_of_one() {
 }
 
 #[test]
-fn the_filters_own_series_have_no_model_and_are_there_from_the_start() {
+fn filter_counters_without_a_model_are_zero_from_the_start() {
     let mut host = FakeHost::default();
     let mut recorder = Recorder::default();
-    recorder.start(&mut host);
+    recorder.define_zeros(&mut host);
     let names: Vec<_> = host.stats().into_keys().map(str::to_owned).collect();
     assert_eq!(
         names,
         [
             "infertally_filter_label_overflow_total",
-            "source=.=answer;.;infertally_filter_parse_failures_total",
             "source=.=request;.;infertally_filter_parse_failures_total",
+            "source=.=response;.;infertally_filter_parse_failures_total",
         ]
     );
     recorder.record(
@@ -172,7 +177,7 @@ fn the_filters_own_series_have_no_model_and_are_there_from_the_start() {
 }
 
 #[test]
-fn a_gauge_is_set_or_only_raised() {
+fn raise_gauge_never_lowers_it() {
     let mut host = FakeHost::default();
     let (mut one, mut two) = (Recorder::default(), Recorder::default());
     for (memory, expected) in [(5, 5), (3, 5), (7, 7)] {

@@ -1,4 +1,4 @@
-//! An answer's body without its content coding, handed to the reader of its family.
+//! A decoded response body, dispatched to the reader of its format.
 
 use super::ResponseFacts;
 use super::chat::Chat;
@@ -14,8 +14,8 @@ pub(super) enum Body {
     Chat(Box<EventReader<Chat>>),
     Responses(Box<EventReader<Responses>>),
     Messages(Box<EventReader<Messages>>),
-    /// Of a type that says nothing.
-    Unreadable,
+    /// The content type has no reader.
+    Unsupported,
 }
 
 // === impl Body ===
@@ -30,10 +30,10 @@ impl Body {
             }
             (Some(media_type), Api::Responses) if is_event_stream(media_type) => Self::Responses(Box::default()),
             (Some(media_type), Api::Messages) if is_event_stream(media_type) => Self::Messages(Box::default()),
-            // A server that forgets the type sends JSON; whatever else it is breaks the scanner at its first byte.
+            // Servers that omit the content type send JSON; anything else is malformed from its first byte.
             (None, api) => Self::Json(Box::new(JsonReader::new(api))),
             (Some(media_type), api) if is_json(media_type) => Self::Json(Box::new(JsonReader::new(api))),
-            (Some(_), _) => Self::Unreadable,
+            (Some(_), _) => Self::Unsupported,
         }
     }
 
@@ -43,7 +43,7 @@ impl Body {
             Self::Chat(reader) => reader.wants_more(),
             Self::Responses(reader) => reader.wants_more(),
             Self::Messages(reader) => reader.wants_more(),
-            Self::Unreadable => false,
+            Self::Unsupported => false,
         }
     }
 
@@ -53,7 +53,7 @@ impl Body {
             Self::Chat(reader) => reader.feed(bytes),
             Self::Responses(reader) => reader.feed(bytes),
             Self::Messages(reader) => reader.feed(bytes),
-            Self::Unreadable => {}
+            Self::Unsupported => {}
         }
     }
 
@@ -62,7 +62,7 @@ impl Body {
             Self::Chat(reader) => reader.finish(),
             Self::Responses(reader) => reader.finish(),
             Self::Messages(reader) => reader.finish(),
-            Self::Json(_) | Self::Unreadable => {}
+            Self::Json(_) | Self::Unsupported => {}
         }
     }
 
@@ -72,7 +72,7 @@ impl Body {
             Self::Chat(reader) => reader.facts(),
             Self::Responses(reader) => reader.facts(),
             Self::Messages(reader) => reader.facts(),
-            Self::Unreadable => ResponseFacts::default(),
+            Self::Unsupported => ResponseFacts::default(),
         }
     }
 }

@@ -1,31 +1,30 @@
-//! The events of a chat or completions stream: every one holds the model and a piece of some choices; the last one before
-//! the end marker may hold the usage of all.
+//! Events of a chat or completions stream. Each has the model and deltas of some choices; the last one before `[DONE]` may
+//! have the usage of all choices.
 
-use super::events::{Dialect, Stream};
+use super::events::{Dialect, Totals};
 use super::field::Field;
-use super::finish::{FinishReason, Finished};
-use super::usage::{count, usage_paths};
+use super::finish::{FinishReason, FinishedChoices};
+use super::usage::{token_count, usage_paths};
 use crate::json::{Path, Segment, Segment::Key, Value};
 
-/// Finish reasons that one event may give. A server sends one event for each choice, or a few in one.
+/// Finish reasons kept of one event; further ones are ignored. Servers send an event for each choice, or a few in one.
 const MAX_REASONS: usize = 1024;
 
-/// The choices that have ended.
 #[derive(Debug, Default)]
-pub(super) struct Chat(Finished);
+pub(super) struct Chat(FinishedChoices);
 
 #[derive(Debug, Default)]
 pub(super) struct Event {
     choice: Choice,
     reasons: Vec<(u16, FinishReason)>,
     token_ids: Option<u64>,
-    /// It calls itself an error, as servers did before an error had a key of its own.
+    /// `object` is `error`, as older servers report errors.
     error: bool,
 }
 
 #[derive(Debug, Default)]
 struct Choice {
-    /// Those above are no choice of any server; they share one number.
+    /// Higher indexes share `u16::MAX`; no server generates so many choices.
     index: u16,
     reason: Option<FinishReason>,
 }
@@ -88,34 +87,34 @@ impl Dialect for Chat {
             (_, Value::End) => {}
             (Field::Choice, _) => *choice = Choice::default(),
             (Field::Index, value) => {
-                choice.index = count(value).map_or(0, |index| u16::try_from(index).unwrap_or(u16::MAX))
+                choice.index = token_count(value).map_or(0, |index| u16::try_from(index).unwrap_or(u16::MAX))
             }
-            (Field::FinishReason, Value::Str(word)) => choice.reason = Some(FinishReason::from_wire(word)),
+            (Field::FinishReason, Value::Str(value)) => choice.reason = Some(FinishReason::from_wire(value)),
             (Field::FinishReason, _) => choice.reason = None,
             (Field::TokenIds, Value::Array) => *token_ids = token_ids.or(Some(0)),
             (Field::TokenIds, _) => {}
             (Field::TokenId, _) => *token_ids = token_ids.map(|ids| ids.saturating_add(1)),
             (Field::Object, value) => *error |= value == Value::Str(b"error"),
-            // At no path of this reader.
+            // Not in this reader's paths.
             _ => {}
         }
     }
 
-    fn commit(&mut self, event: Event, _name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, _name: &[u8], totals: &mut Totals) {
         let Event {
             choice: _,
             reasons,
             token_ids,
             error,
         } = event;
-        stream.facts.error |= error;
+        totals.state.error |= error;
         for (index, reason) in reasons {
-            if self.0.is_first(index) {
-                stream.finish_reasons.add(reason);
+            if self.0.insert(index) {
+                totals.finish_reasons.add(reason);
             }
         }
         if let Some(ids) = token_ids {
-            stream.counted_output = Some(stream.counted_output.unwrap_or_default().saturating_add(ids));
+            totals.counted_output = Some(totals.counted_output.unwrap_or_default().saturating_add(ids));
         }
     }
 }

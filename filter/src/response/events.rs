@@ -1,7 +1,7 @@
-//! Reads an event stream whose events are JSON documents, in the dialect of its API.
+//! The reader of SSE streams whose events are JSON documents, generic over the [`Dialect`] of the API.
 //!
-//! What an event says counts once the event and its document are whole; one that is cut off or broken says nothing, and
-//! the next one counts again. After the stream's end nothing counts.
+//! Invariant: an event changes the facts only as a whole, when its document is complete. A truncated or malformed event
+//! contributes nothing, and neither does anything after the end marker.
 
 use std::fmt::Debug;
 
@@ -9,38 +9,38 @@ use super::field::Field;
 use super::{BodyState, FinishReasons, ResponseFacts, StreamState, Usage};
 use crate::json::{Path, Progress, Scanner, Value};
 use crate::request::ModelName;
-use crate::sse::{Piece, Splitter};
+use crate::sse::{Parser, Piece};
 
-/// The data that ends a stream of OpenAI's first APIs.
+/// The data of the last event of a chat or completions stream.
 const END_MARKER: &[u8] = b"[DONE]";
 
-/// What the events of an API say, each in its place.
+/// The events of one API.
 pub(super) trait Dialect: Debug + Default {
-    /// Where the values are that an event may hold.
+    /// The paths of the values to extract.
     const PATHS: &'static [&'static [Path<Field>]];
-    /// What an event says beside its model, its usage and an error, which every API has.
+    /// The values of an event beside model, usage and error, which all APIs share.
     type Event: Debug + Default;
-    /// Reads one value of the event that is under way.
+    /// Reads one value of the current event.
     fn read(event: &mut Self::Event, field: Field, value: Value<'_>);
-    /// The event is whole: takes it over. `name` is what its `event:` field says, or empty.
-    fn commit(&mut self, event: Self::Event, name: &[u8], stream: &mut Stream);
+    /// Applies a complete event. `name` is the value of its `event` field, or empty.
+    fn commit(&mut self, event: Self::Event, name: &[u8], totals: &mut Totals);
 }
 
-/// What the whole events of a stream have said.
+/// What the complete events of a stream have reported.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct Totals {
     pub(super) model: Option<ModelName>,
-    /// Usage is cumulative where it comes with every event: the last one counts.
+    /// Usage is cumulative: the last reported value replaces earlier ones.
     pub(super) usage: Usage,
     pub(super) counted_output: Option<u64>,
     pub(super) finish_reasons: FinishReasons,
-    pub(super) facts: StreamState,
+    pub(super) state: StreamState,
 }
 
-/// The reader of one stream.
+/// The reader of one SSE stream.
 #[derive(Debug)]
 pub(super) struct EventReader<D: Dialect> {
-    splitter: Splitter,
+    parser: Parser,
     events: Events<D>,
 }
 
@@ -49,27 +49,26 @@ struct Events<D: Dialect> {
     scanner: Scanner<Field>,
     dialect: D,
     event: Event<D::Event>,
-    marker: Marker,
-    stream: Stream,
+    marker: DoneMarker,
+    totals: Totals,
 }
 
-/// What the event that is under way has said so far.
+/// The values of the current event.
 #[derive(Debug, Default)]
 struct Event<E> {
     model: Option<ModelName>,
     usage: Usage,
     error: bool,
-    more: E,
+    dialect: E,
 }
 
-/// How much of the end marker an event's data is; white space around it does not count.
+/// Matches an event's data against [`END_MARKER`], ignoring white space around it.
 #[derive(Debug, Default)]
-struct Marker {
-    seen: usize,
-    /// White space came after the first of it: nothing else may follow.
-    spaced: bool,
-    /// The data is something else.
-    other: bool,
+struct DoneMarker {
+    matched: usize,
+    /// White space followed the first matched byte: only white space may follow.
+    trailing: bool,
+    mismatch: bool,
 }
 
 // === impl EventReader ===
@@ -80,11 +79,11 @@ impl<D: Dialect> Default for EventReader<D> {
             scanner: Scanner::new(D::PATHS),
             dialect: D::default(),
             event: Event::default(),
-            marker: Marker::default(),
-            stream: Stream::default(),
+            marker: DoneMarker::default(),
+            totals: Totals::default(),
         };
         Self {
-            splitter: Splitter::default(),
+            parser: Parser::default(),
             events,
         }
     }
@@ -92,31 +91,31 @@ impl<D: Dialect> Default for EventReader<D> {
 
 impl<D: Dialect> EventReader<D> {
     pub(super) fn wants_more(&self) -> bool {
-        !self.events.stream.facts.ended
+        !self.events.totals.state.done
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.splitter.feed(bytes, &mut |piece| self.events.read(piece));
+        self.parser.feed(bytes, &mut |piece| self.events.read(piece));
     }
 
     pub(super) fn finish(&mut self) {
-        self.splitter.finish(&mut |piece| self.events.read(piece));
+        self.parser.finish(&mut |piece| self.events.read(piece));
     }
 
     pub(super) fn facts(&self) -> ResponseFacts {
-        let Stream {
+        let Totals {
             model,
             usage,
             counted_output,
             finish_reasons,
-            facts,
-        } = &self.events.stream;
+            state,
+        } = &self.events.totals;
         ResponseFacts {
             model: model.clone(),
             usage: *usage,
             counted_output: *counted_output,
             finish_reasons: *finish_reasons,
-            reading: BodyState::Stream(*facts),
+            body: BodyState::Stream(*state),
         }
     }
 }
@@ -125,7 +124,7 @@ impl<D: Dialect> EventReader<D> {
 
 impl<D: Dialect> Events<D> {
     fn read(&mut self, piece: Piece<'_>) {
-        if self.stream.facts.ended {
+        if self.totals.state.done {
             return;
         }
         match piece {
@@ -143,13 +142,13 @@ impl<D: Dialect> Events<D> {
         if self.scanner.progress() == Progress::Complete {
             self.commit(event, name);
         } else {
-            let is_end = self.marker.is_whole();
-            self.stream.facts.ended |= is_end;
-            self.stream.facts.broken |= !is_end;
+            let is_done = self.marker.is_match();
+            self.totals.state.done |= is_done;
+            self.totals.state.malformed |= !is_done;
         }
-        self.stream.facts.error |= name == b"error";
+        self.totals.state.error |= name == b"error";
         self.scanner.restart();
-        self.marker = Marker::default();
+        self.marker = DoneMarker::default();
     }
 
     fn commit(&mut self, event: Event<D::Event>, name: &[u8]) {
@@ -157,13 +156,13 @@ impl<D: Dialect> Events<D> {
             model,
             usage,
             error,
-            more,
+            dialect,
         } = event;
-        self.dialect.commit(more, name, &mut self.stream);
-        self.stream.usage.update(usage);
-        self.stream.facts.error |= error;
-        if self.stream.model.is_none() {
-            self.stream.model = model;
+        self.dialect.commit(dialect, name, &mut self.totals);
+        self.totals.usage.update(usage);
+        self.totals.state.error |= error;
+        if self.totals.model.is_none() {
+            self.totals.model = model;
         }
     }
 }
@@ -177,30 +176,30 @@ impl<E> Event<E> {
             (Field::Model, Value::Str(name)) if !name.is_empty() => self.model = Some(name.to_vec()),
             (Field::Model, _) => self.model = None,
             (Field::Error, value) => self.error |= value != Value::Null,
-            (field, value) => D::read(&mut self.more, field, value),
+            (field, value) => D::read(&mut self.dialect, field, value),
         }
     }
 }
 
-// === impl Marker ===
+// === impl DoneMarker ===
 
-impl Marker {
+impl DoneMarker {
     fn read(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            if self.other {
+            if self.mismatch {
                 return;
             }
             if byte.is_ascii_whitespace() {
-                self.spaced = self.seen > 0;
-            } else if !self.spaced && END_MARKER.get(self.seen) == Some(byte) {
-                self.seen += 1;
+                self.trailing = self.matched > 0;
+            } else if !self.trailing && END_MARKER.get(self.matched) == Some(byte) {
+                self.matched += 1;
             } else {
-                self.other = true;
+                self.mismatch = true;
             }
         }
     }
 
-    fn is_whole(&self) -> bool {
-        !self.other && self.seen == END_MARKER.len()
+    fn is_match(&self) -> bool {
+        !self.mismatch && self.matched == END_MARKER.len()
     }
 }

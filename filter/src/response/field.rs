@@ -1,10 +1,9 @@
-//! The values that answers hold, under the names that the readers know them by. All readers share these, so that the
-//! scanner's code is there once; each reads those of its own paths.
+//! Identifiers of the JSON values that the readers extract. All readers share one type, so that the scanner is compiled
+//! once; each handles those in its own paths.
 
-/// A value of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
-    /// The kind of an event.
+    /// `type` of an event.
     Type,
     Model,
     Choices,
@@ -14,22 +13,21 @@ pub(super) enum Field {
     TokenIds,
     TokenId,
     Error,
-    /// OpenAI's name for the kind of a document.
+    /// `object`: OpenAI's type of a document.
     Object,
-    /// Of a response.
+    /// `status` of a response.
     Status,
     IncompleteReason,
-    /// Of a message.
+    /// `stop_reason` of a message.
     StopReason,
     Usage(UsageField),
-    /// The usage at the start of a message.
+    /// Usage in `message_start`.
     StartUsage(UsageField),
 }
 
-/// What can stand in a usage object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UsageField {
-    /// The object itself.
+    /// The usage object itself.
     All,
     Input,
     Output,

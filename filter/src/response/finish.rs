@@ -1,43 +1,43 @@
-//! Why a model stopped, in the words of every API.
+//! Finish reasons of all APIs, mapped to one closed set.
 
-/// Choices whose finish reason is remembered, so that a server that repeats it is counted once. A batch of more
-/// choices than this has all its reasons counted as they come.
+/// Choices whose finish reason is remembered, so that a repeated one is counted once. The reasons of choices with a higher
+/// index are counted as often as they occur.
 const MAX_CHOICES: usize = 1024;
 
-/// Why a choice is over: a closed set.
+/// Why a choice finished: the values of `finish_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// The model came to its end, or to a stop string.
+    /// An end-of-sequence token or a stop string.
     Stop,
-    /// It ran into a limit of tokens.
+    /// A token limit.
     Length,
-    /// It calls a tool.
+    /// The model calls a tool.
     ToolCalls,
-    /// What it said was held back.
+    /// Content was filtered, or the model refused.
     ContentFilter,
-    /// It was broken off.
+    /// The request was aborted or cancelled.
     Abort,
-    /// It failed.
+    /// Generation failed.
     Error,
-    /// A reason that has no name here.
+    /// Any other reason.
     Other,
 }
 
-/// How many choices ended for each reason.
+/// The number of finished choices for each reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishReasons([u32; FinishReason::ALL.len()]);
 
-/// The choices of a stream that have given their reason.
+/// The set of choice indexes of a stream that have finished.
 #[derive(Debug, Default)]
-pub(super) struct Finished {
-    seen: Vec<u64>,
+pub(super) struct FinishedChoices {
+    /// One bit per choice.
+    bits: Vec<u64>,
 }
 
 // === impl FinishReason ===
 
 impl FinishReason {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Stop,
         Self::Length,
         Self::ToolCalls,
@@ -47,7 +47,7 @@ impl FinishReason {
         Self::Other,
     ];
 
-    /// Its label value.
+    /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -60,9 +60,9 @@ impl FinishReason {
         }
     }
 
-    /// What a server's word means: OpenAI's, Anthropic's, and those that vLLM and SGLang add.
-    pub(super) fn from_wire(word: &[u8]) -> Self {
-        match word {
+    /// Maps the values of OpenAI's and Anthropic's APIs and those that vLLM and SGLang add.
+    pub(super) fn from_wire(value: &[u8]) -> Self {
+        match value {
             b"stop" | b"end_turn" | b"stop_sequence" | b"completed" => Self::Stop,
             b"length" | b"max_tokens" | b"max_output_tokens" | b"model_context_window_exceeded" => Self::Length,
             b"tool_calls" | b"function_call" | b"tool_use" => Self::ToolCalls,
@@ -77,14 +77,13 @@ impl FinishReason {
 // === impl FinishReasons ===
 
 impl FinishReasons {
-    /// One more choice ended so.
     pub(crate) fn add(&mut self, reason: FinishReason) {
         if let Some(count) = self.0.get_mut(reason as usize) {
             *count = count.saturating_add(1);
         }
     }
 
-    /// The reasons that occurred, with their counts.
+    /// The reasons with a count above 0.
     pub fn iter(&self) -> impl Iterator<Item = (FinishReason, u32)> {
         FinishReason::ALL
             .into_iter()
@@ -92,26 +91,26 @@ impl FinishReasons {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// Whether any choice has given its reason.
+    /// Whether any choice has finished with a reason.
     pub fn any(&self) -> bool {
         self.iter().next().is_some()
     }
 }
 
-// === impl Finished ===
+// === impl FinishedChoices ===
 
-impl Finished {
-    /// Whether this is the first reason that the choice of this index gives.
-    pub(super) fn is_first(&mut self, index: u16) -> bool {
+impl FinishedChoices {
+    /// Adds a choice; returns whether it was not in the set.
+    pub(super) fn insert(&mut self, index: u16) -> bool {
         let index = usize::from(index);
         if index >= MAX_CHOICES {
             return true;
         }
-        if self.seen.len() <= index / 64 {
-            self.seen.resize(index / 64 + 1, 0);
+        if self.bits.len() <= index / 64 {
+            self.bits.resize(index / 64 + 1, 0);
         }
         let bit = 1 << (index % 64);
-        self.seen.get_mut(index / 64).is_none_or(|word| {
+        self.bits.get_mut(index / 64).is_none_or(|word| {
             let first = *word & bit == 0;
             *word |= bit;
             first
@@ -126,7 +125,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn every_reason_is_its_own_row() {
+    fn reason_indexes_its_count() {
         assert_eq!(
             FinishReason::ALL.map(|reason| reason as usize),
             std::array::from_fn(|row| row)
@@ -134,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_counted_once() {
-        let mut finished = Finished::default();
+    fn choice_is_counted_once() {
+        let mut finished = FinishedChoices::default();
         assert_eq!(
-            [0, 1, 0, 63, 64, 64, 1023, 1023].map(|index| finished.is_first(index)),
+            [0, 1, 0, 63, 64, 64, 1023, 1023].map(|index| finished.insert(index)),
             [true, true, false, true, true, false, true, false]
         );
-        assert_eq!([1024, 1024, u16::MAX].map(|index| finished.is_first(index)), [true; 3]);
-        assert!(finished.seen.len() <= MAX_CHOICES / 64);
+        assert_eq!([1024, 1024, u16::MAX].map(|index| finished.insert(index)), [true; 3]);
+        assert!(finished.bits.len() <= MAX_CHOICES / 64);
     }
 }

@@ -1,7 +1,7 @@
-//! Undoes the content codings gzip and deflate on the way to the reader; the client's bytes stay as they are.
+//! A decoder of the content codings gzip and deflate between the body and its reader. The client's bytes are not changed.
 //!
-//! Memory: a window of 32 KiB and tables of 11 KiB. Time: a body that inflates to more than [`MAX_INFLATED`] is given up,
-//! so a bomb costs a bounded amount. Checksums are not looked at: a client does that, and no count would be better for it.
+//! Memory is bounded by a window of 32 KiB and tables of 11 KiB; time by [`MAX_INFLATED`], past which a body is abandoned.
+//! Checksums are not verified: the client does that.
 
 mod gzip;
 
@@ -14,57 +14,58 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use super::body::Body;
 use gzip::Framing;
 
-/// Bytes that a body may inflate to. The largest honest answers, embeddings of a large batch, are some tens of MB.
-pub const MAX_INFLATED: u64 = 256 * 1024 * 1024;
-/// How far back compressed data may refer: the window in which it is inflated, round and round.
+/// A body that inflates to more bytes is abandoned. The largest real responses, embeddings of a large batch, have tens of
+/// megabytes.
+pub(super) const MAX_INFLATED: u64 = 256 * 1024 * 1024;
+/// Deflate's maximum distance: the size of the circular output buffer.
 const WINDOW: usize = 32 * 1024;
 
-/// A content coding.
+/// A `content-encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(super) enum ContentCoding {
     Identity,
     Gzip,
-    /// By its definition zlib's format, but some servers send the bare deflate stream.
+    /// RFC 9110 defines it as the zlib format, but some servers send raw deflate data.
     Deflate,
-    Other,
+    Unsupported,
 }
 
-/// A body and the coding around it.
+/// A compressed body and the reader of its decoded bytes.
 pub(super) struct Inflater {
-    container: Container,
+    format: Format,
     decompressor: Box<DecompressorOxide>,
     window: Box<[u8]>,
-    /// Where in the window the next byte goes.
-    at: usize,
+    /// Position of the next byte in the window.
+    position: usize,
     body: Body,
     inflated: u64,
-    /// The body was given up: it is not what its header says, or inflates to too much.
+    /// The body was abandoned: it does not match its header, or is over the limit.
     failed: bool,
 }
 
-/// What is around the compressed data.
+/// The format of the compressed data.
 #[derive(Debug)]
-enum Container {
-    /// Nothing was read yet of what is zlib's format or the bare stream: the first byte tells.
-    Undecided,
+enum Format {
+    /// Either zlib or raw deflate; the first byte decides.
+    Detect,
     Gzip(Framing),
-    /// The compressor's own stream, or zlib's, whose frame the library reads.
+    /// With or without the zlib header and trailer, which the library parses.
     Deflate {
         zlib: bool,
     },
-    /// The data is over; whatever follows says nothing.
-    ExchangeSummary,
+    /// After the compressed data. Trailing bytes are ignored.
+    End,
 }
 
-// === impl Coding ===
+// === impl ContentCoding ===
 
-impl Coding {
+impl ContentCoding {
     pub(super) fn from_header(value: Option<&[u8]>) -> Self {
         match value.map(|value| value.trim_ascii().to_ascii_lowercase()).as_deref() {
             None | Some(b"" | b"identity") => Self::Identity,
             Some(b"gzip" | b"x-gzip") => Self::Gzip,
             Some(b"deflate") => Self::Deflate,
-            Some(_) => Self::Other,
+            Some(_) => Self::Unsupported,
         }
     }
 }
@@ -73,26 +74,26 @@ impl Coding {
 
 impl Inflater {
     pub(super) fn gzip(body: Body) -> Self {
-        Self::new(Container::Gzip(Framing::default()), body)
+        Self::new(Format::Gzip(Framing::default()), body)
     }
 
     pub(super) fn deflate(body: Body) -> Self {
-        Self::new(Container::Undecided, body)
+        Self::new(Format::Detect, body)
     }
 
-    fn new(container: Container, body: Body) -> Self {
+    fn new(format: Format, body: Body) -> Self {
         Self {
-            container,
+            format,
             decompressor: Box::default(),
             window: vec![0; WINDOW].into_boxed_slice(),
-            at: 0,
+            position: 0,
             body,
             inflated: 0,
             failed: false,
         }
     }
 
-    /// Whether more bytes can still say anything.
+    /// Whether further bytes can change the facts.
     pub(super) fn wants_more(&self) -> bool {
         !self.failed && self.body.wants_more()
     }
@@ -100,19 +101,19 @@ impl Inflater {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first().filter(|_| self.wants_more()) {
-            match &mut self.container {
-                // A zlib stream begins with its method, 8, in the lower half of its first byte. In a bare stream that would
-                // be a stored block with a padding that is not zero, and nobody writes such.
-                Container::Undecided => self.container = Container::Deflate { zlib: byte & 0x0f == 8 },
-                Container::Gzip(framing) if !framing.is_in_data() => match framing.feed(byte) {
+            match &mut self.format {
+                // The low nibble of zlib's first byte is the method, 8. In raw deflate that would be a stored block with
+                // non-zero padding, which no encoder writes.
+                Format::Detect => self.format = Format::Deflate { zlib: byte & 0x0f == 8 },
+                Format::Gzip(framing) if !framing.is_in_data() => match framing.feed(byte) {
                     Ok(()) => rest = after,
-                    Err(gzip::NotGzip) if self.inflated > 0 => self.container = Container::ExchangeSummary,
+                    Err(gzip::NotGzip) if self.inflated > 0 => self.format = Format::End,
                     Err(gzip::NotGzip) => self.failed = true,
                 },
-                Container::Gzip(_) => rest = self.inflate(rest, 0),
-                Container::Deflate { zlib: false } => rest = self.inflate(rest, 0),
-                Container::Deflate { zlib: true } => rest = self.inflate(rest, TINFL_FLAG_PARSE_ZLIB_HEADER),
-                Container::ExchangeSummary => return,
+                Format::Gzip(_) => rest = self.inflate(rest, 0),
+                Format::Deflate { zlib: false } => rest = self.inflate(rest, 0),
+                Format::Deflate { zlib: true } => rest = self.inflate(rest, TINFL_FLAG_PARSE_ZLIB_HEADER),
+                Format::End => return,
             }
         }
     }
@@ -121,31 +122,35 @@ impl Inflater {
         self.body.finish();
     }
 
-    /// The body behind the coding; `None` once it was given up.
+    /// `None` if the body was abandoned.
     pub(super) fn body(&self) -> Option<&Body> {
         (!self.failed).then_some(&self.body)
     }
 
-    /// Inflates all that these bytes give and hands it on; gives the bytes that follow the compressed data.
+    /// Feeds the decoded bytes to the reader; returns the bytes after the end of the compressed data.
     fn inflate<'b>(&mut self, bytes: &'b [u8], flags: u32) -> &'b [u8] {
         let flags = flags | TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_IGNORE_ADLER32;
         let mut rest = bytes;
         while self.wants_more() {
-            let (status, read, written) = decompress(&mut self.decompressor, rest, &mut self.window, self.at, flags);
+            let (status, read, written) =
+                decompress(&mut self.decompressor, rest, &mut self.window, self.position, flags);
             rest = rest.get(read..).unwrap_or_default();
-            self.body
-                .feed(self.window.get(self.at..self.at + written).unwrap_or_default());
+            self.body.feed(
+                self.window
+                    .get(self.position..self.position + written)
+                    .unwrap_or_default(),
+            );
             self.inflated += written as u64;
-            self.at = (self.at + written) % WINDOW;
+            self.position = (self.position + written) % WINDOW;
             match status {
                 TINFLStatus::Done => {
                     self.end_data();
                     return rest;
                 }
-                // The window's end was reached, and there is more.
+                // The end of the window was reached.
                 TINFLStatus::HasMoreOutput => self.failed = self.inflated > MAX_INFLATED,
                 TINFLStatus::NeedsMoreInput => return &[],
-                // A reader that has all it wants does not care for what follows.
+                // A reader that needs no more bytes is not affected by an error in them.
                 _ => self.failed = self.body.wants_more(),
             }
         }
@@ -153,12 +158,12 @@ impl Inflater {
     }
 
     fn end_data(&mut self) {
-        match &mut self.container {
-            Container::Gzip(framing) => {
+        match &mut self.format {
+            Format::Gzip(framing) => {
                 framing.end_data();
                 self.decompressor.init();
             }
-            container => *container = Container::ExchangeSummary,
+            format => *format = Format::End,
         }
     }
 }
@@ -166,17 +171,17 @@ impl Inflater {
 impl std::fmt::Debug for Inflater {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
-            container,
+            format,
             decompressor: _,
             window: _,
-            at: _,
+            position: _,
             body,
             inflated,
             failed,
         } = self;
         let mut fields = f.debug_struct("Inflater");
         fields
-            .field("container", container)
+            .field("format", format)
             .field("body", body)
             .field("inflated", inflated)
             .field("failed", failed);
@@ -184,7 +189,7 @@ impl std::fmt::Debug for Inflater {
     }
 }
 
-// Its bodies are made by a compressor that is there natively only.
+// The encoder is a dependency of native tests only.
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;

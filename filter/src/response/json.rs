@@ -1,4 +1,4 @@
-//! Reads an answer that is one JSON document, of any API.
+//! The reader of responses that are one JSON document, for every API.
 
 use super::field::Field;
 use super::finish::FinishReason;
@@ -49,13 +49,12 @@ pub(super) struct JsonReader {
     document: Document,
 }
 
-/// What the document has said so far. Of several equal keys the last one counts, so whatever stands at a path ends what
-/// stood there before.
+/// The values read so far. The last of duplicate keys counts, so each value resets what an earlier one at its path set.
 #[derive(Debug, Default)]
 struct Document {
     model: Option<ModelName>,
     usage: Usage,
-    /// Of all choices before the one that is read.
+    /// Of the choices before the current one.
     choices: FinishReasons,
     choice: Option<FinishReason>,
     status: Option<FinishReason>,
@@ -75,7 +74,7 @@ impl JsonReader {
     }
 
     pub(super) fn wants_more(&self) -> bool {
-        !matches!(self.scanner.progress(), Progress::Broken(_))
+        !matches!(self.scanner.progress(), Progress::Malformed(_))
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
@@ -87,18 +86,18 @@ impl JsonReader {
         scanner.feed(bytes, &mut |field, value| document.read(field, value));
     }
 
-    /// Nothing before the document is whole: until then a later key may take back what an earlier one said.
+    /// Empty until the document is complete: until then a later key may override an earlier one.
     pub(super) fn facts(&self) -> ResponseFacts {
-        let reading = match self.scanner.progress() {
-            Progress::Complete => JsonState::Whole,
-            Progress::Empty | Progress::Open => JsonState::Open,
-            Progress::Broken(_) => JsonState::Broken,
+        let state = match self.scanner.progress() {
+            Progress::Complete => JsonState::Complete,
+            Progress::Empty | Progress::Incomplete => JsonState::Incomplete,
+            Progress::Malformed(_) => JsonState::Malformed,
         };
         let mut facts = ResponseFacts {
-            reading: BodyState::Json(reading),
+            body: BodyState::Json(state),
             ..ResponseFacts::default()
         };
-        if reading == JsonState::Whole {
+        if state == JsonState::Complete {
             facts.model = self.document.model.clone();
             facts.usage = self.document.usage;
             facts.finish_reasons = self.document.finish_reasons(self.api);
@@ -116,7 +115,7 @@ impl JsonReader {
 impl Document {
     fn read(&mut self, field: Field, value: Value<'_>) {
         let reason = match value {
-            Value::Str(word) => Some(FinishReason::from_wire(word)),
+            Value::Str(value) => Some(FinishReason::from_wire(value)),
             _ => None,
         };
         match (field, value) {
@@ -136,21 +135,21 @@ impl Document {
             (Field::Status, _) => self.status = reason,
             (Field::IncompleteReason, _) => self.incomplete = reason,
             (Field::StopReason, _) => self.stop = reason,
-            // At no path of this reader.
+            // Not in this reader's paths.
             _ => {}
         }
     }
 
     fn finish_reasons(&self, api: Api) -> FinishReasons {
         let mut reasons = FinishReasons::default();
-        let one = match api {
+        let reason = match api {
             Api::Chat | Api::Completions => return self.choices,
-            // The reason why it is incomplete says more than that it is.
+            // `incomplete_details.reason` is more specific than the status.
             Api::Responses => self.incomplete.or(self.status),
             Api::Messages => self.stop,
             Api::Embeddings | Api::Rerank | Api::Score | Api::Pooling | Api::Classify | Api::Audio => None,
         };
-        if let Some(reason) = one {
+        if let Some(reason) = reason {
             reasons.add(reason);
         }
         reasons

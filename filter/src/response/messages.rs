@@ -1,15 +1,15 @@
-//! The events of Anthropic's Messages API: the first one holds the model and the input's tokens, the last but one those of
-//! the output, cumulative, and why it stopped. There is no `[DONE]`.
+//! Events of an Anthropic Messages stream. `message_start` has the model and the input tokens, `message_delta` the
+//! cumulative output tokens and the stop reason; there is no `[DONE]`.
 
-use super::events::{Dialect, Stream};
+use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
 use super::usage::{Usage, usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
-/// Whether the message has said why it stopped.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
+    /// The stop reason has been counted.
     stopped: bool,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Event {
     stop: Option<FinishReason>,
 }
 
-/// The kinds of event that matter beyond what they hold.
+/// The event types that are handled, beside the values of any event.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Stop,
@@ -32,7 +32,7 @@ const PATHS: &[Path<Field>] = &[
         id: Field::Type,
         segments: &[Key("type")],
     },
-    // As servers of several APIs, and proxies, say that they have failed.
+    // Some servers and proxies report errors of every API in this form.
     Path {
         id: Field::Error,
         segments: &[Key("error")],
@@ -74,22 +74,22 @@ impl Dialect for Messages {
         match (field, value) {
             (Field::Type, Value::Str(name)) => event.kind = Kind::from_wire(name),
             (Field::Type, _) => event.kind = None,
-            (Field::StopReason, Value::Str(word)) => event.stop = Some(FinishReason::from_wire(word)),
+            (Field::StopReason, Value::Str(value)) => event.stop = Some(FinishReason::from_wire(value)),
             (Field::StopReason, _) => event.stop = None,
             (Field::StartUsage(field), value) => event.start_usage.read(field, value),
-            // At no path of this reader.
+            // Not in this reader's paths.
             _ => {}
         }
     }
 
-    fn commit(&mut self, event: Event, name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, name: &[u8], totals: &mut Totals) {
         let Event {
             kind,
             start_usage,
             stop,
         } = event;
-        // At the start the output is a place holder, not a count.
-        stream.usage.update(Usage {
+        // The output tokens of `message_start` are a placeholder.
+        totals.usage.update(Usage {
             output: None,
             reasoning_output: None,
             ..start_usage
@@ -97,11 +97,11 @@ impl Dialect for Messages {
         if let Some(reason) = stop
             && !std::mem::replace(&mut self.stopped, true)
         {
-            stream.finish_reasons.add(reason);
+            totals.finish_reasons.add(reason);
         }
         match kind.or_else(|| Kind::from_wire(name)) {
-            Some(Kind::Stop) => stream.facts.ended = true,
-            Some(Kind::Error) => stream.facts.error = true,
+            Some(Kind::Stop) => totals.state.done = true,
+            Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
     }

@@ -1,6 +1,6 @@
-//! The events of OpenAI's Responses API: the last one holds the whole response with its usage. There is no `[DONE]`.
+//! Events of an OpenAI Responses stream. The last one has the complete response with its usage; there is no `[DONE]`.
 
-use super::events::{Dialect, Stream};
+use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
 use super::usage::usage_paths;
@@ -16,10 +16,10 @@ pub(super) struct Event {
     incomplete: Option<FinishReason>,
 }
 
-/// The kinds of event that matter.
+/// The event types that are handled.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// The response is over, for this reason unless it names a better one.
+    /// The last event. The reason applies unless the response has a more specific one.
     End(FinishReason),
     Error,
 }
@@ -29,7 +29,7 @@ const PATHS: &[Path<Field>] = &[
         id: Field::Type,
         segments: &[Key("type")],
     },
-    // As servers of several APIs, and proxies, say that they have failed.
+    // Some servers and proxies report errors of every API in this form.
     Path {
         id: Field::Error,
         segments: &[Key("error")],
@@ -72,7 +72,7 @@ impl Dialect for Responses {
 
     fn read(event: &mut Event, field: Field, value: Value<'_>) {
         let reason = match value {
-            Value::Str(word) => Some(FinishReason::from_wire(word)),
+            Value::Str(value) => Some(FinishReason::from_wire(value)),
             _ => None,
         };
         match (field, value) {
@@ -80,12 +80,12 @@ impl Dialect for Responses {
             (Field::Type, _) => event.kind = None,
             (Field::Status, _) => event.status = reason,
             (Field::IncompleteReason, _) => event.incomplete = reason,
-            // At no path of this reader.
+            // Not in this reader's paths.
             _ => {}
         }
     }
 
-    fn commit(&mut self, event: Event, name: &[u8], stream: &mut Stream) {
+    fn commit(&mut self, event: Event, name: &[u8], totals: &mut Totals) {
         let Event {
             kind,
             status,
@@ -93,12 +93,12 @@ impl Dialect for Responses {
         } = event;
         match kind.or_else(|| Kind::from_wire(name)) {
             Some(Kind::End(reason)) => {
-                // vLLM calls the event completed even where the response says that it ran into its limit.
-                stream.finish_reasons.add(incomplete.or(status).unwrap_or(reason));
-                stream.facts.error |= matches!(reason, FinishReason::Error);
-                stream.facts.ended = true;
+                // vLLM sends `response.completed` even if the response's status is incomplete.
+                totals.finish_reasons.add(incomplete.or(status).unwrap_or(reason));
+                totals.state.error |= matches!(reason, FinishReason::Error);
+                totals.state.done = true;
             }
-            Some(Kind::Error) => stream.facts.error = true,
+            Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
     }

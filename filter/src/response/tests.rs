@@ -11,7 +11,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const JSON: Option<&[u8]> = Some(b"application/json");
 const SSE: Option<&[u8]> = Some(b"text/event-stream; charset=utf-8");
 
-/// Reads the body in one piece and at every cut, which must agree.
+/// Reads the body in one chunk and split in two at every position; the facts must be equal.
 fn read(api: Api, content_type: Option<&[u8]>, body: &str) -> ResponseFacts {
     let read = |chunks: &[&[u8]]| {
         let mut reader = ResponseReader::new(api, content_type, None);
@@ -21,25 +21,26 @@ fn read(api: Api, content_type: Option<&[u8]>, body: &str) -> ResponseFacts {
         reader.finish();
         reader.facts()
     };
-    let whole = read(&[body.as_bytes()]);
+    let unchunked = read(&[body.as_bytes()]);
     for at in 0..=body.len() {
         let (before, after) = body.as_bytes().split_at(at);
-        assert_eq!(read(&[before, after]), whole, "cut at {at} of {body}");
+        assert_eq!(read(&[before, after]), unchunked, "split at {at} of {body}");
     }
-    whole
+    unchunked
 }
 
 fn tokens(facts: &ResponseFacts) -> (Option<u64>, Option<u64>) {
     (facts.usage.input, facts.usage.output)
 }
 
+/// Error, any finish reason, done.
 fn stream(facts: &ResponseFacts) -> (bool, bool, bool) {
-    match facts.reading {
+    match facts.body {
         BodyState::Stream(StreamState {
             error,
-            ended,
-            broken: _,
-        }) => (error, facts.finish_reasons.any(), ended),
+            done,
+            malformed: _,
+        }) => (error, facts.finish_reasons.any(), done),
         other => panic!("{other:?}"),
     }
 }
@@ -53,7 +54,7 @@ fn reasons(facts: &ResponseFacts) -> Vec<(&'static str, u32)> {
 }
 
 #[test]
-fn the_answers_own_type_decides_what_it_is() {
+fn response_content_type_selects_the_reader() {
     let sse = "data: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n";
     let json = r#"{"usage":{"prompt_tokens":5,"completion_tokens":8}}"#;
     let known = (Some(5), Some(8));
@@ -79,23 +80,23 @@ fn the_answers_own_type_decides_what_it_is() {
 }
 
 #[test]
-fn a_coding_that_can_not_be_undone_is_told() {
+fn unsupported_content_coding_is_reported() {
     for coding in ["br", "zstd", "gzip, br", "compress"] {
         let reader = ResponseReader::new(Api::Chat, JSON, Some(coding.as_bytes()));
         assert!(!reader.wants_more());
-        assert_eq!(reader.facts().reading, BodyState::Encoded);
+        assert_eq!(reader.facts().body, BodyState::Encoded);
     }
     assert!(ResponseReader::new(Api::Chat, JSON, Some(b"Identity")).wants_more());
     assert_eq!(
         ResponseReader::new(Api::Chat, Some(b"text/plain"), Some(b"gzip"))
             .facts()
-            .reading,
-        BodyState::Unreadable
+            .body,
+        BodyState::Unsupported
     );
 }
 
 #[test]
-fn nothing_is_wanted_after_the_end() {
+fn no_bytes_are_needed_after_the_end_or_an_error() {
     let mut reader = ResponseReader::new(Api::Chat, SSE, None);
     reader.feed(b"data: [DONE]\n\n");
     assert!(!reader.wants_more());

@@ -1,27 +1,27 @@
-//! Token counts as servers write them.
+//! Token usage as model servers report it.
 
 use super::field::UsageField;
 use crate::json::Value;
 
-/// More tokens than any exchange has; a number above it is a defect of the server, and would spoil a sum for good.
+/// A higher count is treated as not reported: no exchange has so many tokens, and the sum of a histogram can't be repaired.
 const MAX_TOKENS: f64 = u32::MAX as f64;
 
-/// The tokens of an answer, as far as it reports them.
+/// Token counts of a response. `None` if the model server does not report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Prompt tokens.
     pub input: Option<u64>,
-    /// Generated, over all choices.
+    /// Completion tokens of all choices.
     pub output: Option<u64>,
-    /// Of the prompt, taken from a cache.
+    /// Prompt tokens read from a cache.
     pub cached_input: Option<u64>,
-    /// Of the output, spent on reasoning.
+    /// Completion tokens spent on reasoning.
     pub reasoning_output: Option<u64>,
 }
 
-/// The paths of a usage object inside the object at `above`, in the words of all APIs: OpenAI's first ones say prompt and
-/// completion tokens, its Responses API and Anthropic's Messages input and output. Anthropic counts cached input beside
-/// the input, not in it.
+/// The paths of a usage object in the object at `above`, for all APIs. Chat and completions have prompt and completion
+/// tokens, Responses and Messages have input and output tokens. Messages reports cached input beside the input tokens, not
+/// as a part of them.
 macro_rules! usage_paths {
     ($field:path $(, $above:literal)?) => {{
         use $crate::response::field::{Field, UsageField};
@@ -58,22 +58,21 @@ pub(super) use usage_paths;
 // === impl Usage ===
 
 impl Usage {
-    /// Reads one value of a usage object. Of several equal keys the last one counts, so an object that begins again ends
-    /// what stood there before.
+    /// Reads one value of a usage object. The last of duplicate keys counts, so the start of an object resets its values.
     pub(super) fn read(&mut self, field: UsageField, value: Value<'_>) {
         match (field, value) {
             (_, Value::End) => {}
             (UsageField::All, _) => *self = Self::default(),
-            (UsageField::Input, value) => self.input = count(value),
-            (UsageField::Output, value) => self.output = count(value),
-            (UsageField::CachedInput, value) => self.cached_input = count(value),
-            (UsageField::ReasoningOutput, value) => self.reasoning_output = count(value),
+            (UsageField::Input, value) => self.input = token_count(value),
+            (UsageField::Output, value) => self.output = token_count(value),
+            (UsageField::CachedInput, value) => self.cached_input = token_count(value),
+            (UsageField::ReasoningOutput, value) => self.reasoning_output = token_count(value),
             (UsageField::InputDetails, _) => self.cached_input = None,
             (UsageField::OutputDetails, _) => self.reasoning_output = None,
         }
     }
 
-    /// Takes over what a later usage reports; what it does not report stays as it was.
+    /// Replaces the counts that `later` reports and keeps the others.
     pub(super) fn update(&mut self, later: Self) {
         let Self {
             input,
@@ -87,24 +86,24 @@ impl Usage {
         self.reasoning_output = reasoning_output.or(self.reasoning_output);
     }
 
-    /// Whether the server reported tokens at all.
+    /// Whether input or output tokens are reported.
     pub fn is_reported(&self) -> bool {
         self.input.or(self.output).is_some()
     }
 }
 
-/// A whole number ≥ 0, written in any way that JSON has for it (`12`, `12.0`, `1.2e1`). Anything else is not reported.
-pub(super) fn count(value: Value<'_>) -> Option<u64> {
+/// A non-negative integer in any JSON notation (`12`, `12.0`, `1.2e1`). Anything else is treated as not reported.
+pub(super) fn token_count(value: Value<'_>) -> Option<u64> {
     let Value::Number(digits) = value else { return None };
-    if let Some(count) = plain(digits) {
+    if let Some(count) = short_integer(digits) {
         return Some(count);
     }
     let number = serde_json::from_slice::<serde_json::Value>(digits).ok()?.as_f64()?;
     (number.fract() == 0.0 && (0.0..=MAX_TOKENS).contains(&number)).then_some(number as u64)
 }
 
-/// A count as every server writes it; anything else is left to the general reading.
-fn plain(digits: &[u8]) -> Option<u64> {
+/// Fast path for the usual notation.
+fn short_integer(digits: &[u8]) -> Option<u64> {
     if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 9 {
         return None;
     }
@@ -120,7 +119,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn only_a_whole_number_counts() {
+    fn only_non_negative_integers_are_counts() {
         for (digits, tokens) in [
             ("0", Some(0)),
             ("-0", Some(0)),
@@ -140,7 +139,7 @@ mod tests {
             ("-", None),
             ("", None),
         ] {
-            assert_eq!(count(Value::Number(digits.as_bytes())), tokens, "{digits}");
+            assert_eq!(token_count(Value::Number(digits.as_bytes())), tokens, "{digits}");
         }
         for value in [
             Value::Null,
@@ -150,7 +149,7 @@ mod tests {
             Value::Array,
             Value::End,
         ] {
-            assert_eq!(count(value), None, "{value:?}");
+            assert_eq!(token_count(value), None, "{value:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The splitter against the standard's own words, on streams that a generator makes.
+//! Properties of the parser on generated streams, with a direct transcription of the standard as the reference.
 
 use proptest::prelude::*;
 
@@ -6,9 +6,8 @@ use super::MAX_NAME;
 use super::tests::split;
 
 proptest! {
-    /// Against the standard's own words: split at line ends, then at the first colon.
     #[test]
-    fn it_splits_as_the_standard_says(
+    fn events_are_those_of_the_standard(
         parts in proptest::collection::vec(
             prop_oneof![
                 Just("data"), Just("event"), Just(":"), Just(" "), Just("\n"), Just("\r"), Just("\r\n"), Just("\n\n"),

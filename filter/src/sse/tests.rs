@@ -2,9 +2,9 @@ use super::*;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Whole events: name and data.
+/// Name and data of each event.
 pub(super) fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
-    let mut splitter = Splitter::default();
+    let mut parser = Parser::default();
     let mut events = Vec::new();
     let mut data = Vec::new();
     let mut on = |piece: Piece<'_>| match piece {
@@ -15,25 +15,25 @@ pub(super) fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(Stri
         )),
     };
     for chunk in chunks {
-        splitter.feed(chunk, &mut on);
+        parser.feed(chunk, &mut on);
     }
-    splitter.finish(&mut on);
-    assert!(data.is_empty(), "data without an event: {data:?}");
+    parser.finish(&mut on);
+    assert!(data.is_empty(), "data after the last event: {data:?}");
     events
 }
 
 fn data_of(text: &str) -> Vec<String> {
-    let whole = split([text.as_bytes()]);
+    let unchunked = split([text.as_bytes()]);
     for at in 0..=text.len() {
         let (before, after) = text.as_bytes().split_at(at);
-        assert_eq!(split([before, after]), whole, "cut at {at}");
+        assert_eq!(split([before, after]), unchunked, "cut at {at}");
     }
-    assert_eq!(split(text.as_bytes().chunks(1)), whole);
-    whole.into_iter().map(|(_, data)| data).collect()
+    assert_eq!(split(text.as_bytes().chunks(1)), unchunked);
+    unchunked.into_iter().map(|(_, data)| data).collect()
 }
 
 #[test]
-fn every_line_end_ends_a_line() {
+fn lf_cr_and_crlf_end_a_line() {
     for eol in ["\n", "\r\n", "\r"] {
         assert_eq!(
             data_of(&"data: a\n\ndata: b\ndata: c\n\n".replace('\n', eol)),
@@ -45,7 +45,7 @@ fn every_line_end_ends_a_line() {
 }
 
 #[test]
-fn one_space_after_the_colon_does_not_count() {
+fn one_space_after_the_colon_is_ignored() {
     assert_eq!(
         data_of("data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n"),
         ["a", "a", " a", "\ta"]
@@ -53,12 +53,12 @@ fn one_space_after_the_colon_does_not_count() {
 }
 
 #[test]
-fn an_empty_data_line_is_a_line() {
+fn empty_data_field_makes_an_event() {
     assert_eq!(data_of("data\n\ndata:\n\ndata: \ndata:\n\n"), ["", "", "\n"]);
 }
 
 #[test]
-fn only_data_makes_an_event() {
+fn event_without_data_is_not_dispatched() {
     assert_eq!(
         data_of(": ping\n\nid: 7\nretry: 5\n\nevent: x\n\n\n\ndata: a\n: in between\nid: 8\n\n"),
         ["a"]
@@ -70,21 +70,21 @@ fn only_data_makes_an_event() {
 }
 
 #[test]
-fn the_last_event_needs_no_blank_line() {
+fn last_event_needs_no_blank_line() {
     for end in ["", "\n", "\r", "\r\n", "\n\n"] {
         assert_eq!(data_of(&format!("data: a\n\ndata: b{end}")), ["a", "b"], "{end:?}");
     }
 }
 
 #[test]
-fn a_byte_order_mark_is_passed_over_at_the_start_only() {
+fn byte_order_mark_is_ignored_only_at_the_start() {
     assert_eq!(data_of("\u{feff}data: a\n\n\u{feff}data: b\n\n"), ["a"]);
     let half = [&b"\xef\xbb"[..], b"data: a\n\ndata: b\n\n"].concat();
     assert_eq!(split([half.as_slice()]), [(String::new(), "b".to_owned())]);
 }
 
 #[test]
-fn an_event_has_the_last_name_given_and_the_next_one_none() {
+fn last_event_field_names_the_event_and_not_the_next_one() {
     let text = "event: a\nevent: b\ndata: 1\n\ndata: 2\n\nevent:c\n\ndata: 3\n\n";
     let named = |name: &str, data: &str| (name.to_owned(), data.to_owned());
     assert_eq!(
@@ -94,14 +94,14 @@ fn an_event_has_the_last_name_given_and_the_next_one_none() {
 }
 
 #[test]
-fn long_names_and_fields_are_not_kept() {
-    let mut splitter = Splitter::default();
+fn long_names_are_truncated() {
+    let mut parser = Parser::default();
     for _ in 0..1000 {
-        splitter.feed(&[b'x'; 1000], &mut |_| {});
+        parser.feed(&[b'x'; 1000], &mut |_| {});
     }
-    splitter.feed(b"\nevent:", &mut |_| {});
+    parser.feed(b"\nevent:", &mut |_| {});
     for _ in 0..1000 {
-        splitter.feed(&[b'x'; 1000], &mut |_| {});
+        parser.feed(&[b'x'; 1000], &mut |_| {});
     }
-    assert!(splitter.field.capacity() + splitter.name.capacity() < 4 * MAX_NAME);
+    assert!(parser.field.capacity() + parser.name.capacity() < 4 * MAX_NAME);
 }

@@ -1,38 +1,38 @@
 use super::*;
-use crate::exchange::TerminatedBy;
+use crate::exchange::{Outcome, TerminatedBy};
 use crate::fakes::FakeHost;
 use crate::labels::ErrorCode;
-use crate::record::Outcome;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const GOOD: Termination = Termination {
+const BY_UPSTREAM: Termination = Termination {
     status: None,
-    side: TerminatedBy::Server,
+    by: TerminatedBy::Upstream,
 };
-const GONE: Termination = Termination {
+const BY_CLIENT: Termination = Termination {
     status: None,
-    side: TerminatedBy::Client,
+    by: TerminatedBy::Client,
 };
 
-/// A request with this model in its body, to its end.
-fn ask(worker: &mut Worker, host: &mut FakeHost, body: &str) -> Exchange {
+/// A complete request with this body.
+fn request(worker: &mut Worker, host: &mut FakeHost, body: &str) -> Exchange {
     let mut exchange = Exchange::new(Api::Chat, 0, None);
     exchange.request_body(body.len());
     exchange.read_request(body.as_bytes());
     exchange.request_end();
-    worker.settle(&mut exchange, 1, host);
+    worker.resolve_label(&mut exchange, 1, host);
     exchange
 }
 
-fn answer(worker: &mut Worker, host: &mut FakeHost, mut exchange: Exchange, status: u16, body: &str) -> Record {
+/// A complete JSON response to it.
+fn respond(worker: &mut Worker, host: &mut FakeHost, mut exchange: Exchange, status: u16, body: &str) -> Record {
     exchange.response_headers(status, Some(b"application/json"), None);
-    worker.settle(&mut exchange, 2, host);
+    worker.resolve_label(&mut exchange, 2, host);
     exchange.response_body(body.len());
     exchange.read_response(body.as_bytes());
     exchange.response_end(3);
-    worker.settle(&mut exchange, 3, host);
-    worker.end(&mut exchange, 4, GOOD, host).unwrap()
+    worker.resolve_label(&mut exchange, 3, host);
+    worker.finish(&mut exchange, 4, BY_UPSTREAM, host).unwrap()
 }
 
 fn labels(record: &Record) -> (&str, &str) {
@@ -44,26 +44,26 @@ fn running(host: &FakeHost, model: &str) -> i64 {
 }
 
 #[test]
-fn a_new_name_is_other_until_a_good_answer_speaks_for_it() {
+fn new_name_is_other_until_a_2xx_response_admits_it() {
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
-    let refused = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
-    assert_eq!(refused.label, None);
-    let record = answer(&mut worker, &mut host, refused, 404, "{}");
+    let rejected = request(&mut worker, &mut host, r#"{"model":"a"}"#);
+    assert_eq!(rejected.label, None);
+    let record = respond(&mut worker, &mut host, rejected, 404, "{}");
     assert_eq!(labels(&record), ("other", "other"));
-    let good = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
-    let record = answer(&mut worker, &mut host, good, 200, r#"{"model":"b"}"#);
+    let good = request(&mut worker, &mut host, r#"{"model":"a"}"#);
+    let record = respond(&mut worker, &mut host, good, 200, r#"{"model":"b"}"#);
     assert_eq!(labels(&record), ("a", "b"));
-    let known = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
+    let known = request(&mut worker, &mut host, r#"{"model":"a"}"#);
     assert_eq!(known.label.as_ref().map(ModelLabel::as_str), Some("a"));
-    let record = answer(&mut worker, &mut host, known, 500, "{}");
+    let record = respond(&mut worker, &mut host, known, 500, "{}");
     assert_eq!(labels(&record), ("a", "a"));
     assert_eq!(record.outcome, Outcome::Failed(ErrorCode::ModelServerError));
 }
 
 #[test]
-fn without_a_name_in_the_request_the_answer_names_the_model() {
+fn response_names_the_model_if_the_request_does_not() {
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
-    for (body, status, answered, expected) in [
+    for (body, status, response, expected) in [
         ("{}", 200, r#"{"model":"base"}"#, ("base", "base")),
         ("no json", 200, r#"{"model":"base"}"#, ("base", "base")),
         ("{}", 200, "{}", ("unknown", "unknown")),
@@ -71,42 +71,42 @@ fn without_a_name_in_the_request_the_answer_names_the_model() {
         (r#"{"model":""}"#, 200, r#"{"model":""}"#, ("unknown", "unknown")),
         (r#"{"model":"unknown"}"#, 200, "{}", ("%75nknown", "%75nknown")),
     ] {
-        let exchange = ask(&mut worker, &mut host, body);
-        let record = answer(&mut worker, &mut host, exchange, status, answered);
-        assert_eq!(labels(&record), expected, "{body} {answered}");
+        let exchange = request(&mut worker, &mut host, body);
+        let record = respond(&mut worker, &mut host, exchange, status, response);
+        assert_eq!(labels(&record), expected, "{body} {response}");
     }
 }
 
 #[test]
-fn the_configured_header_says_who_serves() {
+fn configured_header_names_the_target_model() {
     let (config, _) = Config::parse(br#"{"models":["a","lora"],"maxModels":1,"targetModelHeader":"x-target"}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
-    for (target, expected) in [("lora", "lora"), ("new", "new"), ("one too many", "other")] {
+    for (target, expected) in [("lora", "lora"), ("new", "new"), ("over the limit", "other")] {
         let mut exchange = Exchange::new(Api::Chat, 0, Some(target.into()));
         exchange.read_request(br#"{"model":"a"}"#);
         exchange.request_end();
-        let record = answer(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
+        let record = respond(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
         assert_eq!(labels(&record), ("a", expected));
     }
 }
 
 #[test]
-fn a_request_runs_from_the_moment_its_model_is_settled_until_its_end() {
+fn request_is_running_from_label_resolution_to_its_end() {
     let (config, _) = Config::parse(br#"{"models":["a"]}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
-    let mut known = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
-    let mut new = ask(&mut worker, &mut host, r#"{"model":"b"}"#);
+    let mut known = request(&mut worker, &mut host, r#"{"model":"a"}"#);
+    let mut new = request(&mut worker, &mut host, r#"{"model":"b"}"#);
     assert_eq!((running(&host, "a"), running(&host, "b")), (1, 0));
     new.response_headers(200, Some(b"text/event-stream"), None);
-    worker.settle(&mut new, 2, &mut host);
+    worker.resolve_label(&mut new, 2, &mut host);
     assert_eq!((running(&host, "a"), running(&host, "b")), (1, 1));
-    worker.end(&mut known, 3, GONE, &mut host);
-    worker.end(&mut new, 3, GONE, &mut host);
+    worker.finish(&mut known, 3, BY_CLIENT, &mut host);
+    worker.finish(&mut new, 3, BY_CLIENT, &mut host);
     assert_eq!((running(&host, "a"), running(&host, "b")), (0, 0));
 }
 
 #[test]
-fn a_client_that_leaves_early_is_still_one_request() {
+fn cancelled_request_is_recorded() {
     let (config, _) = Config::parse(br#"{"models":["a"]}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
     for (body, expected) in [
@@ -117,7 +117,7 @@ fn a_client_that_leaves_early_is_still_one_request() {
         let mut exchange = Exchange::new(Api::Chat, 0, None);
         exchange.request_body(body.len());
         exchange.read_request(body.as_bytes());
-        let record = worker.end(&mut exchange, 1, GONE, &mut host).unwrap();
+        let record = worker.finish(&mut exchange, 1, BY_CLIENT, &mut host).unwrap();
         assert_eq!(
             (record.labels.model.as_str(), record.outcome),
             (expected, Outcome::Cancelled)
@@ -128,34 +128,34 @@ fn a_client_that_leaves_early_is_still_one_request() {
 }
 
 #[test]
-fn an_exchange_that_goes_on_after_a_redirect_is_no_exchange_of_its_own() {
+fn internally_redirected_exchange_is_not_recorded() {
     let (config, _) = Config::parse(br#"{"models":["a"]}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
-    let mut exchange = ask(&mut worker, &mut host, r#"{"model":"a"}"#);
+    let mut exchange = request(&mut worker, &mut host, r#"{"model":"a"}"#);
     assert_eq!(running(&host, "a"), 1);
-    let moved = Termination {
+    let redirect = Termination {
         status: Some(302),
-        side: TerminatedBy::Redirect,
+        by: TerminatedBy::Redirect,
     };
-    assert_eq!(worker.end(&mut exchange, 1, moved, &mut host), None);
+    assert_eq!(worker.finish(&mut exchange, 1, redirect, &mut host), None);
     assert_eq!(host.stats().into_iter().filter(|(_, value)| *value > 0).count(), 0);
 }
 
 #[test]
-fn an_answer_may_overtake_its_request() {
+fn response_may_precede_the_end_of_the_request() {
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
     let mut exchange = Exchange::new(Api::Chat, 0, None);
     exchange.read_request(br#"{"model":"#);
     exchange.response_headers(200, Some(b"application/json"), None);
-    worker.settle(&mut exchange, 1, &mut host);
+    worker.resolve_label(&mut exchange, 1, &mut host);
     assert_eq!(exchange.label, None);
     exchange.read_request(br#""a"}"#);
     exchange.request_end();
-    worker.settle(&mut exchange, 2, &mut host);
+    worker.resolve_label(&mut exchange, 2, &mut host);
     assert_eq!(running(&host, "a"), 1);
     exchange.response_end(3);
     assert_eq!(
-        labels(&worker.end(&mut exchange, 4, GOOD, &mut host).unwrap()),
+        labels(&worker.finish(&mut exchange, 4, BY_UPSTREAM, &mut host).unwrap()),
         ("a", "a")
     );
     assert_eq!(running(&host, "a"), 0);
@@ -167,18 +167,18 @@ mod captures {
 
     use super::*;
 
-    /// A captured message: its head, and its body without the chunk framing.
+    /// Head and body of a captured message, without chunked framing.
     fn message(path: &Path) -> (String, Vec<u8>) {
         let bytes = std::fs::read(path).unwrap();
-        let end = |bytes: &[u8], mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
-        let at = end(&bytes, b"\r\n\r\n").unwrap();
+        let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
+        let at = find(&bytes, b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
         let mut rest = &bytes[at + 4..];
         if !head.contains("transfer-encoding: chunked") {
             return (head, rest.to_vec());
         }
         let mut body = Vec::new();
-        while let Some(line) = end(rest, b"\r\n") {
+        while let Some(line) = find(rest, b"\r\n") {
             let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
             body.extend_from_slice(&rest[line + 2..line + 2 + size]);
             rest = &rest[line + 4 + size..];
@@ -186,11 +186,11 @@ mod captures {
         (head, body)
     }
 
-    /// What one exchange leaves behind.
+    /// The record of an exchange and all stats.
     type Trace = (Record, Vec<(String, i64)>);
 
-    /// A captured exchange, both bodies cut in two at this place.
-    fn replay(request: &(String, Vec<u8>), answer: &(String, Vec<u8>), cut: usize) -> Trace {
+    /// Replays a captured exchange with both bodies split in two at this position.
+    fn replay(request: &(String, Vec<u8>), response: &(String, Vec<u8>), cut: usize) -> Trace {
         let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
         let path = request.0.split(' ').nth(1).unwrap();
         let api = worker.route(b"POST", path.as_bytes()).unwrap_or(Api::Chat);
@@ -201,18 +201,18 @@ mod captures {
             exchange.read_request(chunk);
         }
         exchange.request_end();
-        let status = answer.0.split(' ').nth(1).unwrap().parse().unwrap();
-        let content_type = answer.0.lines().find_map(|line| line.strip_prefix("content-type: "));
+        let status = response.0.split(' ').nth(1).unwrap().parse().unwrap();
+        let content_type = response.0.lines().find_map(|line| line.strip_prefix("content-type: "));
         exchange.response_headers(status, content_type.map(str::as_bytes), None);
-        let (first, second) = answer.1.split_at(cut.min(answer.1.len()));
+        let (first, second) = response.1.split_at(cut.min(response.1.len()));
         for chunk in [first, second] {
             if exchange.response_body(chunk.len()) {
                 exchange.read_response(chunk);
             }
-            worker.settle(&mut exchange, 1, &mut host);
+            worker.resolve_label(&mut exchange, 1, &mut host);
         }
         exchange.response_end(2);
-        let record = worker.end(&mut exchange, 3, GOOD, &mut host).unwrap();
+        let record = worker.finish(&mut exchange, 3, BY_UPSTREAM, &mut host).unwrap();
         (
             record,
             host.stats()
@@ -223,7 +223,7 @@ mod captures {
     }
 
     #[test]
-    fn every_capture_leaves_the_same_behind_at_every_cut() {
+    fn record_and_stats_of_a_capture_do_not_depend_on_chunk_boundaries() {
         let mut captures = 0;
         for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -235,12 +235,17 @@ mod captures {
                     continue;
                 }
                 captures += 1;
-                let (request, answer) = (message(&path.with_extension("req")), message(&path));
-                let whole = replay(&request, &answer, 0);
-                // Every cut of a short answer, and a spread of cuts of a long one.
-                let step = answer.1.len() / 1000 + 1;
-                for cut in (0..answer.1.len().max(request.1.len())).step_by(step) {
-                    assert_eq!(replay(&request, &answer, cut), whole, "{} cut at {cut}", path.display());
+                let (request, response) = (message(&path.with_extension("req")), message(&path));
+                let unchunked = replay(&request, &response, 0);
+                // Every position in a short response, about a thousand in a long one.
+                let step = response.1.len() / 1000 + 1;
+                for cut in (0..response.1.len().max(request.1.len())).step_by(step) {
+                    assert_eq!(
+                        replay(&request, &response, cut),
+                        unchunked,
+                        "{} split at {cut}",
+                        path.display()
+                    );
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use infertally_filter::config::Config;
 use infertally_filter::exchange::{Exchange, MAX_INFLATING_BYTES, TerminatedBy, Termination};
 use infertally_filter::fakes::FakeHost;
-use infertally_filter::running::BEAT_NS;
+use infertally_filter::worker::HEARTBEAT_NS;
 use infertally_filter::worker::Worker;
 
 use crate::choices::Choices;
@@ -64,7 +64,7 @@ const REDIRECTS: u8 = 0x80;
 /// What a VM says that it has taken.
 const MEMORY: u64 = 1 << 20;
 /// Longer than a VM is without a heartbeat before the others take it for dead.
-const LONG_NS: u64 = 20 * BEAT_NS;
+const LONG_NS: u64 = 20 * HEARTBEAT_NS;
 /// The longest time that passes at once, as a power of two in nanoseconds: 17 s.
 const MAX_BITS: u8 = 34;
 
@@ -217,7 +217,7 @@ impl Envoy {
             } => self.log(stream, status, client_left),
             Event::Beat { worker } => {
                 if let Some(vm) = self.vms.get_mut(usize::from(worker)) {
-                    vm.worker.beat(self.now_ns, MEMORY, &mut self.host);
+                    vm.worker.heartbeat(self.now_ns, MEMORY, &mut self.host);
                 }
             }
             Event::Pass { bits } => self.now_ns += 1 << (bits % (MAX_BITS + 1)),
@@ -313,7 +313,8 @@ impl Envoy {
             return;
         };
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            vm.worker.settle(&mut stream.exchange, self.now_ns, &mut self.host);
+            vm.worker
+                .resolve_label(&mut stream.exchange, self.now_ns, &mut self.host);
         }
     }
 
@@ -325,21 +326,23 @@ impl Envoy {
         let ending = if stream.exchange.is_response_complete() {
             Termination {
                 status: None,
-                side: TerminatedBy::Server,
+                by: TerminatedBy::Upstream,
             }
         } else {
             Termination {
                 status: chosen(&STATUSES, code).filter(|status| *status != 0),
-                side: match (redirects, client_left) {
+                by: match (redirects, client_left) {
                     (true, _) => TerminatedBy::Redirect,
                     (false, true) => TerminatedBy::Client,
-                    (false, false) => TerminatedBy::Server,
+                    (false, false) => TerminatedBy::Upstream,
                 },
             }
         };
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            let ended = vm.worker.end(&mut stream.exchange, self.now_ns, ending, &mut self.host);
-            assert_eq!(ended.is_none(), ending.side == TerminatedBy::Redirect);
+            let ended = vm
+                .worker
+                .finish(&mut stream.exchange, self.now_ns, ending, &mut self.host);
+            assert_eq!(ended.is_none(), ending.by == TerminatedBy::Redirect);
             let Some(record) = ended else { return };
             assert_eq!(record.request_bytes, stream.request_bytes);
             assert_eq!(record.response_bytes, stream.response_bytes);

@@ -27,7 +27,7 @@ pub(crate) struct Expected {
     counted_output: Option<u64>,
     /// How many choices ended for each reason.
     finish_reasons: BTreeMap<&'static str, u32>,
-    reading: BodyState,
+    body: BodyState,
 }
 
 // === impl Expected ===
@@ -39,7 +39,7 @@ impl Expected {
         let mut expected = Self {
             model: name_of(tree.last(&["model"])),
             usage: usage(tree.last(&["usage"])),
-            reading: BodyState::Json(JsonState::Whole),
+            body: BodyState::Json(JsonState::Complete),
             ..Self::default()
         };
         match api {
@@ -77,7 +77,7 @@ impl Expected {
             usage,
             counted_output,
             finish_reasons,
-            reading,
+            body,
         } = facts;
         let seen = Self {
             model: model.clone(),
@@ -87,7 +87,7 @@ impl Expected {
                 .iter()
                 .map(|(reason, count)| (reason.as_str(), count))
                 .collect(),
-            reading: *reading,
+            body: *body,
         };
         assert_eq!(seen, *self);
     }

@@ -84,7 +84,7 @@ pub fn check(input: &[u8]) {
     blind.feed(&body.bytes, &mut |id, value| unreachable!("{id} {value:?}"));
     let blind = blind.progress();
     assert!(
-        matches!(progress, Progress::Broken(_)) || blind == progress,
+        matches!(progress, Progress::Malformed(_)) || blind == progress,
         "{blind:?} {progress:?}"
     );
     if let Some(is_json) = is_json(&body.bytes) {

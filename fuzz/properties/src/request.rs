@@ -37,12 +37,12 @@ pub fn check(input: &[u8]) {
         _,
         RequestFacts {
             model,
-            includes_usage,
-            broken,
+            include_usage,
+            malformed,
         },
     ] = facts;
     assert!(model.as_ref().is_none_or(|name| (1..=MAX_TEXT).contains(&name.len())));
-    assert!(!broken || (model.is_none() && !includes_usage));
+    assert!(!malformed || (model.is_none() && !include_usage));
 
     let mut reader = RequestReader::new(api);
     let held = heap::peak(|| {
@@ -61,11 +61,14 @@ pub fn check(input: &[u8]) {
         let asked = options.and_then(|options| options.members("include_usage").next_back());
         // Servers take more words than these; the filter's own tests list them.
         match asked {
-            None | Some(Tree::Null | Tree::Bool(false)) => assert!(!includes_usage),
-            Some(Tree::Bool(true)) => assert!(includes_usage),
+            None | Some(Tree::Null | Tree::Bool(false)) => assert!(!include_usage),
+            Some(Tree::Bool(true)) => assert!(include_usage),
             Some(_) => {}
         }
-        assert_eq!(broken, matches!(tree, Tree::Number(_)) && !ends_with_space(&body.bytes));
+        assert_eq!(
+            malformed,
+            matches!(tree, Tree::Number(_)) && !ends_with_space(&body.bytes)
+        );
     }
 }
 

@@ -157,7 +157,7 @@ impl Kind {
             reader.feed(chunk);
             let facts = reader.facts();
             assert!(
-                !matches!(facts.reading, BodyState::Stream(_)) || is_later(&known, &facts),
+                !matches!(facts.body, BodyState::Stream(_)) || is_later(&known, &facts),
                 "{known:?} {facts:?}"
             );
             known = facts;
@@ -181,7 +181,7 @@ impl Kind {
 /// Whether `later` takes back nothing of `earlier`.
 fn is_later(earlier: &ResponseFacts, later: &ResponseFacts) -> bool {
     let stays = |earlier: Option<u64>, later: Option<u64>| earlier.is_none() || later.is_some();
-    let stream = |facts: &ResponseFacts| match facts.reading {
+    let stream = |facts: &ResponseFacts| match facts.body {
         BodyState::Stream(stream) => stream,
         _ => StreamState::default(),
     };
@@ -192,6 +192,6 @@ fn is_later(earlier: &ResponseFacts, later: &ResponseFacts) -> bool {
         && stays(earlier.counted_output, later.counted_output)
         && earlier.finish_reasons.any() <= later.finish_reasons.any()
         && before.error <= after.error
-        && before.ended <= after.ended
-        && before.broken <= after.broken
+        && before.done <= after.done
+        && before.malformed <= after.malformed
 }

@@ -1,7 +1,7 @@
 //! The splitter of server-sent events. Input: a body.
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
-use infertally_filter::sse::{MAX_NAME, Piece, Splitter};
+use infertally_filter::sse::{MAX_NAME, Parser, Piece};
 
 use crate::body::Body;
 use crate::choices::Choices;
@@ -14,7 +14,7 @@ pub fn check(input: &[u8]) {
     let found = body.read_in_every_way(split);
     assert_eq!(found, events(&body.bytes));
 
-    let mut splitter = Splitter::default();
+    let mut splitter = Parser::default();
     let held = heap::peak(|| {
         for chunk in body.chunks() {
             splitter.feed(chunk, &mut |_| {});
@@ -25,7 +25,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn split(chunks: &mut dyn Iterator<Item = &[u8]>) -> Vec<Event> {
-    let mut splitter = Splitter::default();
+    let mut splitter = Parser::default();
     let (mut events, mut data) = (Vec::new(), Vec::new());
     let mut on = |piece: Piece<'_>| match piece {
         Piece::Data(bytes) => data.extend_from_slice(bytes),

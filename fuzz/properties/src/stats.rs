@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use infertally_filter::record::{Outcome, Record};
+use infertally_filter::exchange::Outcome;
+use infertally_filter::record::Record;
 
 const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
 const RUNNING: &str = "inference_model_running_requests";

@@ -1,10 +1,10 @@
-//! The frame around the compressed data of a gzip member (RFC 1952): a header of ten bytes and four optional fields
-//! before it, a checksum and a length after it. Members may follow each other.
+//! An incremental parser of gzip framing (RFC 1952). Each member has a header of ten bytes with four optional fields, the
+//! compressed data, and a trailer of checksum and length.
 
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
-/// Header bytes that say nothing here: time, flags of the compressor, operating system.
+/// Ignored header bytes: modification time, extra flags, operating system.
 const IGNORED: u16 = 6;
-/// CRC and length.
+/// CRC-32 and length.
 const TRAILER: u16 = 8;
 
 const HAS_CRC: u8 = 2;
@@ -12,15 +12,15 @@ const HAS_EXTRA: u8 = 4;
 const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
-/// What stands there is no gzip member.
+/// The bytes are not a gzip member.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotGzip;
 
-/// Where in a member the next byte stands.
+/// The position in a sequence of members.
 #[derive(Debug)]
 pub(super) struct Framing {
     part: Part,
-    /// What the header announces and has not yet come.
+    /// The optional fields that are still to come.
     flags: u8,
 }
 
@@ -50,17 +50,17 @@ impl Default for Framing {
 }
 
 impl Framing {
-    /// Whether the next byte is compressed data, and not this frame's.
+    /// Whether the next byte is compressed data.
     pub(super) fn is_in_data(&self) -> bool {
         matches!(self.part, Part::Data)
     }
 
-    /// The compressed data is over.
+    /// Continues with the trailer.
     pub(super) fn end_data(&mut self) {
         self.part = Part::Trailer(TRAILER);
     }
 
-    /// Reads a byte of the frame.
+    /// Reads one byte of a header or trailer.
     pub(super) fn feed(&mut self, byte: u8) -> Result<(), NotGzip> {
         self.part = match self.part {
             Part::Magic(at) if MAGIC.get(at) != Some(&byte) => return Err(NotGzip),
@@ -70,7 +70,7 @@ impl Framing {
                 self.flags = byte;
                 Part::Ignored(IGNORED)
             }
-            Part::Ignored(2..) | Part::Extra(2..) | Part::HeaderCrc(2..) | Part::Trailer(2..) => self.one_less(),
+            Part::Ignored(2..) | Part::Extra(2..) | Part::HeaderCrc(2..) | Part::Trailer(2..) => self.countdown(),
             Part::Ignored(_) => self.next_field(),
             Part::ExtraLength(None) => Part::ExtraLength(Some(byte)),
             Part::ExtraLength(Some(low)) => match u16::from_le_bytes([low, byte]) {
@@ -86,7 +86,7 @@ impl Framing {
         Ok(())
     }
 
-    fn one_less(&self) -> Part {
+    fn countdown(&self) -> Part {
         match self.part {
             Part::Ignored(left) => Part::Ignored(left - 1),
             Part::Extra(left) => Part::Extra(left - 1),
@@ -96,7 +96,7 @@ impl Framing {
         }
     }
 
-    /// The optional fields come in this order.
+    /// The optional fields have this order.
     fn next_field(&mut self) -> Part {
         let fields = [
             (HAS_EXTRA, Part::ExtraLength(None)),

@@ -27,15 +27,15 @@ fn read(coding: &str, chunks: &[&[u8]]) -> ResponseFacts {
     reader.facts()
 }
 
-/// In one piece, at every cut, and byte by byte.
+/// Reads the body in one chunk, split in two at every position, and byte by byte.
 fn read_all_ways(coding: &str, body: &[u8]) -> ResponseFacts {
-    let whole = read(coding, &[body]);
+    let unchunked = read(coding, &[body]);
     for at in 0..=body.len() {
         let (before, after) = body.split_at(at);
-        assert_eq!(read(coding, &[before, after]), whole, "cut at {at}");
+        assert_eq!(read(coding, &[before, after]), unchunked, "split at {at}");
     }
-    assert_eq!(read(coding, &body.chunks(1).collect::<Vec<_>>()), whole);
-    whole
+    assert_eq!(read(coding, &body.chunks(1).collect::<Vec<_>>()), unchunked);
+    unchunked
 }
 
 fn plain() -> ResponseFacts {
@@ -45,29 +45,29 @@ fn plain() -> ResponseFacts {
 }
 
 #[test]
-fn a_coded_answer_says_what_the_plain_one_says() {
+fn compressed_response_reports_the_facts_of_the_plain_one() {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
     zlib.write_all(BODY.as_bytes()).unwrap();
-    let mut bare = DeflateEncoder::new(Vec::new(), Compression::none());
-    bare.write_all(BODY.as_bytes()).unwrap();
+    let mut raw = DeflateEncoder::new(Vec::new(), Compression::none());
+    raw.write_all(BODY.as_bytes()).unwrap();
     for (coding, body) in [
         ("gzip", gzip(BODY.as_bytes())),
         (" X-GZIP ", gzip(BODY.as_bytes())),
         ("deflate", zlib.finish().unwrap()),
-        ("deflate", bare.finish().unwrap()),
+        ("deflate", raw.finish().unwrap()),
     ] {
         assert_eq!(read_all_ways(coding, &body), plain(), "{coding}");
     }
 }
 
 #[test]
-fn every_field_of_a_gzip_header_is_passed_over() {
+fn every_field_of_a_gzip_header_is_skipped() {
     let builder = GzBuilder::new().extra([1, 2, 3]).filename("a.json").comment("b");
     let mut encoder = builder.write(Vec::new(), Compression::fast());
     encoder.write_all(BODY.as_bytes()).unwrap();
     let mut body = encoder.finish().unwrap();
     assert_eq!(read_all_ways("gzip", &body), plain());
-    // The library writes no header checksum: put one in after the comment.
+    // The library writes no header checksum: insert one after the comment.
     let header = 10 + 2 + 3 + "a.json\0b\0".len();
     body[3] |= 2;
     body.splice(header..header, [9, 9]);
@@ -75,16 +75,16 @@ fn every_field_of_a_gzip_header_is_passed_over() {
 }
 
 #[test]
-fn members_may_follow_each_other_and_rubbish_the_last() {
+fn members_are_concatenated_and_trailing_garbage_is_ignored() {
     let (first, second) = BODY.as_bytes().split_at(40);
     let mut body = [gzip(first), gzip(b""), gzip(second)].concat();
     assert_eq!(read_all_ways("gzip", &body), plain());
-    body.extend_from_slice(b"rubbish");
+    body.extend_from_slice(b"garbage");
     assert_eq!(read_all_ways("gzip", &body), plain());
 }
 
 #[test]
-fn a_stream_is_read_as_its_pieces_come() {
+fn flushed_events_are_read_at_once() {
     let mut reader = ResponseReader::new(Api::Chat, Some(b"text/event-stream"), Some(b"gzip"));
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     for tokens in 1..100 {
@@ -97,7 +97,7 @@ fn a_stream_is_read_as_its_pieces_come() {
 }
 
 #[test]
-fn a_few_bytes_may_inflate_to_many_windows() {
+fn one_chunk_may_inflate_to_many_windows() {
     let long = BODY.replacen("stop", &"stop".repeat(200_000), 1);
     let coded = gzip(long.as_bytes());
     assert!(coded.len() < 2_000);
@@ -107,23 +107,23 @@ fn a_few_bytes_may_inflate_to_many_windows() {
 }
 
 #[test]
-fn what_is_not_in_its_coding_is_not_read() {
+fn body_that_does_not_match_its_coding_is_not_read() {
     for (coding, body) in [
         ("gzip", BODY.as_bytes()),
         ("gzip", &gzip(BODY.as_bytes())[1..]),
         ("deflate", b"\xff\xff\xff\xff"),
     ] {
-        assert_eq!(read_all_ways(coding, body).reading, BodyState::Encoded, "{coding}");
+        assert_eq!(read_all_ways(coding, body).body, BodyState::Encoded, "{coding}");
     }
-    // Broken in the middle: what came before was no whole document.
-    let mut broken = gzip(&BODY.repeat(50).into_bytes());
-    let middle = broken.len() / 2;
-    broken[middle..].fill(0xff);
-    assert_eq!(read("gzip", &[&broken]).usage.input, None);
+    // Corrupt in the middle: the document before it is incomplete.
+    let mut corrupt = gzip(&BODY.repeat(50).into_bytes());
+    let middle = corrupt.len() / 2;
+    corrupt[middle..].fill(0xff);
+    assert_eq!(read("gzip", &[&corrupt]).usage.input, None);
 }
 
 #[test]
-fn a_bomb_costs_a_bounded_amount() {
+fn decompression_bomb_is_abandoned() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(b"{\"model\":\"m\",\"x\":\"").unwrap();
     let zeros = vec![b'0'; 1 << 20];
@@ -140,6 +140,6 @@ fn a_bomb_costs_a_bounded_amount() {
         fed += chunk.len();
         reader.feed(chunk);
     }
-    assert!(fed <= bomb.len(), "given up after {fed} of {} bytes", bomb.len());
-    assert_eq!(reader.facts().reading, BodyState::Encoded);
+    assert!(fed <= bomb.len(), "abandoned after {fed} of {} bytes", bomb.len());
+    assert_eq!(reader.facts().body, BodyState::Encoded);
 }

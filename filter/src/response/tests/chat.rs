@@ -3,7 +3,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn a_stream_reports_the_usage_that_came_last() {
+fn last_usage_of_a_stream_counts() {
     let event = |usage: &str| format!("data: {{\"model\":\"m\",\"choices\":[],\"usage\":{usage}}}\n\n");
     let first = event(r#"{"prompt_tokens":5,"completion_tokens":1}"#);
     let last = event(r#"{"prompt_tokens":5,"completion_tokens":8}"#);
@@ -18,13 +18,13 @@ fn a_stream_reports_the_usage_that_came_last() {
         (format!("{last}{}", event(r#"{"prompt_tokens":6}"#)), (Some(6), Some(8))),
         (format!("{null}data: [DONE]\n\n"), (None, None)),
         (format!("data: [DONE]\n\n{last}"), (None, None)),
-        // An event that is cut off or broken says nothing.
+        // A truncated or malformed event contributes nothing.
         (format!("{first}{}", &last[..last.len() - 5]), (Some(5), Some(1))),
         (
             format!("{first}data: {{\"usage\":{{\"completion_tokens\":9}}]\n\n{null}"),
             (Some(5), Some(1)),
         ),
-        // Two documents in one event are none.
+        // Two documents in one event are malformed.
         (format!("data: {{}}\n{first}"), (None, None)),
     ] {
         let facts = read(Api::Chat, SSE, &body);
@@ -33,13 +33,13 @@ fn a_stream_reports_the_usage_that_came_last() {
 }
 
 #[test]
-fn a_document_may_lie_on_several_data_lines() {
+fn document_may_span_data_lines() {
     let body = "data: {\"model\":\"m\",\ndata: \"usage\":\ndata:{\"prompt_tokens\":5}}\n\n";
     assert_eq!(read(Api::Chat, SSE, body).usage.input, Some(5));
 }
 
 #[test]
-fn the_end_of_a_stream_is_known_by_its_marker_or_a_finish_reason() {
+fn end_marker_and_finish_reason_are_recognized() {
     let running = r#"data: {"choices":[{"index":0,"delta":{"content":"finish_reason"},"finish_reason":null}]}"#;
     let finished = r#"data: {"choices":[{"index":1,"delta":{}},{"index":0,"finish_reason":"stop"}]}"#;
     for (body, expected) in [
@@ -62,7 +62,7 @@ fn the_end_of_a_stream_is_known_by_its_marker_or_a_finish_reason() {
 }
 
 #[test]
-fn an_error_event_is_seen_in_every_form_that_servers_give_it() {
+fn every_form_of_error_event_is_recognized() {
     for (body, error) in [
         (r#"data: {"error":{"message":"x","code":500}}"#, true),
         (r#"data: {"error":"x"}"#, true),
@@ -81,7 +81,7 @@ fn an_error_event_is_seen_in_every_form_that_servers_give_it() {
 }
 
 #[test]
-fn the_model_of_a_stream_is_known_from_its_first_event_on() {
+fn model_is_known_after_the_first_event() {
     let mut reader = ResponseReader::new(Api::Chat, SSE, None);
     reader.feed(b"data: {\"model\":\"a\"");
     assert_eq!(reader.facts().model, None);
@@ -90,7 +90,7 @@ fn the_model_of_a_stream_is_known_from_its_first_event_on() {
 }
 
 #[test]
-fn each_choice_of_a_stream_gives_its_reason_once() {
+fn finish_reason_counts_once_per_choice() {
     let choice = |index: usize, reason: &str| format!(r#"{{"index":{index},"finish_reason":{reason}}}"#);
     let event = |choices: &[String]| format!("data: {{\"choices\":[{}]}}\n\n", choices.join(","));
     let body = [
@@ -106,7 +106,7 @@ fn each_choice_of_a_stream_gives_its_reason_once() {
 }
 
 #[test]
-fn token_ids_are_counted_where_the_server_sends_them() {
+fn token_ids_are_counted() {
     let ids = |ids: &str| format!("data: {{\"choices\":[{{\"token_ids\":{ids}}}]}}\n\n");
     let counted = |body: String| read(Api::Completions, SSE, &body).counted_output;
     assert_eq!(counted(ids("[1,2]") + &ids("null") + &ids("[]") + &ids("[3]")), Some(3));
@@ -115,16 +115,16 @@ fn token_ids_are_counted_where_the_server_sends_them() {
 }
 
 #[test]
-fn an_event_that_is_no_json_is_told_and_the_next_one_counts() {
+fn malformed_event_is_reported_and_the_next_one_counts() {
     let body = "data: {\"usage\":{\"prompt_tokens\":1\n\ndata: {\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n";
     let facts = read(Api::Chat, SSE, body);
     assert_eq!(facts.usage.input, Some(5));
     assert_eq!(
-        facts.reading,
+        facts.body,
         BodyState::Stream(StreamState {
             error: false,
-            ended: true,
-            broken: true
+            done: true,
+            malformed: true
         })
     );
 }

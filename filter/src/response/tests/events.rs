@@ -3,7 +3,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn an_error_object_is_an_error_in_every_apis_stream() {
+fn error_object_is_an_error_in_streams_of_every_api() {
     for api in [Api::Chat, Api::Completions, Api::Responses, Api::Messages] {
         for (body, error) in [
             ("data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n", true),
@@ -20,7 +20,7 @@ fn an_error_object_is_an_error_in_every_apis_stream() {
 }
 
 #[test]
-fn the_model_that_an_event_names_first_counts_in_every_api() {
+fn first_model_name_counts_in_every_api() {
     for (api, above) in [
         (Api::Chat, ""),
         (Api::Responses, "response"),
@@ -43,9 +43,9 @@ fn the_model_that_an_event_names_first_counts_in_every_api() {
 }
 
 #[test]
-fn an_event_is_of_the_kind_that_its_document_or_else_its_name_says() {
+fn type_of_the_document_precedes_the_event_name() {
     for (api, end) in [(Api::Responses, "response.completed"), (Api::Messages, "message_stop")] {
-        for (event, (error, ended)) in [
+        for (event, (error, done)) in [
             (format!("event: {end}\ndata: {{}}"), (false, true)),
             (format!("data: {{\"type\":\"{end}\"}}"), (false, true)),
             (format!("event: {end}\ndata: {{\"type\":\"ping\"}}"), (false, true)),
@@ -59,14 +59,14 @@ fn an_event_is_of_the_kind_that_its_document_or_else_its_name_says() {
             ("event: ping\ndata: {\"type\":\"error\"}".to_owned(), (true, false)),
         ] {
             let facts = read(api, SSE, &format!("{event}\n\n"));
-            let (seen_error, _, seen_end) = stream(&facts);
-            assert_eq!((seen_error, seen_end), (error, ended), "{api:?} {event}");
+            let (seen_error, _, seen_done) = stream(&facts);
+            assert_eq!((seen_error, seen_done), (error, done), "{api:?} {event}");
         }
     }
 }
 
 #[test]
-fn an_event_that_is_broken_says_nothing_at_all() {
+fn malformed_event_contributes_nothing() {
     for (api, event) in [
         (
             Api::Chat,
@@ -81,18 +81,18 @@ fn an_event_that_is_broken_says_nothing_at_all() {
             r#"{"type":"message_stop","error":{},"message":{"model":"x","usage":{"input_tokens":1}},"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}"#,
         ),
     ] {
-        // The next event takes back nothing, and would take over all that was kept.
+        // An event follows, so that anything kept would be committed with it.
         let facts = read(api, SSE, &format!("data: {event}]\n\ndata: {{}}\n\n"));
-        let broken = StreamState {
-            broken: true,
+        let malformed = StreamState {
+            malformed: true,
             ..StreamState::default()
         };
         let nothing = ResponseFacts {
-            reading: BodyState::Stream(broken),
+            body: BodyState::Stream(malformed),
             ..ResponseFacts::default()
         };
         assert_eq!(facts, nothing, "{api:?}");
-        // The same event whole says something of each kind.
+        // The same event, complete, contributes values of every kind.
         let facts = read(api, SSE, &format!("data: {event}}}\n\n"));
         assert!(facts.model.is_some() && facts.usage.is_reported(), "{api:?}");
         assert!(facts.finish_reasons.any() && stream(&facts).0, "{api:?}");

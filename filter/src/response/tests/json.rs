@@ -3,7 +3,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn a_json_answer_reports_model_and_usage() {
+fn json_response_reports_model_and_usage() {
     let facts = read(
         Api::Chat,
         JSON,
@@ -11,11 +11,11 @@ fn a_json_answer_reports_model_and_usage() {
     );
     assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
     assert_eq!(tokens(&facts), (Some(5), Some(8)));
-    assert_eq!(facts.reading, BodyState::Json(JsonState::Whole));
+    assert_eq!(facts.body, BodyState::Json(JsonState::Complete));
 }
 
 #[test]
-fn usage_counts_at_the_top_only_and_the_last_one_wins() {
+fn last_top_level_usage_counts() {
     for (body, expected) in [
         (
             r#"{"choices":[{"usage":{"prompt_tokens":1}}],"x":{"usage":{"completion_tokens":2}}}"#,
@@ -56,20 +56,20 @@ fn usage_counts_at_the_top_only_and_the_last_one_wins() {
 }
 
 #[test]
-fn what_generates_nothing_has_no_output_tokens() {
+fn api_without_generation_has_no_output_tokens() {
     let body = r#"{"model":"m","usage":{"prompt_tokens":5,"total_tokens":5,"completion_tokens":0}}"#;
     assert_eq!(tokens(&read(Api::Embeddings, JSON, body)), (Some(5), None));
     assert_eq!(tokens(&read(Api::Chat, JSON, body)), (Some(5), Some(0)));
 }
 
 #[test]
-fn the_newer_apis_names_of_the_tokens_are_read_too() {
+fn input_and_output_tokens_are_read() {
     let body = r#"{"model":"m","usage":{"input_tokens":5,"output_tokens":8}}"#;
     assert_eq!(tokens(&read(Api::Responses, JSON, body)), (Some(5), Some(8)));
 }
 
 #[test]
-fn why_the_choices_ended_is_counted_in_every_api() {
+fn finish_reasons_are_counted_in_every_api() {
     for (api, body, expected) in [
         (
             Api::Chat,
@@ -78,7 +78,7 @@ fn why_the_choices_ended_is_counted_in_every_api() {
         ),
         (
             Api::Completions,
-            r#"{"choices":[{"finish_reason":null},{"finish_reason":"odd"},{}]}"#,
+            r#"{"choices":[{"finish_reason":null},{"finish_reason":"unheard_of"},{}]}"#,
             vec![("other", 1)],
         ),
         (
@@ -124,7 +124,7 @@ fn why_the_choices_ended_is_counted_in_every_api() {
 }
 
 #[test]
-fn cached_and_reasoning_tokens_are_read_where_each_api_has_them() {
+fn cached_and_reasoning_tokens_are_read_in_every_api() {
     for (api, body, expected) in [
         (
             Api::Chat,

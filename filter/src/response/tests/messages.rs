@@ -3,7 +3,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn a_messages_stream_counts_its_output_at_its_end() {
+fn messages_stream_counts_output_of_message_delta() {
     let event = |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
     let start = event(
         "message_start",
@@ -41,20 +41,20 @@ fn a_messages_stream_counts_its_output_at_its_end() {
         ((false, true, true), vec![("stop", 1)])
     );
     assert_eq!(facts.model.as_deref(), Some(b"m".as_slice()));
-    // Cumulative, and the input may be told again or only now.
-    let twice = [
+    // Output is cumulative, and input may be repeated or first reported here.
+    let repeated = [
         &*start,
         &end(r#"{"output_tokens":4}"#),
         &end(r#"{"input_tokens":6,"output_tokens":9}"#),
         &stop,
     ]
     .concat();
-    let facts = read(Api::Messages, SSE, &twice);
+    let facts = read(Api::Messages, SSE, &repeated);
     assert_eq!(
         (tokens(&facts), reasons(&facts)),
         ((Some(6), Some(9)), vec![("stop", 1)])
     );
-    // Broken off: the place holder at the start is no count.
+    // Truncated: the placeholder in `message_start` does not count.
     let facts = read(Api::Messages, SSE, &[&*start, &delta].concat());
     assert_eq!(
         (tokens(&facts), stream(&facts)),

@@ -3,7 +3,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn a_responses_stream_ends_with_its_last_event() {
+fn responses_stream_ends_with_its_last_event() {
     let event = |kind: &str, response: &str| {
         format!("event: {kind}\ndata: {{\"response\":{response},\"type\":\"{kind}\"}}\n\n")
     };
@@ -40,7 +40,7 @@ fn a_responses_stream_ends_with_its_last_event() {
             "error",
             true,
         ),
-        // Only the field says what it is, or only the document.
+        // The type is only in the `event` field, or only in the document.
         (
             format!("event: response.completed\ndata: {{\"response\":{{{usage}}}}}\n\n"),
             "stop",

@@ -39,22 +39,22 @@ impl Expected {
         for event in events(body) {
             stream.facts.error |= event.name == b"error";
             if event.data.trim_ascii() == b"[DONE]" {
-                stream.facts.ended = true;
+                stream.facts.done = true;
             } else if is_json(&event.data) == Some(false) {
-                stream.facts.broken = true;
+                stream.facts.malformed = true;
             } else {
                 let tree = parse(&event.data)?;
                 stream.facts.error |= tree.at(&["error"]).iter().any(|error| **error != Tree::Null);
                 read(&mut stream, &tree, &event);
             }
-            if stream.facts.ended {
+            if stream.facts.done {
                 break;
             }
         }
         let Stream {
             mut expected, facts, ..
         } = stream;
-        expected.reading = BodyState::Stream(facts);
+        expected.body = BodyState::Stream(facts);
         Some(expected)
     }
 }
@@ -94,7 +94,7 @@ impl Stream {
             Some(kind) => {
                 self.expected.finish(reason.or(status).or(end_of_response(kind)));
                 self.facts.error |= kind == "response.failed";
-                self.facts.ended = true;
+                self.facts.done = true;
             }
             None => {}
         }
@@ -118,7 +118,7 @@ impl Stream {
         }
         let kind = kind(tree, event, |kind| matches!(kind, "error" | "message_stop"));
         self.facts.error |= kind == Some("error");
-        self.facts.ended |= kind == Some("message_stop");
+        self.facts.done |= kind == Some("message_stop");
     }
 
     /// The first event that names the model counts.
