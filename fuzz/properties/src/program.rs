@@ -1,13 +1,12 @@
-//! What an Envoy does to the filter, as a list of events that is written in the bytes of an input.
+//! The events of a program for the simulated Envoy, and their encoding in the bytes of an input.
 
 use crate::choices::Choices;
 
-/// Exchanges that can be under way at once.
+/// Exchanges that can be in flight at once.
 pub(crate) const STREAMS: u8 = 6;
-/// Worker threads.
 pub(crate) const WORKERS: u8 = 3;
 
-/// One event. `stream` and `worker` say where; the numbers that choose something are taken as they come.
+/// `stream` and `worker` are the indexes of an exchange and a worker; the other numbers choose from lists in `envoy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     RequestHeaders {
@@ -40,13 +39,13 @@ pub(crate) enum Event<'a> {
     ResponseTrailers {
         stream: u8,
     },
-    /// The end of an exchange; `status` 0 is none.
+    /// The end of an exchange, with the index of a status.
     Log {
         stream: u8,
         status: u8,
-        client_left: bool,
+        client_disconnects: bool,
     },
-    /// A worker's heartbeat.
+    /// A heartbeat of the worker.
     Beat {
         worker: u8,
     },
@@ -58,7 +57,7 @@ pub(crate) enum Event<'a> {
         worker: u8,
         config: u8,
     },
-    /// The worker's VM dies, and its exchanges with it; Envoy starts another.
+    /// The worker's VM dies with its exchanges, and Envoy starts another.
     Die {
         worker: u8,
     },
@@ -106,7 +105,7 @@ impl<'a> Event<'a> {
             5 => Self::ResponseTrailers { stream },
             6 => Self::Log {
                 stream,
-                client_left: end,
+                client_disconnects: end,
                 status: choices.byte(),
             },
             7 => Self::Beat { worker },
@@ -124,7 +123,7 @@ impl<'a> Event<'a> {
         choices.take(size.into())
     }
 
-    /// Writes the event so that [`Self::read`] gives it back; a chunk is at most 65,535 bytes.
+    /// Writes the event in the encoding of [`Self::read`]; a chunk is cut at 65,535 bytes.
     pub(crate) fn write(self, input: &mut Vec<u8>) {
         let at = |stream: u8, flag: bool| stream | u8::from(flag) << 7;
         let mut write_bytes = |kind: u8, at: u8, bytes: &[u8]| {
@@ -159,8 +158,8 @@ impl<'a> Event<'a> {
             Self::Log {
                 stream,
                 status,
-                client_left,
-            } => input.extend([6, at(stream, client_left), status]),
+                client_disconnects,
+            } => input.extend([6, at(stream, client_disconnects), status]),
             Self::Beat { worker } => input.extend([7, worker]),
             Self::Pass { bits } => input.extend([8, bits]),
             Self::Configure { worker, config } => input.extend([9, worker, config]),
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_events_are_read_back() {
         let (stream, worker, end) = (5, 2, true);
         let program = [
             Event::RequestHeaders {
@@ -210,7 +209,7 @@ mod tests {
             Event::Log {
                 stream,
                 status: 3,
-                client_left: true,
+                client_disconnects: true,
             },
         ];
         let mut input = Vec::new();

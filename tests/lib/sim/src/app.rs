@@ -32,7 +32,6 @@ const MAX_LORA: usize = 4;
 
 const METRICS: &str = "text/plain; version=1.0.0; charset=utf-8";
 
-/// The state of one server.
 #[derive(Debug)]
 pub(crate) struct App {
     models: Arc<Mutex<ModelRegistry>>,
@@ -109,7 +108,7 @@ impl App {
     async fn respond(&self, request: Request<Incoming>) -> Result<Response<PlannedBody>, Rejection> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
-        let requested = Behaviour::from_headers(&head.headers)?;
+        let own_behaviour = Behaviour::from_headers(&head.headers)?;
         // Unread bytes would turn closing the connection into a reset, and the client could lose the response.
         let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
@@ -128,8 +127,8 @@ impl App {
         if path.starts_with("/v1") && !self.is_authorized(&head.headers) {
             return Ok(typed(StatusCode::UNAUTHORIZED, JSON, r#"{"error":"Unauthorized"}"#));
         }
-        let behaviour = match requested {
-            Some(requested) => requested,
+        let behaviour = match own_behaviour {
+            Some(behaviour) => behaviour,
             None => self.behaviour_of(path, route, &body)?,
         };
         if let (Some(Route::Infer(kind)), &Method::POST, None) = (route, &head.method, behaviour.status) {
@@ -239,7 +238,6 @@ impl App {
             }
         };
         let adapter = is_adapter.then(|| model.clone());
-        let finish = request.finish;
         let meta = ResponseMeta {
             model,
             id: self.id(kind, headers),
@@ -251,7 +249,7 @@ impl App {
             adapter,
             completion.prompt_tokens,
             completion.completion_tokens(),
-            finish,
+            completion.finish,
         );
         let guard = self.metrics.admit(active).await;
         before_headers(behaviour).await?;

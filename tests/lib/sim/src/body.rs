@@ -17,7 +17,7 @@ use crate::metrics::InFlightGuard;
 use crate::socket::Backlog;
 use crate::step::{self, Step};
 
-/// The wait before an abort, so that earlier frames are written and not lost. On HTTP/1 they are once the body was pending
+/// The wait before an abort, so that earlier frames are not lost. On HTTP/1 they are written once the body was pending
 /// and the socket has no backlog; on HTTP/2 another task writes them, which takes far less than this.
 const SETTLE: Duration = Duration::from_millis(20);
 
@@ -115,8 +115,8 @@ impl Body for PlannedBody {
                 }
                 Some(Step::Frame(frame)) => {
                     if this.steps.is_empty() {
-                        // Not when the body is dropped: a client that has the whole response may scrape the number
-                        // of running requests at once.
+                        // Not when the body is dropped: a client that has the complete response may scrape the
+                        // number of running requests at once.
                         this.finish();
                     } else {
                         this.state = State::Flushing;

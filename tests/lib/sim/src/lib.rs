@@ -1,17 +1,23 @@
 //! Two small model servers for tests, the demo and benches.
 //!
 //! * [`Sim`] serves the OpenAI routes as vLLM 0.32 does. The request header `x-sim` asks for faults (`behaviour.rs` lists
-//!   its keys), so tests that run side by side can share one server. Every 2xx inference response reports in
-//!   `x-sim-model`, `x-sim-prompt-tokens` and `x-sim-completion-tokens` what it was made from: tests compare metrics
-//!   with these.
+//!   its keys), so tests that run side by side can share one server. Every 2xx inference response reports its model and
+//!   token counts in `x-sim-model`, `x-sim-prompt-tokens` and `x-sim-completion-tokens`, which tests compare metrics with.
 //! * [`Replay`] sends responses captured from a real server, byte for byte.
 //!
 //! Clients that cannot send the header, such as the LoRA role, get the behaviour set by [`Sim::set_behaviour`] or by the
 //! path of the adapter they load. [`Sim::received_requests`] lists their requests.
 //!
-//! Imports go one way: `server` → `app` → (`inference`, `metrics`, `models`, `path_behaviours`, `request_log`) →
-//! (`stream`, `completion`, `inference_request`) → (`behaviour`, `body`, `socket`, `api_error`, `pydantic`). `replay`
-//! shares only `listener` with the rest.
+//! Imports go one way:
+//!
+//! ```text
+//!  server ─▶ app ─▶ inference, response, models, route, path_behaviours, request_log
+//!      inference ─▶ stream, body_builder, completion, body
+//!           body ─▶ metrics ─▶ inference_request ─▶ pydantic ─▶ api_error
+//! ```
+//!
+//! `behaviour`, `clock`, `config`, `listener`, `socket` and `step` import nothing of the rest. `replay` imports only
+//! `listener`.
 
 mod api_error;
 mod app;

@@ -49,9 +49,9 @@ impl Request {
 
     /// Whether the client wants the connection closed after the response.
     pub(super) fn closes(&self) -> bool {
-        let is = |wanted| {
+        let is = |expected| {
             self.header("connection")
-                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+                .is_some_and(|value| value.eq_ignore_ascii_case(expected))
         };
         let first = self.head.split("\r\n").next().unwrap_or_default();
         is("close") || (first.ends_with("HTTP/1.0") && !is("keep-alive"))
@@ -99,10 +99,10 @@ impl Reader {
             return Ok(Err(RequestError::Malformed));
         };
         let request = Request { head };
-        let is = |name, wanted: &str| {
+        let is = |name, expected: &str| {
             request
                 .header(name)
-                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+                .is_some_and(|value| value.eq_ignore_ascii_case(expected))
         };
         if is("expect", "100-continue") && self.held.is_empty() {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
