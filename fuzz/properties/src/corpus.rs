@@ -9,10 +9,9 @@ use flate2::write::GzEncoder;
 use infertally_filter::route::Routes;
 
 use crate::body::HEADER;
-use crate::envoy::{PATHS, STATUSES};
 use crate::handmade::{HandmadeResponse, RESPONSES};
 use crate::lora_config::FILES;
-use crate::program::Event;
+use crate::program::{Event, PATHS, STATUSES};
 use crate::request::APIS;
 use crate::response::CONTENT_TYPES;
 

@@ -1,7 +1,5 @@
 //! A simulated Envoy that runs a program of events against the filter, on several workers that share one process.
 
-use std::sync::LazyLock;
-
 use infertally_filter::config::Config;
 use infertally_filter::exchange::{Exchange, MAX_INFLATING_BYTES, TerminatedBy, Termination};
 use infertally_filter::fakes::FakeHost;
@@ -10,51 +8,10 @@ use infertally_filter::worker::Worker;
 
 use crate::choices::Choices;
 use crate::heap;
-use crate::program::{Event, STREAMS, WORKERS};
+use crate::program::{CONFIGS, Event, PATHS, STATUSES, STREAMS, TARGETS, WORKERS};
 use crate::response::{CODINGS, CONTENT_TYPES};
 use crate::stats::{Finished, check_running};
 
-/// A byte of the program chooses from this list, and from each of the next.
-pub(crate) const PATHS: [&str; 15] = [
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/rerank",
-    "/v1/score",
-    "/pooling",
-    "/classify",
-    "/v1/audio/transcriptions",
-    "/v1/chat/completions/batch",
-    "/generate",
-    "/v1/models",
-    "/tenant/v1/completions?a=/v1/embeddings",
-    "",
-];
-pub(crate) const TARGETS: [Option<&str>; 6] = [
-    None,
-    Some("tiny"),
-    Some("lora"),
-    Some(""),
-    Some("other"),
-    Some("a;.;b=.=%\"\n"),
-];
-/// Statuses that Envoy may report, including invalid ones; 0 is none.
-pub(crate) const STATUSES: [u16; 24] = [
-    0, 200, 201, 204, 299, 304, 307, 400, 401, 403, 404, 408, 413, 422, 429, 499, 500, 501, 502, 503, 504, 599, 999,
-    65535,
-];
-static CONFIGS: LazyLock<[Config; 5]> = LazyLock::new(|| {
-    [
-        "",
-        r#"{"models": ["tiny"]}"#,
-        r#"{"models": ["tiny", "base"], "maxModels": 0, "targetModelHeader": "x-target"}"#,
-        r#"{"maxModels": 1, "paths": {"/generate": "chat", "/v1/score": "off"}}"#,
-        r#"{"maxModels": 3, "targetModelHeader": "x-target"}"#,
-    ]
-    .map(|text| Config::parse(text.as_bytes()).0)
-});
 /// Flag in the status byte of [`Event::Log`]: Envoy follows a redirect internally.
 const REDIRECT: u8 = 0x80;
 /// The memory that a VM reports, in bytes.

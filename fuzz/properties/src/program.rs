@@ -1,4 +1,9 @@
-//! The events of a program for the simulated Envoy, and their encoding in the bytes of an input.
+//! The events of a program for the simulated Envoy, their encoding in the bytes of an input, and the lists that a byte
+//! chooses from.
+
+use std::sync::LazyLock;
+
+use infertally_filter::config::Config;
 
 use crate::choices::Choices;
 
@@ -6,7 +11,50 @@ use crate::choices::Choices;
 pub(crate) const STREAMS: u8 = 6;
 pub(crate) const WORKERS: u8 = 3;
 
-/// `stream` and `worker` are the indexes of an exchange and a worker; the other numbers choose from lists in `envoy`.
+pub(crate) const PATHS: [&str; 15] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/rerank",
+    "/v1/score",
+    "/pooling",
+    "/classify",
+    "/v1/audio/transcriptions",
+    "/v1/chat/completions/batch",
+    "/generate",
+    "/v1/models",
+    "/tenant/v1/completions?a=/v1/embeddings",
+    "",
+];
+/// Values of the target model header.
+pub(crate) const TARGETS: [Option<&str>; 6] = [
+    None,
+    Some("tiny"),
+    Some("lora"),
+    Some(""),
+    Some("other"),
+    Some("a;.;b=.=%\"\n"),
+];
+/// Statuses that Envoy may report, including invalid ones; 0 is none.
+pub(crate) const STATUSES: [u16; 24] = [
+    0, 200, 201, 204, 299, 304, 307, 400, 401, 403, 404, 408, 413, 422, 429, 499, 500, 501, 502, 503, 504, 599, 999,
+    65535,
+];
+pub(crate) static CONFIGS: LazyLock<[Config; 5]> = LazyLock::new(|| {
+    [
+        "",
+        r#"{"models": ["tiny"]}"#,
+        r#"{"models": ["tiny", "base"], "maxModels": 0, "targetModelHeader": "x-target"}"#,
+        r#"{"maxModels": 1, "paths": {"/generate": "chat", "/v1/score": "off"}}"#,
+        r#"{"maxModels": 3, "targetModelHeader": "x-target"}"#,
+    ]
+    .map(|text| Config::parse(text.as_bytes()).0)
+});
+
+/// `stream` and `worker` are the indexes of an exchange and a worker; the other numbers choose from the lists above and
+/// from those of `response`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     RequestHeaders {
