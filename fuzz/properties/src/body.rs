@@ -1,21 +1,20 @@
-//! A body, and ways to cut it into chunks: the law is that none of them makes a difference.
+//! A body and ways to cut it into chunks, none of which may change what a reader reports.
 //!
-//! In an input it stands last, after a header of [`HEADER`] bytes: four places to cut at, and a stretch of the body that
-//! is repeated, so that a short input can make a long text. A header of zeros changes nothing.
+//! It is the end of an input, after a header of [`HEADER`] bytes: four offsets to cut at, and a part of the body that is
+//! repeated, so that a short input can hold a long text. A header of zeros changes nothing.
 
 use std::fmt::Debug;
 
 use crate::choices::Choices;
 
 const CUTS: usize = 4;
-/// The header's size.
 pub(crate) const HEADER: usize = 2 * CUTS + 4;
-/// Longest body that a stretch may make: some times every cap, and small enough to stay fast.
+/// Limit of a body after the repetition: several times every cap of the readers, and small enough to stay fast.
 const MAX_BODY: usize = 1 << 16;
-/// Pieces that a body is cut into at most.
-const MAX_PIECES: usize = 1024;
+/// Limit of the chunks when a body is cut into equal ones.
+const MAX_CHUNKS: usize = 1024;
 
-/// Bytes of a request or an answer.
+/// The bytes of a request or a response.
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
@@ -25,28 +24,28 @@ pub(crate) struct Body {
 // === impl Body ===
 
 impl Body {
-    /// The rest of an input.
+    /// Takes the rest of the input.
     pub(crate) fn read(mut choices: Choices<'_>) -> Self {
         let cuts = [(); CUTS].map(|()| usize::from(choices.word()));
         let at = usize::from(choices.word());
         let (size, times) = (usize::from(choices.byte()), usize::from(choices.byte()));
         let mut bytes = choices.0.to_vec();
-        let stretch = bytes.get(at..at + size).unwrap_or_default().repeat(times);
-        if bytes.len() + stretch.len() <= MAX_BODY {
+        let repeated = bytes.get(at..at + size).unwrap_or_default().repeat(times);
+        if bytes.len() + repeated.len() <= MAX_BODY {
             let after = bytes.split_off((at + size).min(bytes.len()));
-            bytes.extend(stretch);
+            bytes.extend(repeated);
             bytes.extend(after);
         }
         Self { bytes, cuts }
     }
 
-    /// Other bytes, cut at the same places.
+    /// Other bytes, cut at the same offsets.
     pub(crate) fn changed(&self, change: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
         let bytes = change(&self.bytes)?;
         Some(Self { bytes, cuts: self.cuts })
     }
 
-    /// The body cut at the chosen places.
+    /// The body cut at the chosen offsets.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut cuts = self.cuts.map(|cut| cut % (self.bytes.len() + 1));
         cuts.sort_unstable();
@@ -57,8 +56,8 @@ impl Body {
             .map(|(start, end)| self.bytes.get(start..end).unwrap_or_default())
     }
 
-    /// What `read` makes of the body; it must make the same of it in one piece, cut at the chosen places, and in the
-    /// smallest pieces: byte by byte, unless that takes too long.
+    /// What `read` returns for the body in one chunk. It must return the same for the body cut at the chosen offsets and
+    /// for equal chunks, of one byte unless the body is long.
     pub(crate) fn read_in_every_way<T: PartialEq + Debug>(
         &self,
         read: impl Fn(&mut dyn Iterator<Item = &[u8]>) -> T,
@@ -71,8 +70,8 @@ impl Body {
             self.cuts,
             self.bytes.len()
         );
-        let size = 1 + self.bytes.len() / MAX_PIECES;
-        assert_eq!(read(&mut self.bytes.chunks(size)), whole, "in pieces of {size}");
+        let size = 1 + self.bytes.len() / MAX_CHUNKS;
+        assert_eq!(read(&mut self.bytes.chunks(size)), whole, "in chunks of {size}");
         whole
     }
 }

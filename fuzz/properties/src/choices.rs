@@ -1,6 +1,7 @@
-//! The part of an input that chooses. Where the input has ended, every choice is the first one.
+//! Reader of the leading bytes of an input, which choose how the rest is used. Beyond the end of the input, every choice
+//! is the first.
 
-/// The bytes of an input that are not used up.
+/// The unread bytes of an input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
@@ -21,12 +22,12 @@ impl<'a> Choices<'a> {
         u16::from_le_bytes([self.byte(), self.byte()])
     }
 
-    /// One of these, as a byte says.
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        from.get(usize::from(self.byte()) % from.len().max(1)).copied()
+    /// The element of a list that the next byte chooses.
+    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> Option<T> {
+        list.get(usize::from(self.byte()) % list.len().max(1)).copied()
     }
 
-    /// The next bytes as they are; fewer where the input ends.
+    /// The next `size` bytes, or fewer at the end of the input.
     pub(crate) fn take(&mut self, size: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(size.min(self.0.len()));
         self.0 = rest;

@@ -1,4 +1,4 @@
-//! Inputs to begin with, made of the captures in `tests/fixtures` and of answers that were made up.
+//! The seeds of every target, made of the captures in `tests/fixtures` and of `handmade` responses.
 
 use std::fs;
 use std::io::Write;
@@ -9,23 +9,22 @@ use flate2::write::GzEncoder;
 use infertally_filter::route::Routes;
 
 use crate::body::HEADER;
-use crate::exchange::{PATHS, STATUSES};
-use crate::handmade::{ANSWERS, Answer};
+use crate::handmade::{HandmadeResponse, RESPONSES};
 use crate::lora_config::FILES;
-use crate::program::Event;
+use crate::program::{Event, PATHS, STATUSES};
 use crate::request::APIS;
 use crate::response::CONTENT_TYPES;
 
-/// An input and what it was made of.
+/// An input and the name of what it was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed {
-    /// A file's name.
+    /// A file name.
     pub name: String,
-    /// The input.
+    /// The bytes for [`Target::check`](crate::Target).
     pub input: Vec<u8>,
 }
 
-/// A request and its answer, as far as a seed needs them.
+/// An exchange. The numbers are indexes of the lists that a byte chooses from.
 #[derive(Debug)]
 struct Capture {
     name: String,
@@ -34,13 +33,13 @@ struct Capture {
     request: Vec<u8>,
     status: u8,
     content_type: u8,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
-/// The inputs of a target.
+/// The seeds of a target.
 ///
 /// # Errors
-/// If the captures can't be read.
+/// If the captures cannot be read.
 pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
     let mut seeds: Vec<Seed> = Vec::new();
     let mut add = |name: String, input: Vec<u8>| {
@@ -52,32 +51,35 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
         "lora_config" => FILES
             .iter()
             .for_each(|(name, file)| add((*name).to_owned(), with_header(&[], file.as_bytes()))),
-        "lora_models" => lists()?
+        "lora_models" => model_lists()?
             .into_iter()
             .for_each(|(name, list)| add(name, with_header(&[], &list))),
         _ => {}
     }
-    let answers = captures()?.into_iter().chain(ANSWERS.iter().filter_map(Capture::of));
-    for capture in answers {
+    let handmade = RESPONSES.iter().filter_map(Capture::from_handmade);
+    for capture in captures()?.into_iter().chain(handmade) {
         let Capture {
-            name, request, answer, ..
+            name,
+            request,
+            response,
+            ..
         } = &capture;
         match target {
             "json" => {
                 add(format!("{name}.req"), with_header(&[], request));
                 if !capture.is_stream() {
-                    add(format!("{name}.resp"), with_header(&[], answer));
+                    add(format!("{name}.resp"), with_header(&[], response));
                 }
-                for (index, event) in crate::events::events(answer).into_iter().enumerate() {
+                for (index, event) in crate::events::events(response).into_iter().enumerate() {
                     add(format!("{name}.{index}"), with_header(&[], &event.data));
                 }
             }
-            "sse" if capture.is_stream() => add(name.clone(), with_header(&[], answer)),
+            "sse" if capture.is_stream() => add(name.clone(), with_header(&[], response)),
             "request" => add(name.clone(), with_header(&[capture.api], request)),
             "response" => {
                 let kind = |coding| [capture.api, capture.content_type, coding];
-                add(name.clone(), with_header(&kind(0), answer));
-                add(format!("{name}.gz"), with_header(&kind(1), &gzip(answer)?));
+                add(name.clone(), with_header(&kind(0), response));
+                add(format!("{name}.gz"), with_header(&kind(1), &gzip(response)?));
             }
             "exchange" => add(name.clone(), capture.program()),
             _ => {}
@@ -86,10 +88,10 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
     Ok(seeds)
 }
 
-/// The inputs that once broke a property of a target, and must not again: the files of `fuzz/regressions/TARGET`.
+/// The inputs that once violated a property of a target: the files of `fuzz/regressions/TARGET`.
 ///
 /// # Errors
-/// If they can't be read.
+/// If they cannot be read.
 pub fn regressions(target: &str) -> std::io::Result<Vec<Seed>> {
     let folder = root().join("fuzz/regressions").join(target);
     files(&folder)?
@@ -103,12 +105,12 @@ pub fn regressions(target: &str) -> std::io::Result<Vec<Seed>> {
         .collect()
 }
 
-/// The repository.
+/// The root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files of a folder by name; none if there is no folder.
+/// The files of a directory, sorted by name; none if it does not exist.
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -120,7 +122,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// An input whose body is not cut or stretched.
+/// An input whose body is neither cut nor repeated.
 fn with_header(chosen: &[u8], body: &[u8]) -> Vec<u8> {
     [chosen, &[0; HEADER], body].concat()
 }
@@ -131,14 +133,14 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// What servers answered that were asked for their models.
-fn lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+/// The captured responses of `/v1/models`.
+fn model_lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut lists = Vec::new();
     for file in files(&root().join("tests/fixtures/vllm-0.32.0"))? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with("models") && name.ends_with(".resp") {
-            let answer = fs::read(&file)?;
-            lists.extend(split_head(&answer).map(|(_, body)| (name, body.to_vec())));
+            let response = fs::read(&file)?;
+            lists.extend(split_head(&response).map(|(_, body)| (name, body.to_vec())));
         }
     }
     Ok(lists)
@@ -147,12 +149,12 @@ fn lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
 fn captures() -> std::io::Result<Vec<Capture>> {
     let mut captures = Vec::new();
     for folder in files(&root().join("tests/fixtures"))? {
-        for answer in files(&folder)? {
-            if answer.extension().is_some_and(|extension| extension == "resp") {
+        for file in files(&folder)? {
+            if file.extension().is_some_and(|extension| extension == "resp") {
                 captures.extend(Capture::parse(
-                    &answer,
-                    &fs::read(answer.with_extension("req"))?,
-                    &fs::read(&answer)?,
+                    &file,
+                    &fs::read(file.with_extension("req"))?,
+                    &fs::read(&file)?,
                 ));
             }
         }
@@ -163,46 +165,52 @@ fn captures() -> std::io::Result<Vec<Capture>> {
 // === impl Capture ===
 
 impl Capture {
-    /// `None` for what is not measured.
-    fn parse(file: &Path, request: &[u8], answer: &[u8]) -> Option<Self> {
+    /// `None` if the filter does not measure it.
+    fn parse(file: &Path, request: &[u8], response: &[u8]) -> Option<Self> {
         let (request_head, request) = split_head(request)?;
-        let (answer_head, answer) = split_head(answer)?;
+        let (response_head, response) = split_head(response)?;
         let path = request_head.split(' ').nth(1)?;
         let api = Routes::default().api(b"POST", path.as_bytes())?;
-        let status: u16 = answer_head.split(' ').nth(1)?.parse().ok()?;
-        let content_type = answer_head.lines().find_map(|line| line.strip_prefix("content-type: "));
-        let chunked = answer_head.contains("transfer-encoding: chunked");
+        let status: u16 = response_head.split(' ').nth(1)?.parse().ok()?;
+        let content_type = response_head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-type: "));
+        let chunked = response_head.contains("transfer-encoding: chunked");
         Some(Self {
             name: file.file_stem()?.to_string_lossy().into_owned(),
-            path: number(&PATHS, |known| *known == path)?,
-            api: number(&APIS, |known| *known == api)?,
+            path: index_in(&PATHS, |known| *known == path)?,
+            api: index_in(&APIS, |known| *known == api)?,
             request: request.to_vec(),
-            status: number(&STATUSES, |known| *known == status)?,
-            content_type: number(&CONTENT_TYPES, |known| *known == content_type)?,
-            answer: shortened(if chunked { dechunked(answer) } else { answer.to_vec() }),
+            status: index_in(&STATUSES, |known| *known == status)?,
+            content_type: index_in(&CONTENT_TYPES, |known| *known == content_type)?,
+            response: shortened(if chunked {
+                dechunked(response)
+            } else {
+                response.to_vec()
+            }),
         })
     }
 
-    /// What asks for the answer says no more than a model; where the answer is a document, that one.
-    fn of(made: &Answer) -> Option<Self> {
-        let Answer {
+    /// The request names just a model for a stream; for a document it is the document itself.
+    fn from_handmade(response: &HandmadeResponse) -> Option<Self> {
+        let HandmadeResponse {
             name,
             api,
             is_stream,
             body,
-        } = *made;
+        } = *response;
         let content_type = |known: &Option<&str>| known.is_some_and(|known| known.starts_with("text/") == is_stream);
         let request = if is_stream { r#"{"model":"tiny"}"# } else { body };
         Some(Self {
             name: name.to_owned(),
-            path: number(&PATHS, |path| {
+            path: index_in(&PATHS, |path| {
                 Routes::default().api(b"POST", path.as_bytes()) == Some(api)
             })?,
-            api: number(&APIS, |known| *known == api)?,
+            api: index_in(&APIS, |known| *known == api)?,
             request: request.into(),
-            status: number(&STATUSES, |known| *known == 200)?,
-            content_type: number(&CONTENT_TYPES, content_type)?,
-            answer: body.into(),
+            status: index_in(&STATUSES, |known| *known == 200)?,
+            content_type: index_in(&CONTENT_TYPES, content_type)?,
+            response: body.into(),
         })
     }
 
@@ -212,8 +220,7 @@ impl Capture {
             .is_some_and(|known| known.is_some_and(|known| known.starts_with("text/event")))
     }
 
-    /// The exchange twice, the second time on another worker, with a name of the serving model, and given up by the
-    /// client.
+    /// The exchange twice: the second time on another worker, with a target model header, and cancelled by the client.
     fn program(&self) -> Vec<u8> {
         let Self {
             name: _,
@@ -222,36 +229,36 @@ impl Capture {
             request,
             status,
             content_type,
-            answer,
+            response,
         } = self;
         let mut input = vec![6, 4];
         for stream in 0..2 {
             let end = stream == 0;
-            let half = answer.len().min(0xffff) / 2;
-            let (first, second) = answer.split_at_checked(half).unwrap_or_default();
-            let begin = Event::RequestHeaders {
+            let half = response.len().min(0xffff) / 2;
+            let (first, second) = response.split_at_checked(half).unwrap_or_default();
+            let request_headers = Event::RequestHeaders {
                 stream,
                 worker: stream,
                 path: *path,
                 target: stream,
                 end: false,
             };
-            let body = Event::RequestBody {
+            let request_body = Event::RequestBody {
                 stream,
                 end: true,
                 bytes: request,
             };
-            let headers = Event::ResponseHeaders {
+            let response_headers = Event::ResponseHeaders {
                 stream,
                 status: *status,
                 content_type: *content_type,
                 coding: 0,
                 end: false,
             };
-            begin.write(&mut input);
-            body.write(&mut input);
+            request_headers.write(&mut input);
+            request_body.write(&mut input);
             Event::Pass { bits: 28 }.write(&mut input);
-            headers.write(&mut input);
+            response_headers.write(&mut input);
             Event::ResponseBody {
                 stream,
                 end: false,
@@ -269,7 +276,7 @@ impl Capture {
             Event::Log {
                 stream,
                 status: 0,
-                client_left: !end,
+                client_disconnects: !end,
             }
             .write(&mut input);
         }
@@ -282,7 +289,7 @@ fn split_head(message: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(message.get(..end)?).ok()?, message.get(end + 4..)?))
 }
 
-/// The chunks' contents as far as they go.
+/// The contents of the complete chunks.
 fn dechunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
@@ -298,7 +305,7 @@ fn dechunked(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
-/// A long stream without its middle, where all events are of one kind: small inputs are fast ones.
+/// A long stream without its middle, where all events are alike: small inputs are fast.
 fn shortened(body: Vec<u8>) -> Vec<u8> {
     let ends = body
         .windows(2)
@@ -319,6 +326,6 @@ fn shortened(body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-fn number<T>(list: &[T], is: impl Fn(&T) -> bool) -> Option<u8> {
+fn index_in<T>(list: &[T], is: impl Fn(&T) -> bool) -> Option<u8> {
     list.iter().position(is).and_then(|at| u8::try_from(at).ok())
 }

@@ -1,5 +1,5 @@
-//! Counts what the current thread has on the heap, so that a property can say how much a reader holds.
-#![allow(unsafe_code, reason = "a global allocator can't be written without")]
+//! Global allocator that counts the heap bytes of each thread, so that a property can bound what a reader holds.
+#![allow(unsafe_code, reason = "a global allocator needs it")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -14,7 +14,7 @@ struct Counting;
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Runs something and gives the most that it had on the heap at any time, beyond what was there before.
+/// The most heap bytes that `run` held at any time, in addition to those held before.
 pub(crate) fn peak(run: impl FnOnce()) -> usize {
     let before = LIVE.get();
     let outer = PEAK.replace(before);
@@ -28,7 +28,7 @@ pub(crate) fn peak(run: impl FnOnce()) -> usize {
 
 impl Counting {
     fn count(delta: isize) {
-        // A thread that ends has no counters any more, and nobody who asks for them.
+        // Fails in a thread that is ending, where nobody needs the counters.
         _ = LIVE.try_with(|live| {
             live.set(live.get() + delta);
             PEAK.with(|peak| peak.set(peak.get().max(live.get())));
@@ -36,8 +36,8 @@ impl Counting {
     }
 }
 
-// SAFETY: every call goes on to the system's allocator as it came; counting touches no memory but two thread-locals
-// that need no allocation.
+// SAFETY: every call is passed on unchanged to the system allocator; counting touches only two thread-locals, which need
+// no allocation.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count(layout.size() as isize);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_counts_what_is_gone_again_and_nothing_older() {
+    fn the_peak_counts_freed_memory_and_nothing_allocated_before() {
         let older = black_box(vec![0_u8; 10]);
         let peak = peak(|| {
             drop(black_box(vec![0_u8; 1000]));

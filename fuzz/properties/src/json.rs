@@ -1,4 +1,4 @@
-//! The scanner. Input: a body.
+//! The property of the JSON scanner. Input: a body.
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::json::{MAX_TEXT, Path, Progress, Scanner, Segment, Segment::Key, Value};
@@ -9,7 +9,7 @@ use crate::choices::Choices;
 use crate::heap;
 use crate::tree::Tree;
 
-/// Of every kind that the readers ask for, and a few levels more. An id is the path's place in the list.
+/// Paths of every kind that the readers use, and some deeper ones. An id is the index of the path.
 const PATHS: &[&[Path<usize>]] = &[&[
     path(0, &[]),
     path(1, &[Key("model")]),
@@ -35,33 +35,34 @@ const PATHS: &[&[Path<usize>]] = &[&[
     path(11, &[Segment::Each]),
 ]];
 const NO_PATHS: &[&[Path<usize>]] = &[];
-/// `serde_json` gives up one level deeper.
+/// The deepest nesting that `serde_json` accepts.
 const MAX_SKELETON_DEPTH: usize = 127;
 
-/// A value as the scanner hands it over, owned.
+/// An owned [`Value`].
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
     Object,
     Array,
     End,
     Text(Vec<u8>),
-    /// As written; empty when it was too long to be kept.
+    /// Verbatim; empty if it was too long to be kept.
     Digits(Vec<u8>),
     Bool(bool),
     Null,
 }
 
-/// What the scanner must hand over.
+/// A value that the scanner must report.
 #[derive(Clone, Debug, PartialEq)]
-enum Wanted {
+enum Expected {
     Seen(Seen),
     Number(f64),
 }
 
-/// Panics if the scanner breaks its word.
+/// # Panics
+/// If the property does not hold.
 pub fn check(input: &[u8]) {
     let mut body = Body::read(Choices(input));
-    // A number at the top level ends with what follows it.
+    // Without it, a number at the top level would not end.
     body.bytes.push(b'\n');
 
     let (events, progress) = body.read_in_every_way(|chunks| scan(&mut Scanner::new(PATHS), chunks));
@@ -79,27 +80,27 @@ pub fn check(input: &[u8]) {
     });
     assert!(held <= MAX_STATE_BYTES, "{held} bytes held");
 
-    // Nobody looks into values that nobody asked for, so more may pass, but never less.
-    let mut blind = Scanner::new(NO_PATHS);
-    blind.feed(&body.bytes, &mut |id, value| unreachable!("{id} {value:?}"));
-    let blind = blind.progress();
+    // Values that no path selects are checked less strictly: the scanner may accept more without paths, but never less.
+    let mut without_paths = Scanner::new(NO_PATHS);
+    without_paths.feed(&body.bytes, &mut |id, value| unreachable!("{id} {value:?}"));
+    let without_paths = without_paths.progress();
     assert!(
-        matches!(progress, Progress::Malformed(_)) || blind == progress,
-        "{blind:?} {progress:?}"
+        matches!(progress, Progress::Malformed(_)) || without_paths == progress,
+        "{without_paths:?} {progress:?}"
     );
     if let Some(is_json) = is_json(&body.bytes) {
-        assert_eq!(blind == Progress::Complete, is_json, "{blind:?}");
+        assert_eq!(without_paths == Progress::Complete, is_json, "{without_paths:?}");
     }
 
     if let Some(tree) = Tree::parse(&body.bytes) {
         assert_eq!(progress, Progress::Complete);
-        let mut wanted = Vec::new();
-        walk(&tree, &mut Vec::new(), &mut wanted);
-        assert_eq!(events.len(), wanted.len(), "{events:?} {wanted:?}");
-        for ((id, seen), (wanted_id, wanted)) in events.iter().zip(&wanted) {
+        let mut expected = Vec::new();
+        walk(&tree, &mut Vec::new(), &mut expected);
+        assert_eq!(events.len(), expected.len(), "{events:?} {expected:?}");
+        for ((id, seen), (expected_id, expected)) in events.iter().zip(&expected) {
             assert!(
-                id == wanted_id && agree(seen, wanted),
-                "{id} {seen:?}, not {wanted_id} {wanted:?}"
+                id == expected_id && agree(seen, expected),
+                "{id} {seen:?}, not {expected_id} {expected:?}"
             );
         }
     }
@@ -128,24 +129,24 @@ fn seen(value: Value<'_>) -> Seen {
     }
 }
 
-fn agree(seen: &Seen, wanted: &Wanted) -> bool {
-    match (seen, wanted) {
-        (Seen::Digits(digits), Wanted::Number(number)) => {
+fn agree(seen: &Seen, expected: &Expected) -> bool {
+    match (seen, expected) {
+        (Seen::Digits(digits), Expected::Number(number)) => {
             digits.is_empty() || serde_json::from_slice::<f64>(digits).is_ok_and(|read| read == *number)
         }
-        (seen, Wanted::Seen(wanted)) => seen == wanted,
+        (seen, Expected::Seen(expected)) => seen == expected,
         _ => false,
     }
 }
 
-/// Whether this is a document as far as anybody sees who asks for no value of it. `None` where it is nested deeper than
-/// `serde_json` goes.
+/// Whether the scanner must accept the document when no path selects a value. `None` if it is nested deeper than
+/// `serde_json` accepts.
 pub(crate) fn is_json(document: &[u8]) -> Option<bool> {
     Some(serde_json::from_slice::<IgnoredAny>(&skeleton(document)?).is_ok())
 }
 
-/// The document with plain strings and numbers, and without what only Python and we take: JSON for `serde_json` if and
-/// only if it is for us. `None` if it is nested deeper than `serde_json` goes.
+/// The document with empty strings, zeros for numbers and `null` for the literals that only Python accepts: `serde_json`
+/// accepts it if and only if the scanner must accept the document.
 fn skeleton(document: &[u8]) -> Option<Vec<u8>> {
     let mut rest = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
     let mut skeleton = Vec::new();
@@ -201,53 +202,53 @@ fn skeleton(document: &[u8]) -> Option<Vec<u8>> {
     Some(skeleton)
 }
 
-/// Every value of the document whose place is one of the paths.
-fn walk<'a>(value: &'a Tree, place: &mut Vec<Step<'a>>, wanted: &mut Vec<(usize, Wanted)>) {
+/// Collects every value of the document that a path selects.
+fn walk<'a>(value: &'a Tree, position: &mut Vec<Step<'a>>, expected: &mut Vec<(usize, Expected)>) {
     let id = PATHS
         .iter()
         .copied()
         .flatten()
-        .find(|path| is_at(path.segments, place))
+        .find(|path| is_at(path.segments, position))
         .map(|path| path.id);
-    let mut add = |value| wanted.extend(id.map(|id| (id, value)));
+    let mut add = |value| expected.extend(id.map(|id| (id, value)));
     add(match value {
-        Tree::Object(_) => Wanted::Seen(Seen::Object),
-        Tree::List(_) => Wanted::Seen(Seen::Array),
-        Tree::Text(text) => Wanted::Seen(Seen::Text(text.bytes().take(MAX_TEXT).collect())),
-        Tree::Number(number) => Wanted::Number(*number),
-        Tree::Bool(value) => Wanted::Seen(Seen::Bool(*value)),
-        Tree::Null => Wanted::Seen(Seen::Null),
+        Tree::Object(_) => Expected::Seen(Seen::Object),
+        Tree::List(_) => Expected::Seen(Seen::Array),
+        Tree::Text(text) => Expected::Seen(Seen::Text(text.bytes().take(MAX_TEXT).collect())),
+        Tree::Number(number) => Expected::Number(*number),
+        Tree::Bool(value) => Expected::Seen(Seen::Bool(*value)),
+        Tree::Null => Expected::Seen(Seen::Null),
     });
     match value {
         Tree::Object(members) => {
             for (key, member) in members {
-                place.push(Step::Key(key));
-                walk(member, place, wanted);
-                place.pop();
+                position.push(Step::Key(key));
+                walk(member, position, expected);
+                position.pop();
             }
         }
         Tree::List(elements) => {
             for element in elements {
-                place.push(Step::Element);
-                walk(element, place, wanted);
-                place.pop();
+                position.push(Step::Element);
+                walk(element, position, expected);
+                position.pop();
             }
         }
         Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => return,
     }
-    wanted.extend(id.map(|id| (id, Wanted::Seen(Seen::End))));
+    expected.extend(id.map(|id| (id, Expected::Seen(Seen::End))));
 }
 
-/// One step down in a document.
+/// One level of a position in a document.
 #[derive(Clone, Copy, Debug)]
 enum Step<'a> {
     Key(&'a str),
     Element,
 }
 
-fn is_at(segments: &[Segment], place: &[Step<'_>]) -> bool {
-    segments.len() == place.len()
-        && segments.iter().zip(place).all(|(seg, step)| match (seg, step) {
+fn is_at(segments: &[Segment], position: &[Step<'_>]) -> bool {
+    segments.len() == position.len()
+        && segments.iter().zip(position).all(|(seg, step)| match (seg, step) {
             (Segment::Key(key), Step::Key(name)) => key == name,
             (Segment::Each, Step::Element) => true,
             _ => false,

@@ -1,21 +1,22 @@
-//! What must hold for every input: a function for each of the filter's byte readers and one for whole exchanges, and one
-//! for what the syncer's LoRA role reads, its file and a server's models. Each takes any bytes and panics if a property is broken. `fuzz/` runs them under libFuzzer, `tests/smoke.rs` over
-//! the corpus and a fixed number of mutations of it.
+//! Properties that hold for every input: one for each of the filter's byte readers, one for whole exchanges, and two for
+//! what the LoRA role reads (its configuration and a server's list of models). Each takes any bytes and panics if it does
+//! not hold. `fuzz/fuzz_targets` runs them under libFuzzer; `tests/smoke.rs` runs them over the corpus and a fixed number
+//! of mutations.
 //!
 //! ```text
-//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events, expected: what to compare with)
+//!  input ─▶ choices ─▶ body ─▶ json, sse, request, response ─▶ heap, tree, events, expected (what to compare with)
 //!                  ├─▶ body ─▶ lora_config, lora_models
-//!                  └─▶ program ─▶ exchange ─▶ stats
+//!                  └─▶ program ─▶ envoy ─▶ exchange ─▶ stats
 //!  captures, handmade ─▶ corpus ─▶ mutation ─▶ input
 //! ```
 //!
-//! The first bytes of an input choose (the API, the content type, where to cut), the rest is what is read. Properties
-//! hold the readers against themselves, cut in other places, and against slow readers that were written from the
-//! formats' own words.
+//! The first bytes of an input choose the API, the content type and the cuts; the reader gets the rest. Properties compare
+//! a reader with itself under other cuts, and with slow readers written from the specifications of the formats.
 
 mod body;
 mod choices;
 pub mod corpus;
+mod envoy;
 mod events;
 pub mod exchange;
 mod expected;
@@ -32,16 +33,16 @@ pub mod sse;
 mod stats;
 mod tree;
 
-/// A property and what it is called: by libFuzzer's target, by its folder of the corpus.
+/// A property under the name of its libFuzzer target and of its directory in the corpus.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The name.
+    /// The file stem in `fuzz/fuzz_targets`.
     pub name: &'static str,
-    /// Panics if the input breaks it.
+    /// Panics if the property does not hold for the input.
     pub check: fn(&[u8]),
 }
 
-/// All of them.
+/// Every target.
 pub const TARGETS: [Target; 7] = [
     Target {
         name: "json",

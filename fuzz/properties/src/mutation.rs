@@ -1,6 +1,6 @@
-//! Inputs made of others, for runs without libFuzzer: the same ones every time.
+//! Deterministic mutations of inputs, for runs without libFuzzer.
 
-/// What the formats are made of.
+/// The tokens of the formats; libFuzzer's dictionary too.
 pub const TOKENS: [&str; 84] = [
     "data:",
     "data: ",
@@ -87,14 +87,14 @@ pub const TOKENS: [&str; 84] = [
     "# ",
     "---\n",
 ];
-/// Longest input that is made.
+/// Limit of a mutated input.
 const MAX_INPUT: usize = 1 << 16;
-/// About as many bytes stand before what is read.
+/// About the number of leading bytes that choose, in any target.
 const MAX_CHOICES: usize = 16;
-/// Changes made to one input at most.
+/// Limit of the changes to one input.
 const MAX_CHANGES: usize = 4;
 
-/// A source of inputs.
+/// A pseudo-random source of inputs.
 #[derive(Debug)]
 pub struct Mutator {
     state: u64,
@@ -103,12 +103,12 @@ pub struct Mutator {
 // === impl Mutator ===
 
 impl Mutator {
-    /// The same number gives the same inputs.
+    /// The same seed yields the same inputs.
     pub fn new(seed: u64) -> Self {
         Self { state: seed | 1 }
     }
 
-    /// One of these inputs, changed in one to four places.
+    /// One of these inputs, with one to four changes.
     pub fn mutate(&mut self, inputs: &[&[u8]]) -> Vec<u8> {
         let mut input = self.one_of(inputs).to_vec();
         for _ in 0..=self.below(MAX_CHANGES) {
@@ -119,7 +119,7 @@ impl Mutator {
     }
 
     fn change(&mut self, input: &mut Vec<u8>, inputs: &[&[u8]]) {
-        // The bytes that choose are few, and deserve more than their share.
+        // The bytes that choose are few and would seldom change otherwise.
         let end = if self.below(4) == 0 {
             input.len().min(MAX_CHOICES)
         } else {
@@ -152,9 +152,9 @@ impl Mutator {
             }
             _ => {
                 let token = TOKENS.get(self.below(TOKENS.len())).copied().unwrap_or_default();
-                // Mostly where a member or a line may begin.
-                let begins = |byte: &u8| matches!(byte, b'{' | b',' | b'\n');
-                let next = input.iter().skip(at).position(begins).map(|after| at + after + 1);
+                // Mostly where a member or a line may start.
+                let starts = |byte: &u8| matches!(byte, b'{' | b',' | b'\n');
+                let next = input.iter().skip(at).position(starts).map(|after| at + after + 1);
                 let at = next.filter(|_| self.below(4) > 0).unwrap_or(at);
                 input.splice(at..at, token.bytes());
             }
@@ -165,7 +165,7 @@ impl Mutator {
         inputs.get(self.below(inputs.len())).copied().unwrap_or_default()
     }
 
-    /// A number below `end`; 0 if there is none.
+    /// A number below `end`; 0 if `end` is 0.
     fn below(&mut self, end: usize) -> usize {
         // Marsaglia's xorshift64.
         self.state ^= self.state << 13;

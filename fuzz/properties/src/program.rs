@@ -1,13 +1,60 @@
-//! What an Envoy does to the filter, as a list of events that is written in the bytes of an input.
+//! The events of a program for the simulated Envoy, their encoding in the bytes of an input, and the lists that a byte
+//! chooses from.
+
+use std::sync::LazyLock;
+
+use infertally_filter::config::Config;
 
 use crate::choices::Choices;
 
-/// Exchanges that can be under way at once.
+/// Exchanges that can be in flight at once.
 pub(crate) const STREAMS: u8 = 6;
-/// Worker threads.
 pub(crate) const WORKERS: u8 = 3;
 
-/// One event. `stream` and `worker` say where; the numbers that choose something are taken as they come.
+pub(crate) const PATHS: [&str; 15] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/rerank",
+    "/v1/score",
+    "/pooling",
+    "/classify",
+    "/v1/audio/transcriptions",
+    "/v1/chat/completions/batch",
+    "/generate",
+    "/v1/models",
+    "/tenant/v1/completions?a=/v1/embeddings",
+    "",
+];
+/// Values of the target model header.
+pub(crate) const TARGETS: [Option<&str>; 6] = [
+    None,
+    Some("tiny"),
+    Some("lora"),
+    Some(""),
+    Some("other"),
+    Some("a;.;b=.=%\"\n"),
+];
+/// Statuses that Envoy may report, including invalid ones; 0 is none.
+pub(crate) const STATUSES: [u16; 24] = [
+    0, 200, 201, 204, 299, 304, 307, 400, 401, 403, 404, 408, 413, 422, 429, 499, 500, 501, 502, 503, 504, 599, 999,
+    65535,
+];
+pub(crate) static CONFIGS: LazyLock<[Config; 5]> = LazyLock::new(|| {
+    [
+        "",
+        r#"{"models": ["tiny"]}"#,
+        r#"{"models": ["tiny", "base"], "maxModels": 0, "targetModelHeader": "x-target"}"#,
+        r#"{"maxModels": 1, "paths": {"/generate": "chat", "/v1/score": "off"}}"#,
+        r#"{"maxModels": 3, "targetModelHeader": "x-target"}"#,
+    ]
+    .map(|text| Config::parse(text.as_bytes()).0)
+});
+
+/// `stream` and `worker` are the indexes of an exchange and a worker; the other numbers choose from the lists above and
+/// from those of `response`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     RequestHeaders {
@@ -40,13 +87,13 @@ pub(crate) enum Event<'a> {
     ResponseTrailers {
         stream: u8,
     },
-    /// The end of an exchange; `status` 0 is none.
+    /// The end of an exchange, with the index of a status.
     Log {
         stream: u8,
         status: u8,
-        client_left: bool,
+        client_disconnects: bool,
     },
-    /// A worker's heartbeat.
+    /// A heartbeat of the worker.
     Beat {
         worker: u8,
     },
@@ -58,7 +105,7 @@ pub(crate) enum Event<'a> {
         worker: u8,
         config: u8,
     },
-    /// The worker's VM dies, and its exchanges with it; Envoy starts another.
+    /// The worker's VM dies with its exchanges, and Envoy starts another.
     Die {
         worker: u8,
     },
@@ -106,7 +153,7 @@ impl<'a> Event<'a> {
             5 => Self::ResponseTrailers { stream },
             6 => Self::Log {
                 stream,
-                client_left: end,
+                client_disconnects: end,
                 status: choices.byte(),
             },
             7 => Self::Beat { worker },
@@ -124,7 +171,7 @@ impl<'a> Event<'a> {
         choices.take(size.into())
     }
 
-    /// Writes the event so that [`Self::read`] gives it back; a chunk is at most 65,535 bytes.
+    /// Writes the event in the encoding of [`Self::read`]; a chunk is cut at 65,535 bytes.
     pub(crate) fn write(self, input: &mut Vec<u8>) {
         let at = |stream: u8, flag: bool| stream | u8::from(flag) << 7;
         let mut write_bytes = |kind: u8, at: u8, bytes: &[u8]| {
@@ -159,8 +206,8 @@ impl<'a> Event<'a> {
             Self::Log {
                 stream,
                 status,
-                client_left,
-            } => input.extend([6, at(stream, client_left), status]),
+                client_disconnects,
+            } => input.extend([6, at(stream, client_disconnects), status]),
             Self::Beat { worker } => input.extend([7, worker]),
             Self::Pass { bits } => input.extend([8, bits]),
             Self::Configure { worker, config } => input.extend([9, worker, config]),
@@ -174,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_events_are_read_back() {
         let (stream, worker, end) = (5, 2, true);
         let program = [
             Event::RequestHeaders {
@@ -210,7 +257,7 @@ mod tests {
             Event::Log {
                 stream,
                 status: 3,
-                client_left: true,
+                client_disconnects: true,
             },
         ];
         let mut input = Vec::new();

@@ -1,4 +1,4 @@
-//! The reader of requests. Input: the API, a body.
+//! The property of the request reader. Input: the API, a body.
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::json::MAX_TEXT;
@@ -10,7 +10,7 @@ use crate::choices::Choices;
 use crate::heap;
 use crate::tree::Tree;
 
-/// Chosen by a byte.
+/// A byte chooses from this list.
 pub(crate) const APIS: [Api; 10] = [
     Api::Chat,
     Api::Completions,
@@ -24,14 +24,15 @@ pub(crate) const APIS: [Api; 10] = [
     Api::Audio,
 ];
 
-/// Panics if the reader breaks its word.
+/// # Panics
+/// If the property does not hold.
 pub fn check(input: &[u8]) {
     let mut choices = Choices(input);
     let Some(api) = choices.pick(&APIS) else { return };
     let body = Body::read(choices);
 
     let facts = body.read_in_every_way(|chunks| read(api, chunks, false));
-    // What is not wanted makes no difference.
+    // Chunks after `wants_more` returns false make no difference.
     assert_eq!(body.read_in_every_way(|chunks| read(api, chunks, true)), facts);
     let [
         _,
@@ -58,9 +59,9 @@ pub fn check(input: &[u8]) {
     {
         assert_eq!(model, name_of(tree.last(&["model"])));
         let options = tree.members("stream_options").next_back();
-        let asked = options.and_then(|options| options.members("include_usage").next_back());
-        // Servers take more words than these; the filter's own tests list them.
-        match asked {
+        let requested = options.and_then(|options| options.members("include_usage").next_back());
+        // Servers accept other values too, which the filter's own tests list.
+        match requested {
             None | Some(Tree::Null | Tree::Bool(false)) => assert!(!include_usage),
             Some(Tree::Bool(true)) => assert!(include_usage),
             Some(_) => {}
@@ -72,7 +73,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// What was known when the last byte was read, and when the body was over.
+/// The facts after the last chunk, and after the end of the body.
 fn read(api: Api, chunks: &mut dyn Iterator<Item = &[u8]>, only_wanted: bool) -> [RequestFacts; 2] {
     let mut reader = RequestReader::new(api);
     for chunk in chunks {
@@ -80,18 +81,18 @@ fn read(api: Api, chunks: &mut dyn Iterator<Item = &[u8]>, only_wanted: bool) ->
             reader.feed(chunk);
         }
     }
-    let so_far = reader.facts().clone();
+    let before_end = reader.facts().clone();
     reader.finish();
     assert!(!reader.wants_more());
-    [so_far, reader.facts().clone()]
+    [before_end, reader.facts().clone()]
 }
 
-/// Whether more follows the last value, so that a number at the top level is whole.
+/// Whether white space ends a number at the top level.
 fn ends_with_space(body: &[u8]) -> bool {
     body.last().is_some_and(u8::is_ascii_whitespace)
 }
 
-/// A model's name, if this is one.
+/// The model name in this value, if it has one.
 pub(crate) fn name_of(value: Option<&Tree>) -> Option<ModelName> {
     let name = value?.text()?;
     (!name.is_empty()).then(|| name.bytes().take(MAX_TEXT).collect())

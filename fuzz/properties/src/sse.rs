@@ -1,4 +1,4 @@
-//! The splitter of server-sent events. Input: a body.
+//! The property of the splitter of server-sent events. Input: a body.
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::sse::{MAX_NAME, Parser, Piece};
@@ -8,11 +8,12 @@ use crate::choices::Choices;
 use crate::events::{Event, events};
 use crate::heap;
 
-/// Panics if the splitter breaks its word.
+/// # Panics
+/// If the property does not hold.
 pub fn check(input: &[u8]) {
     let body = Body::read(Choices(input));
-    let found = body.read_in_every_way(split);
-    assert_eq!(found, events(&body.bytes));
+    let split = body.read_in_every_way(split);
+    assert_eq!(split, events(&body.bytes));
 
     let mut splitter = Parser::default();
     let held = heap::peak(|| {
@@ -27,7 +28,7 @@ pub fn check(input: &[u8]) {
 fn split(chunks: &mut dyn Iterator<Item = &[u8]>) -> Vec<Event> {
     let mut splitter = Parser::default();
     let (mut events, mut data) = (Vec::new(), Vec::new());
-    let mut on = |piece: Piece<'_>| match piece {
+    let mut on_piece = |piece: Piece<'_>| match piece {
         Piece::Data(bytes) => data.extend_from_slice(bytes),
         Piece::End { name } => {
             assert!(name.len() <= MAX_NAME, "{} bytes", name.len());
@@ -38,9 +39,9 @@ fn split(chunks: &mut dyn Iterator<Item = &[u8]>) -> Vec<Event> {
         }
     };
     for chunk in chunks {
-        splitter.feed(chunk, &mut on);
+        splitter.feed(chunk, &mut on_piece);
     }
-    splitter.finish(&mut on);
+    splitter.finish(&mut on_piece);
     assert!(data.is_empty(), "data without an event: {data:?}");
     events
 }

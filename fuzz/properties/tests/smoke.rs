@@ -1,5 +1,5 @@
-//! Runs every property over the corpus, over what once broke it, and over a fixed number of mutations: without libFuzzer
-//! and the same every time. `make fuzz` searches on.
+//! Every property over its seeds, its regressions and a fixed number of mutations: deterministic and without libFuzzer.
+//! `make fuzz` searches further.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::Write;
@@ -9,7 +9,7 @@ use infertally_fuzz::corpus::{regressions, root, seeds};
 use infertally_fuzz::mutation::Mutator;
 use infertally_fuzz::{TARGETS, Target};
 
-/// Cases of a target beside its seeds. The numbers are such that each target takes some seconds.
+/// Checks a target, with as many mutations as take a few seconds.
 fn run(name: &str, mutations: usize) {
     let target = *TARGETS.iter().find(|target| target.name == name).unwrap();
     let seeds = seeds(name).unwrap();
@@ -28,63 +28,63 @@ fn run(name: &str, mutations: usize) {
         check(target, &mutator.mutate(&inputs), &format!("mutation {number}"));
     }
     say(&format!(
-        "fuzz: {name}: {} seeds, {} regressions, {mutations} mutations: every property holds",
+        "fuzz: {name}: {} seeds, {} regressions, {mutations} mutations: the property holds",
         seeds.len(),
         regressions.len()
     ));
 }
 
-/// Past the test runner, which hides what `println` prints.
+/// Prints a line even for tests that pass: unlike `println`, the test harness does not capture it.
 fn say(line: &str) {
     let mut stderr = std::io::stderr().lock();
     stderr.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// An input that breaks the property is left where libFuzzer would leave it.
+/// Saves an input that violates the property where libFuzzer would.
 fn check(target: Target, input: &[u8], what: &str) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.check)(input))) {
-        let folder = root().join("fuzz/artifacts").join(target.name);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("smoke"), input).unwrap();
+        let dir = root().join("fuzz/artifacts").join(target.name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("smoke"), input).unwrap();
         let name = target.name;
         say(&format!(
-            "fuzz: {name}: broken by {what}, now in fuzz/artifacts/{name}/smoke"
+            "fuzz: {name}: violated by {what}, saved as fuzz/artifacts/{name}/smoke"
         ));
         resume_unwind(panic);
     }
 }
 
 #[test]
-fn the_scanner_keeps_its_word() {
+fn the_json_scanner_holds_its_property() {
     run("json", 30_000);
 }
 
 #[test]
-fn the_splitter_keeps_its_word() {
+fn the_sse_splitter_holds_its_property() {
     run("sse", 60_000);
 }
 
 #[test]
-fn the_reader_of_requests_keeps_its_word() {
+fn the_request_reader_holds_its_property() {
     run("request", 80_000);
 }
 
 #[test]
-fn the_readers_of_answers_keep_their_word() {
+fn the_response_readers_hold_their_property() {
     run("response", 60_000);
 }
 
 #[test]
-fn the_reader_of_configurations_keeps_its_word() {
+fn the_lora_config_parser_holds_its_property() {
     run("lora_config", 20_000);
 }
 
 #[test]
-fn the_reader_of_models_keeps_its_word() {
+fn the_lora_models_parser_holds_its_property() {
     run("lora_models", 30_000);
 }
 
 #[test]
-fn exchanges_keep_their_word() {
+fn exchanges_hold_their_property() {
     run("exchange", 30_000);
 }

@@ -111,7 +111,9 @@ async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
         ("liar", "status=200;body=garbage", "load_failed"),
     ];
     for (id, fault, _) in faults {
-        server.always(&format!("/v1/load_lora_adapter#{id}"), fault).unwrap();
+        server
+            .set_behaviour(&format!("/v1/load_lora_adapter#{id}"), fault)
+            .unwrap();
     }
     let words: String = faults.iter().map(|(id, ..)| format!("+{id}=/a ")).collect();
     let config = Config::new();
@@ -123,7 +125,9 @@ async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
     }
     // Once the server is well again they are all loaded, by themselves.
     for (id, ..) in faults {
-        server.always(&format!("/v1/load_lora_adapter#{id}"), "").unwrap();
+        server
+            .set_behaviour(&format!("/v1/load_lora_adapter#{id}"), "")
+            .unwrap();
     }
     for (id, ..) in faults {
         stands(&syncer, id, 1, "loaded").await;
@@ -134,7 +138,7 @@ async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
 async fn an_answer_that_is_lost_is_found_in_the_next_list() {
     let server = server().await;
     // It does what it is asked, and nobody hears of it.
-    server.always("/v1/load_lora_adapter#a", "cut=body:3").unwrap();
+    server.set_behaviour("/v1/load_lora_adapter#a", "cut=body:3").unwrap();
     let config = Config::new();
     config.says(&yaml(&server, "+a=/a"));
     let syncer = start(&config, &[]).await;
@@ -147,7 +151,7 @@ async fn an_answer_that_is_lost_is_found_in_the_next_list() {
 async fn a_changed_source_is_reloaded_in_place_or_else_unloaded_and_loaded() {
     for loads_in_place in [true, false] {
         let server = Sim::start(SimConfig {
-            loads_in_place,
+            supports_load_inplace: loads_in_place,
             ..SimConfig::default()
         });
         let server = server.await.unwrap();

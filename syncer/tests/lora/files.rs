@@ -71,7 +71,7 @@ async fn a_wrong_file_leaves_the_last_good_one_in_force_and_every_mistake_is_tol
             "{mistake}\n{log}"
         );
     }
-    server.forget_adapters();
+    server.reset_adapters();
     syncer.shows(&invalid, &[]).await.unwrap();
     passes(&server, 3).await;
     assert_eq!(calls(&server), ["load a /a", "load a /a"], "it is still kept up");

@@ -47,12 +47,12 @@ async fn a_plan_is_printed_and_not_carried_out() {
 async fn a_single_pass_says_by_its_exit_code_whether_all_is_as_configured() {
     let server = Sim::start(SimConfig {
         adapters: vec!["moved".to_owned()],
-        loads_in_place: false,
+        supports_load_inplace: false,
         ..SimConfig::default()
     });
     let server = server.await.unwrap();
     // It waits for one that is just starting.
-    server.always("/health", "status=503;times=2").unwrap();
+    server.set_behaviour("/health", "status=503;times=2").unwrap();
     let config = std::sync::Arc::new(Config::new());
     config.says(&yaml(&server, "+a=/a +moved=/2"));
     let output = runs(&config, &["--once", "--health-check-interval", "100ms"]).await;
@@ -133,7 +133,7 @@ async fn it_ends_within_a_second_and_says_so_with_0() {
     // Half a second is what it waits for the load; the rest is a busy machine's.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     // A load that comes to its end in that time is not cut off.
-    server.forget_adapters();
+    server.reset_adapters();
     config.says(&yaml(&server, "+brief=/x-sim/delay=300ms/brief"));
     let syncer = start(&config, &[]).await;
     stands(&syncer, "brief", 0, "loading").await;

@@ -17,7 +17,7 @@ use crate::stage::{Config, calls, logged, passes, server, stands, start, yaml, y
 #[tokio::test]
 async fn a_server_that_is_not_up_is_waited_for() {
     let server = server().await;
-    server.always("/health", "status=503").unwrap();
+    server.set_behaviour("/health", "status=503").unwrap();
     let config = Config::new();
     config.says(&yaml(&server, "+a=/a"));
     // Shorter than what it waits here: it goes on all the same.
@@ -30,9 +30,13 @@ async fn a_server_that_is_not_up_is_waited_for() {
     })
     .await
     .unwrap();
-    let lists = server.calls().iter().filter(|call| call.path == "/v1/models").count();
+    let lists = server
+        .received_requests()
+        .iter()
+        .filter(|call| call.path == "/v1/models")
+        .count();
     assert_eq!(lists, 0, "who is not well is not asked for more");
-    server.always("/health", "").unwrap();
+    server.set_behaviour("/health", "").unwrap();
     stands(&syncer, "a", 1, "loaded").await;
     assert!(syncer.is_ready().await);
     assert_eq!(logged(&syncer, "the server can be asked"), 1);
@@ -61,7 +65,7 @@ async fn after_a_restart_adapters_fall_to_0_and_are_loaded_again() {
     assert_eq!(calls(&server), ["load a /a", "load b /b"]);
     // One that is so quick that nobody sees it go. What it had just loaded was confirmed before.
     passes(&server, 1).await;
-    server.forget_adapters();
+    server.reset_adapters();
     passes(&server, 2).await;
     stands(&syncer, "a", 1, "loaded").await;
     assert_eq!(calls(&server), ["load a /a", "load b /b"]);
@@ -86,7 +90,7 @@ async fn nothing_follows_from_a_list_that_cannot_be_read() {
         ("hang=headers", "timeout"),
         ("status=401", "unauthorized"),
     ] {
-        server.always("/v1/models", fault).unwrap();
+        server.set_behaviour("/v1/models", fault).unwrap();
         config.says(&yaml(&server, "+a=/a -old"));
         let syncer = start(&config, &["--request-timeout", "300ms"]).await;
         stands(&syncer, "a", 0, reason).await;
@@ -94,12 +98,12 @@ async fn nothing_follows_from_a_list_that_cannot_be_read() {
         passes(&server, 2).await;
         assert_eq!(calls(&server), Vec::<String>::new(), "{fault}");
     }
-    server.always("/v1/models", "").unwrap();
+    server.set_behaviour("/v1/models", "").unwrap();
     let syncer = start(&config, &[]).await;
     stands(&syncer, "a", 1, "loaded").await;
     stands(&syncer, "old", 0, "excluded").await;
     // Known to be loaded; then the list fails: never a 1 of yesterday.
-    server.always("/v1/models", "status=500").unwrap();
+    server.set_behaviour("/v1/models", "status=500").unwrap();
     stands(&syncer, "a", 0, "unreachable").await;
 }
 

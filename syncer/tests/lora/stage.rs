@@ -114,7 +114,10 @@ pub async fn stands(syncer: &Syncer, id: &str, value: u8, reason: &str) {
 
 /// The adapters' loads and unloads, in order, since the last time: `load a /a`, `reload a /b`, `unload a`.
 pub fn calls(server: &Sim) -> Vec<String> {
-    let calls = server.take_calls().into_iter().filter(|call| call.method == "POST");
+    let calls = server
+        .take_received_requests()
+        .into_iter()
+        .filter(|call| call.method == "POST");
     calls
         .map(|call| {
             let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
@@ -132,7 +135,13 @@ pub fn calls(server: &Sim) -> Vec<String> {
 
 /// Waits until the server was asked for its list so many times more.
 pub async fn passes(server: &Sim, number: usize) {
-    let lists = || server.calls().iter().filter(|call| call.path == "/v1/models").count();
+    let lists = || {
+        server
+            .received_requests()
+            .iter()
+            .filter(|call| call.path == "/v1/models")
+            .count()
+    };
     let before = lists();
     infertally_harness::eventually(async || match lists() >= before + number {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! Writes what libFuzzer begins with: the seeds of every target into `FOLDER/TARGET/`, and its dictionary.
+//! Writes libFuzzer's seeds of every target into `DIR/TARGET/`, and its dictionary into `DIR/tokens.dict`.
 
 use std::fs;
 use std::io;
@@ -9,23 +9,23 @@ use infertally_fuzz::corpus::seeds;
 use infertally_fuzz::mutation::TOKENS;
 
 fn main() -> io::Result<()> {
-    let Some(folder) = std::env::args_os().nth(1) else {
-        return Err(io::Error::other("usage: fuzz-corpus FOLDER"));
+    let Some(dir) = std::env::args_os().nth(1) else {
+        return Err(io::Error::other("usage: fuzz-corpus DIR"));
     };
-    let folder = Path::new(&folder);
+    let dir = Path::new(&dir);
     for target in TARGETS {
         let seeds = seeds(target.name)?;
-        let folder = folder.join(target.name);
-        fs::create_dir_all(&folder)?;
+        let target_dir = dir.join(target.name);
+        fs::create_dir_all(&target_dir)?;
         for seed in &seeds {
-            fs::write(folder.join(&seed.name), &seed.input)?;
+            fs::write(target_dir.join(&seed.name), &seed.input)?;
         }
         println!("fuzz: {}: {} seeds", target.name, seeds.len());
     }
-    fs::write(folder.join("tokens.dict"), dictionary())
+    fs::write(dir.join("tokens.dict"), dictionary())
 }
 
-/// A token a line, in quotes, bytes that are no plain ASCII in hexadecimal.
+/// libFuzzer's format: one quoted token per line, bytes outside printable ASCII in hexadecimal.
 fn dictionary() -> String {
     let mut lines = String::new();
     for token in TOKENS {

@@ -1,11 +1,11 @@
-//! Owns the shape of vLLM's error answers.
+//! vLLM's error responses, in OpenAI's shape.
 
 use std::fmt;
 
 use hyper::StatusCode;
 use serde_json::Value;
 
-/// An error answer in OpenAI's shape: `{"error":{"message","type","param","code"}}`.
+/// `{"error":{"message","type","param","code"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -26,27 +26,27 @@ impl ApiError {
         }
     }
 
-    pub(crate) fn about(self, param: impl Into<String>) -> Self {
+    pub(crate) fn with_param(self, param: impl Into<String>) -> Self {
         Self {
             param: Some(param.into()),
             ..self
         }
     }
 
-    /// A request that the server read and refused.
+    /// A well-formed request that the server rejects.
     pub(crate) fn bad_request(param: &str, message: impl fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message.to_string()).about(param)
+        Self::new(StatusCode::BAD_REQUEST, "BadRequestError", message.to_string()).with_param(param)
     }
 
-    /// One mistake that pydantic found; `place` is the path to it, `body.max_tokens`.
-    pub(crate) fn validation(place: &str, kind: &str, message: &str, input: &str) -> Self {
+    /// An error of pydantic; `loc` is the path to the field, such as `body.max_tokens`.
+    pub(crate) fn validation(loc: &str, kind: &str, message: &str, input: &str) -> Self {
         let message = format!(
-            "1 validation error:\n  {{'type': '{kind}', 'loc': '{place}', 'msg': '{message}', 'input': {input}}}"
+            "1 validation error:\n  {{'type': '{kind}', 'loc': '{loc}', 'msg': '{message}', 'input': {input}}}"
         );
-        Self::new(StatusCode::BAD_REQUEST, "Bad Request", message).about(place)
+        Self::new(StatusCode::BAD_REQUEST, "Bad Request", message).with_param(loc)
     }
 
-    /// A field that pydantic wants and the body lacks.
+    /// pydantic's error for a required field.
     pub(crate) fn missing(field: &str, body: &Value) -> Self {
         Self::validation(
             &format!("body.{field}"),
@@ -56,8 +56,8 @@ impl ApiError {
         )
     }
 
-    /// The error that a request asked for by `x-sim: status=…`.
-    pub(crate) fn asked_for(status: StatusCode) -> Self {
+    /// The error of `x-sim: status=…`.
+    pub(crate) fn injected(status: StatusCode) -> Self {
         let kind = match status.as_u16() {
             400 => "BadRequestError",
             401 => "AuthenticationError",
@@ -67,11 +67,7 @@ impl ApiError {
             503 => "ServiceUnavailableError",
             _ => "InternalServerError",
         };
-        Self::new(
-            status,
-            kind,
-            format!("status {} was asked for by x-sim", status.as_u16()),
-        )
+        Self::new(status, kind, format!("status {} requested by x-sim", status.as_u16()))
     }
 
     pub(crate) fn body(&self) -> String {
@@ -88,7 +84,7 @@ impl ApiError {
     }
 }
 
-/// How vLLM shows a refused input: Python's notation, with containers told only by their size.
+/// How vLLM shows a rejected input: Python's notation, with containers reduced to their size.
 pub(crate) fn python_repr(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),

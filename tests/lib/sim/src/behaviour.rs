@@ -1,10 +1,9 @@
-//! Owns what one request asks of the simulator: the typed form of the header `x-sim`.
+//! Owns what a request asks of the simulator: the typed form of the header `x-sim`.
 //!
-//! The header is a `;`-separated list of `key=value`. Nothing in it is ignored: an unknown key, a value that does not
-//! parse, a key given twice and keys that contradict each other are all reported together, so a test with a typing
-//! error fails instead of testing nothing.
+//! The header is a `;`-separated list of `key=value`. Nothing in it is ignored: unknown keys, invalid values, duplicate
+//! keys and keys that exclude each other are reported together, so a test with a typo fails instead of testing nothing.
 //!
-//! An event is one `data:` event in the order sent; `[DONE]` counts as one, comments do not.
+//! An event is one `data:` event in the order sent. `[DONE]` counts as an event, comments do not.
 
 mod error;
 mod parse;
@@ -14,91 +13,89 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-pub use error::{BehaviourError, BehaviourErrors};
+pub(crate) use error::BehaviourError;
+pub use error::BehaviourErrors;
 
-/// What the header `x-sim` asks for. The default is a server without faults.
+/// The default is a server without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Behaviour {
-    /// `status=503`: answer with this status and an OpenAI-style error body instead of doing the work.
-    pub status: Option<StatusCode>,
-    /// `body=none` or `body=garbage`: what the answer that `status` asks for holds instead of an error.
-    pub body: AskedBody,
-    /// `delay=100ms`: wait this long before the headers.
-    pub delay: Duration,
-    /// `gap=2ms`: wait this long between two events. A JSON answer has no events, so nothing waits there.
-    pub gap: Duration,
+pub(crate) struct Behaviour {
+    /// `status=503`: reply with this status and an OpenAI error instead of doing the work.
+    pub(crate) status: Option<StatusCode>,
+    /// `body=none` or `body=garbage`: the body sent with `status`, instead of an error.
+    pub(crate) body: StatusBody,
+    /// `delay=100ms`: the wait before the response headers.
+    pub(crate) delay: Duration,
+    /// `gap=2ms`: the wait between two events. A JSON response has none.
+    pub(crate) gap: Duration,
     /// `chunk=N` or `chunk=all`: how the body is cut into writes.
-    pub chunking: Chunking,
-    /// `cut`, `hang`, `error` or `end`: how the answer ends.
-    pub ending: Ending,
+    pub(crate) chunking: Chunking,
+    /// `cut`, `hang`, `error` or `end`: how the response ends.
+    pub(crate) end: ResponseEnd,
     /// `done=no`: a stream without its `[DONE]`.
-    pub done: bool,
-    /// `eol`: how lines of a stream end.
-    pub eol: Eol,
+    pub(crate) done: bool,
+    /// `eol=crlf`, `eol=cr` or `eol=lf`: the line ends of a stream.
+    pub(crate) eol: Eol,
     /// `space=no`: no space after `data:`.
-    pub space: bool,
+    pub(crate) space: bool,
     /// `comments=yes`: a keep-alive comment between events.
-    pub comments: bool,
-    /// `usage`: where the token counts stand.
-    pub usage: UsageShape,
-    /// `encoding`: the compression of the body.
-    pub encoding: Option<Encoding>,
-    /// `model=NAME`: the name the answer gives its model.
-    pub model: Option<String>,
-    /// `prompt=N`: the prompt tokens the answer reports.
-    pub prompt: Option<u64>,
-    /// `completion=N`: the tokens made for each choice.
-    pub completion: Option<u64>,
-    /// `tokens-per-event=N`: how many tokens one event carries at most.
-    pub tokens_per_event: NonZeroU64,
-    /// `words=N`: each token is N bytes of text.
-    pub words: Option<usize>,
+    pub(crate) comments: bool,
+    /// `usage=early`, `usage=repeat`, `usage=none` or `usage=null`: where the token counts are.
+    pub(crate) usage: UsagePlacement,
+    /// `encoding=gzip` or `encoding=deflate`: the content coding of the body.
+    pub(crate) encoding: Option<Encoding>,
+    /// `model=NAME`: the model named in the response.
+    pub(crate) model: Option<String>,
+    /// `prompt=N`: the reported prompt tokens.
+    pub(crate) prompt: Option<u64>,
+    /// `completion=N`: the tokens generated for each choice.
+    pub(crate) completion: Option<u64>,
+    /// `tokens-per-event=N`: the most tokens in one event.
+    pub(crate) tokens_per_event: NonZeroU64,
+    /// `token-bytes=N`: the size of each token's text.
+    pub(crate) token_bytes: Option<usize>,
     /// `bom=yes`: a byte order mark before the body.
-    pub bom: bool,
+    pub(crate) bom: bool,
     /// `last-blank=no`: the last event of a stream lacks its blank line.
-    pub last_blank: bool,
-    /// `times=N`: only the next N requests get this. For what stands in a server, not for a request's own.
-    pub times: Option<NonZeroU64>,
-    /// `for=2s`: only requests within this time get this, likewise.
-    pub lasts: Option<Duration>,
+    pub(crate) last_blank: bool,
+    /// `times=N`: applies to the next N requests only. Not allowed in the header.
+    pub(crate) times: Option<NonZeroU64>,
+    /// `for=2s`: applies to requests within this time only. Not allowed in the header.
+    pub(crate) duration: Option<Duration>,
 }
 
-/// What an answer of which `status` was asked for holds.
+/// The body sent with `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskedBody {
-    /// An OpenAI-style error.
+pub(crate) enum StatusBody {
     Error,
-    /// Nothing.
     Empty,
-    /// Bytes that are neither JSON nor text, said to be JSON.
+    /// Bytes that are neither JSON nor text, with the content type of JSON.
     Garbage,
 }
 
-/// How the body is cut into writes, each flushed before the next.
+/// How the body is cut into writes. Each is flushed before the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chunking {
-    /// One write for each event, as uvicorn does.
+pub(crate) enum Chunking {
+    /// One write per event, as uvicorn does.
     Events,
-    /// Pieces of so many bytes, across events; the last one may be shorter.
+    /// Writes of this many bytes, across events; the last one may be shorter.
     Bytes(NonZeroUsize),
     /// The whole body in one write.
     Whole,
 }
 
-/// How the answer ends. `cut=event:9` on an answer of five events leaves it whole; so do the others that count.
+/// How the response ends. Where N is more than the response has, it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// As it should.
-    Whole,
-    /// `cut=headers`: the connection is closed without an answer (on HTTP/2 the stream is reset).
+pub(crate) enum ResponseEnd {
+    Complete,
+    /// `cut=headers`: the connection is closed without a response (on HTTP/2 the stream is reset).
     CutHeaders,
-    /// `cut=body:N`: the connection is aborted after N bytes of the body as sent, so after compression.
+    /// `cut=body:N`: the connection is aborted after N bytes of the body as sent, that is, after compression.
     CutBody(u64),
     /// `cut=event:N`: the connection is aborted after N events.
     CutEvent(usize),
-    /// `hang=headers`: no answer until the client goes away.
+    /// `hang=headers`: no response until the client disconnects.
     HangHeaders,
-    /// `hang=event:N`: nothing more after N events until the client goes away.
+    /// `hang=event:N`: nothing more after N events until the client disconnects.
     HangEvent(usize),
     /// `error=event:N`: after N events an error event, then `[DONE]`.
     ErrorEvent(usize),
@@ -106,38 +103,33 @@ pub enum Ending {
     EndEvent(usize),
 }
 
-/// How lines of a stream end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eol {
-    /// `\n`, as vLLM sends.
+pub(crate) enum Eol {
+    /// As vLLM sends.
     Lf,
-    /// `\r\n`.
     CrLf,
-    /// `\r`.
     Cr,
 }
 
-/// Where the token counts stand in the answer.
+/// Where the token counts are in the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageShape {
-    /// As vLLM does.
-    AsAsked,
-    /// In the event before the last one that carries choices, and no event of its own.
+pub(crate) enum UsagePlacement {
+    /// As the request asked, like vLLM.
+    AsRequested,
+    /// In the event before the last one that carries choices, without an event of its own.
     Early,
-    /// The usage event is sent twice.
+    /// In two usage events.
     Repeat,
-    /// Never, although asked.
+    /// Nowhere, although the request asked for it.
     Absent,
-    /// `"usage":null` on the events that have none; in a JSON answer instead of the counts.
+    /// `"usage":null` in the events that have none; in a JSON response instead of the counts.
     Null,
 }
 
-/// A compression of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// gzip.
+pub(crate) enum Encoding {
     Gzip,
-    /// What HTTP calls deflate: a zlib stream.
+    /// HTTP's deflate: a zlib stream.
     Deflate,
 }
 
@@ -147,55 +139,56 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             status: None,
-            body: AskedBody::Error,
+            body: StatusBody::Error,
             delay: Duration::ZERO,
             gap: Duration::ZERO,
             chunking: Chunking::Events,
-            ending: Ending::Whole,
+            end: ResponseEnd::Complete,
             done: true,
             eol: Eol::Lf,
             space: true,
             comments: false,
-            usage: UsageShape::AsAsked,
+            usage: UsagePlacement::AsRequested,
             encoding: None,
             model: None,
             prompt: None,
             completion: None,
             tokens_per_event: NonZeroU64::MIN,
-            words: None,
+            token_bytes: None,
             bom: false,
             last_blank: true,
             times: None,
-            lasts: None,
+            duration: None,
         }
     }
 }
 
 impl Behaviour {
-    /// The first key given that only a behaviour that stands in a server can have, if any.
-    pub(crate) fn needs_standing(&self) -> Option<&'static str> {
+    /// The first key given that is allowed only in a behaviour set for a path.
+    pub(crate) fn needs_path(&self) -> Option<&'static str> {
         let times = self.times.map(|_| "times");
-        times.or(self.lasts.map(|_| "for"))
+        times.or(self.duration.map(|_| "for"))
     }
 
-    /// The first key given that only a streamed answer can show, if any. On a JSON answer it would do nothing, so
-    /// the server refuses the request instead.
+    /// The first key given that only a streamed response can show. With a JSON response it would have no effect, so the
+    /// server rejects the request.
     pub(crate) fn needs_stream(&self) -> Option<&'static str> {
-        let ending = match self.ending {
-            Ending::CutEvent(_) => Some("cut=event"),
-            Ending::HangEvent(_) => Some("hang=event"),
-            Ending::ErrorEvent(_) => Some("error=event"),
-            Ending::EndEvent(_) => Some("end=event"),
-            Ending::Whole | Ending::CutHeaders | Ending::CutBody(_) | Ending::HangHeaders => None,
+        let end = match self.end {
+            ResponseEnd::CutEvent(_) => Some("cut=event"),
+            ResponseEnd::HangEvent(_) => Some("hang=event"),
+            ResponseEnd::ErrorEvent(_) => Some("error=event"),
+            ResponseEnd::EndEvent(_) => Some("end=event"),
+            ResponseEnd::Complete | ResponseEnd::CutHeaders | ResponseEnd::CutBody(_) | ResponseEnd::HangHeaders => {
+                None
+            }
         };
         let usage = match self.usage {
-            UsageShape::Early => Some("usage=early"),
-            UsageShape::Repeat => Some("usage=repeat"),
-            UsageShape::AsAsked | UsageShape::Absent | UsageShape::Null => None,
+            UsagePlacement::Early => Some("usage=early"),
+            UsagePlacement::Repeat => Some("usage=repeat"),
+            UsagePlacement::AsRequested | UsagePlacement::Absent | UsagePlacement::Null => None,
         };
         let given = |is: bool, key| is.then_some(key);
-        ending
-            .or(usage)
+        end.or(usage)
             .or(given(!self.done, "done"))
             .or(given(self.eol != Eol::Lf, "eol"))
             .or(given(!self.space, "space"))
@@ -205,10 +198,10 @@ impl Behaviour {
     }
 }
 
-// === impl Ending ===
+// === impl ResponseEnd ===
 
-impl Ending {
-    /// Whether no work is done and no answer given.
+impl ResponseEnd {
+    /// Whether there is no response at all.
     pub(crate) fn is_before_headers(self) -> bool {
         matches!(self, Self::CutHeaders | Self::HangHeaders)
     }
@@ -217,8 +210,7 @@ impl Ending {
 // === impl Eol ===
 
 impl Eol {
-    /// The bytes of one line end.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Lf => "\n",
             Self::CrLf => "\r\n",
@@ -231,7 +223,7 @@ impl Eol {
 
 impl Encoding {
     /// The value of `content-encoding`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",

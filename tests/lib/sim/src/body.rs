@@ -1,7 +1,7 @@
-//! Owns the sending of a planned body: a list of steps that hyper polls. It knows nothing of what the bytes mean.
+//! [`Body`] that sends a list of steps.
 //!
-//! Between two frames the body is pending once. hyper writes out what it holds whenever a body is pending, so each
-//! frame reaches the socket in a write of its own.
+//! Between two frames the body is pending once: hyper flushes whenever a body is pending, so each frame reaches the socket
+//! in a write of its own.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,32 +13,21 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use crate::metrics::InFlight;
-use crate::pieces;
+use crate::metrics::InFlightGuard;
 use crate::socket::Backlog;
+use crate::step::{self, Step};
 
-/// Before an abort what came before has to be written, or it is lost. On HTTP/1 it is once the body was pending and the
-/// socket has no backlog; on HTTP/2 another task writes it, and this is ample for that.
+/// The wait before an abort, so that earlier frames are not lost. On HTTP/1 they are written once the body was pending
+/// and the socket has no backlog; on HTTP/2 another task writes them, which takes far less than this.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// One step of sending a body.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Frame(Bytes),
-    Wait(Duration),
-    /// The connection is closed where the body stands.
-    Abort,
-    /// Nothing more comes until the client goes away.
-    Hang,
-}
-
-/// A body that follows its steps. Dropping it early counts the request as aborted.
+/// Dropping it before its end counts the request as aborted.
 #[derive(Debug, Default)]
 pub(crate) struct PlannedBody {
     steps: VecDeque<Step>,
     length: Option<u64>,
     state: State,
-    request: Option<InFlight>,
+    request: Option<InFlightGuard>,
     backlog: Backlog,
 }
 
@@ -46,35 +35,24 @@ pub(crate) struct PlannedBody {
 enum State {
     #[default]
     Ready,
-    /// A frame went out and has to be flushed.
+    /// A frame was sent and has to be flushed.
     Flushing,
     Waiting(Pin<Box<Sleep>>),
     Settling(Pin<Box<Sleep>>),
-}
-
-// === impl Step ===
-
-impl Step {
-    pub(crate) fn length(&self) -> u64 {
-        match self {
-            Self::Frame(frame) => u64::try_from(frame.len()).unwrap_or(u64::MAX),
-            Self::Wait(_) | Self::Abort | Self::Hang => 0,
-        }
-    }
 }
 
 // === impl PlannedBody ===
 
 impl PlannedBody {
     /// A body of known length in one frame.
-    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
-        let step = Step::Frame(bytes.into());
-        let length = step.length();
-        Self::steps(if length == 0 { Vec::new() } else { vec![step] }, Some(length))
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        let steps = vec![Step::Frame(bytes.into())];
+        let length = step::length(&steps);
+        Self::from_steps(if length == 0 { Vec::new() } else { steps }, Some(length))
     }
 
-    /// A body of these steps; where `length` is known it is announced, whether or not the steps hold it.
-    pub(crate) fn steps(steps: Vec<Step>, length: Option<u64>) -> Self {
+    /// A body of these steps. A known `length` goes into the headers even if the steps send fewer bytes.
+    pub(crate) fn from_steps(steps: Vec<Step>, length: Option<u64>) -> Self {
         Self {
             steps: steps.into(),
             length,
@@ -82,21 +60,21 @@ impl PlannedBody {
         }
     }
 
-    /// The body breaks off after so many bytes, and the connection with it.
+    /// Aborts the connection after `at` bytes of the body.
     pub(crate) fn cut(self, at: u64) -> Self {
         Self {
-            steps: pieces::cut(self.steps.into(), at).into(),
+            steps: step::cut(self.steps.into(), at).into(),
             ..self
         }
     }
 
-    /// The body goes out over the connection that has this backlog.
+    /// Ties the body to the connection with this backlog.
     pub(crate) fn over(self, backlog: Backlog) -> Self {
         Self { backlog, ..self }
     }
 
-    /// The body carries the request's place among those in flight until it ends.
-    pub(crate) fn carrying(self, request: InFlight) -> Self {
+    /// Counts the request as running until the body ends.
+    pub(crate) fn holding(self, request: InFlightGuard) -> Self {
         Self {
             request: Some(request),
             ..self
@@ -127,8 +105,7 @@ impl Body for PlannedBody {
                         std::task::ready!(sleep.as_mut().poll(cx));
                     }
                     std::task::ready!(this.backlog.poll_empty(cx));
-                    let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "cut by x-sim");
-                    return Poll::Ready(Some(Err(cut)));
+                    return Poll::Ready(Some(Err(aborted())));
                 }
             }
             match this.steps.pop_front() {
@@ -138,8 +115,8 @@ impl Body for PlannedBody {
                 }
                 Some(Step::Frame(frame)) => {
                     if this.steps.is_empty() {
-                        // Counted here, not when the body is dropped: who has the whole answer may ask at once how
-                        // many requests still run.
+                        // Not when the body is dropped: a client that has the complete response may scrape the
+                        // number of running requests at once.
                         this.finish();
                     } else {
                         this.state = State::Flushing;
@@ -173,6 +150,11 @@ impl PlannedBody {
     }
 }
 
+/// The error that makes hyper abort the connection.
+pub(crate) fn aborted() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "aborted by x-sim")
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -185,13 +167,13 @@ mod tests {
 
     use super::*;
 
-    /// A socket with one request in it that keeps every write apart.
-    struct Recorder {
+    /// A socket that holds one request and records every write.
+    struct RecordingSocket {
         request: &'static [u8],
         writes: Arc<Mutex<Vec<Vec<u8>>>>,
     }
 
-    impl AsyncRead for Recorder {
+    impl AsyncRead for RecordingSocket {
         fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
             if self.request.is_empty() {
                 return Poll::Pending;
@@ -201,7 +183,7 @@ mod tests {
         }
     }
 
-    impl AsyncWrite for Recorder {
+    impl AsyncWrite for RecordingSocket {
         fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
             self.writes.lock().unwrap().push(bytes.to_vec());
             Poll::Ready(Ok(bytes.len()))
@@ -216,20 +198,20 @@ mod tests {
         }
     }
 
-    /// The writes of an answer with this body, without the first line and headers, and whether it failed.
+    /// The writes of a response with this body, without its head, and whether the connection failed.
     async fn writes(steps: fn() -> (Vec<Step>, Option<u64>)) -> (Vec<String>, bool) {
         let writes = Arc::default();
         let request = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
-        let recorder = Recorder {
+        let socket = RecordingSocket {
             request,
             writes: Arc::clone(&writes),
         };
         let service = service_fn(move |_| async move {
             let (steps, length) = steps();
-            Ok::<_, Infallible>(Response::new(PlannedBody::steps(steps, length)))
+            Ok::<_, Infallible>(Response::new(PlannedBody::from_steps(steps, length)))
         });
         let failed = http1::Builder::new()
-            .serve_connection(TokioIo::new(recorder), service)
+            .serve_connection(TokioIo::new(socket), service)
             .await
             .is_err();
         let writes = writes.lock().unwrap();
@@ -248,31 +230,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_frame_of_a_stream_is_a_write_of_its_own() {
+    async fn every_frame_of_a_chunked_body_is_one_write() {
         let (writes, failed) = writes(|| (vec![frame("one"), frame("two"), frame("three")], None)).await;
         assert_eq!(writes, ["3\r\none\r\n", "3\r\ntwo\r\n", "5\r\nthree\r\n0\r\n\r\n"]);
         assert!(!failed);
     }
 
     #[tokio::test]
-    async fn every_frame_of_a_body_with_a_length_is_a_write_of_its_own() {
+    async fn every_frame_of_a_body_with_a_length_is_one_write() {
         let (writes, failed) = writes(|| (vec![frame("one"), frame("two")], Some(6))).await;
         assert_eq!(writes, ["one", "two"]);
         assert!(!failed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_before_an_abort_is_written_and_nothing_after_it() {
+    async fn frames_before_an_abort_are_written() {
         let (writes, failed) = writes(|| (vec![frame("one"), Step::Abort], None)).await;
         assert_eq!(writes, ["3\r\none\r\n"]);
         assert!(failed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_lasts_its_time_after_a_flush() {
+    async fn a_wait_comes_after_the_flush_of_the_frame_before_it() {
         let start = tokio::time::Instant::now();
         let second = Duration::from_secs(1);
-        let mut body = PlannedBody::steps(vec![frame("one"), Step::Wait(second), frame("two")], None);
+        let mut body = PlannedBody::from_steps(vec![frame("one"), Step::Wait(second), frame("two")], None);
         let mut next = async || {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
             frame.map(|frame| frame.unwrap().into_data().unwrap())

@@ -1,40 +1,50 @@
 //! Two small model servers for tests, the demo and benches.
 //!
-//! * [`Sim`] answers the OpenAI routes as vLLM 0.32 does and takes its faults from the request itself: the header
-//!   `x-sim` names them (see [`Behaviour`]), so tests that run side by side share one server. Every 2xx inference
-//!   answer tells in `x-sim-model`, `x-sim-prompt-tokens` and `x-sim-completion-tokens` what was decided, which is
-//!   what a measurement of that answer is held against.
-//! * [`Replay`] sends answers that were captured from a real server, byte for byte.
+//! * [`Sim`] serves the OpenAI routes as vLLM 0.32 does. The request header `x-sim` asks for faults (`behaviour.rs` lists
+//!   its keys), so tests that run side by side can share one server. Every 2xx inference response reports its model and
+//!   token counts in `x-sim-model`, `x-sim-prompt-tokens` and `x-sim-completion-tokens`, which tests compare metrics with.
+//! * [`Replay`] sends responses captured from a real server, byte for byte.
 //!
-//! Who sends no header, as one that manages adapters, gets what [`Sim::always`] says or an adapter's path; what it called
-//! stands in [`Sim::calls`].
+//! Clients that cannot send the header, such as the LoRA role, get the behaviour set by [`Sim::set_behaviour`] or by the
+//! path of the adapter they load. [`Sim::received_requests`] lists their requests.
 //!
-//! Imports go one way: `server` → `routes` → (`inference`, `lora`, `metrics`, `standing`, `journal`) → `stream`, `answer`, `request` →
-//! `behaviour`, `body`, `socket`, `api_error`, `lax`. `replay` shares only `listen` with the rest.
+//! Imports go one way:
+//!
+//! ```text
+//!  server ─▶ app ─▶ inference, response, models, route, path_behaviours, request_log
+//!      inference ─▶ stream, body_builder, completion, body
+//!           body ─▶ metrics ─▶ inference_request ─▶ pydantic ─▶ api_error
+//! ```
+//!
+//! `behaviour`, `clock`, `config`, `listener`, `socket` and `step` import nothing of the rest. `replay` imports only
+//! `listener`.
 
-mod answer;
 mod api_error;
-pub mod behaviour;
+mod app;
+mod behaviour;
 mod body;
+mod body_builder;
 mod clock;
+mod completion;
+mod config;
 mod inference;
-mod journal;
-mod listen;
-mod lora;
+mod inference_request;
+mod listener;
 mod metrics;
-mod pieces;
+mod models;
+mod path_behaviours;
 mod pydantic;
-pub mod replay;
-mod reply;
-mod request;
+mod replay;
+mod request_log;
+mod response;
 mod route;
-mod routes;
 mod server;
 mod socket;
-mod standing;
+mod step;
 mod stream;
 
-pub use behaviour::Behaviour;
-pub use journal::Call;
+pub use behaviour::BehaviourErrors;
+pub use config::SimConfig;
 pub use replay::{Replay, ReplayConfig};
-pub use server::{Sim, SimConfig};
+pub use request_log::ReceivedRequest;
+pub use server::Sim;

@@ -1,4 +1,4 @@
-//! Wires the simulator's two servers to a command line.
+//! Command line of the simulator's two servers.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use infertally_sim::{Replay, ReplayConfig, Sim, SimConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A simulated LLM model server, with faults on request.
+/// A simulated LLM model server with fault injection.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -18,41 +18,41 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer as vLLM does; the header `x-sim` of a request asks for faults.
+    /// Serve the OpenAI API as vLLM does; the request header `x-sim` injects faults.
     Serve {
-        /// Where to listen; port 0 takes a free one.
+        /// The address to listen on; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:8000")]
         listen: SocketAddr,
-        /// The base model's name.
+        /// The name of the base model.
         #[arg(long, default_value = "tiny")]
         model: String,
         /// An adapter that is loaded from the start; may be repeated.
         #[arg(long = "adapter", value_name = "NAME")]
         adapters: Vec<String>,
-        /// The most tokens a request may ask for.
+        /// The limit of a request's max_tokens.
         #[arg(long, value_name = "TOKENS", default_value_t = SimConfig::default().max_model_len)]
         max_model_len: u64,
-        /// Requests beyond so many wait for one to end.
+        /// How many inference requests run at once; the rest are queued. Without it there is no limit.
         #[arg(long, value_name = "REQUESTS")]
         max_running: Option<usize>,
-        /// What clients have to bring as a bearer token for what is below /v1.
+        /// The bearer token that clients need for paths below /v1.
         #[arg(long, value_name = "KEY")]
         api_key: Option<String>,
-        /// Take no notice of load_inplace, as older vLLM.
+        /// Ignore load_inplace, as older versions of vLLM do.
         #[arg(long)]
-        no_loads_in_place: bool,
-        /// What requests for a path get that have no x-sim header, as in
-        /// `/v1/chat/completions=delay=50ms;gap=5ms`, `/health=status=503;for=20s` or
-        /// `/v1/load_lora_adapter#NAME=hang=headers`; may be repeated.
-        #[arg(long, value_name = "PATH=X-SIM", value_parser = path_and_list)]
-        always: Vec<(String, String)>,
+        ignore_load_inplace: bool,
+        /// The behaviour of requests to PATH without an x-sim header; may be repeated. Examples:
+        /// `/v1/chat/completions=delay=50ms;gap=5ms`, `/health=status=503;for=20s`,
+        /// `/v1/load_lora_adapter#NAME=hang=headers`.
+        #[arg(long = "behaviour", value_name = "PATH=X-SIM", value_parser = path_and_x_sim)]
+        behaviours: Vec<(String, String)>,
     },
-    /// Send captured answers byte for byte; the header `x-sim-replay` of a request names one.
+    /// Send captured responses byte for byte; the request header `x-sim-replay` names one.
     Replay {
-        /// Where to listen; port 0 takes a free one.
+        /// The address to listen on; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:8000")]
         listen: SocketAddr,
-        /// The folder of the captures, `NAME.resp` each.
+        /// The directory of the captures, files NAME.resp.
         #[arg(long)]
         dir: PathBuf,
     },
@@ -60,8 +60,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    // Before the address is told: who has read it may end this at once.
-    let end = End::new()?;
+    // Before the address is printed: whoever reads it may send a signal at once.
+    let shutdown = Shutdown::new()?;
     match Cli::parse().command {
         Command::Serve {
             listen,
@@ -70,8 +70,8 @@ async fn main() -> io::Result<()> {
             max_model_len,
             max_running,
             api_key,
-            no_loads_in_place,
-            always,
+            ignore_load_inplace,
+            behaviours,
         } => {
             let config = SimConfig {
                 listen,
@@ -80,47 +80,47 @@ async fn main() -> io::Result<()> {
                 max_model_len,
                 max_running,
                 api_key,
-                loads_in_place: !no_loads_in_place,
+                supports_load_inplace: !ignore_load_inplace,
             };
             let sim = Sim::start(config).await?;
-            for (path, list) in &always {
-                sim.always(path, list).map_err(io::Error::other)?;
+            for (path, x_sim) in &behaviours {
+                sim.set_behaviour(path, x_sim).map_err(io::Error::other)?;
             }
             announce(sim.addr())?;
-            end.told().await;
+            shutdown.signal().await;
             sim.shutdown().await;
         }
         Command::Replay { listen, dir } => {
             let replay = Replay::start(ReplayConfig { listen, dir }).await?;
             announce(replay.addr())?;
-            end.told().await;
+            shutdown.signal().await;
             replay.shutdown().await;
         }
     }
     Ok(())
 }
 
-fn path_and_list(given: &str) -> Result<(String, String), &'static str> {
-    let (path, list) = given.split_once('=').ok_or("not of the form PATH=X-SIM")?;
-    Ok((path.to_owned(), list.to_owned()))
+fn path_and_x_sim(value: &str) -> Result<(String, String), &'static str> {
+    let (path, x_sim) = value.split_once('=').ok_or("not of the form PATH=X-SIM")?;
+    Ok((path.to_owned(), x_sim.to_owned()))
 }
 
-/// Scripts wait for this line and read the port from it.
+/// Scripts wait for this line and parse the port from it.
 fn announce(addr: SocketAddr) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on http://{addr}")?;
     out.flush()
 }
 
-/// The signals that end the process.
-struct End {
+/// SIGINT and SIGTERM.
+struct Shutdown {
     interrupt: Signal,
     terminate: Signal,
 }
 
-// === impl End ===
+// === impl Shutdown ===
 
-impl End {
+impl Shutdown {
     fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -128,7 +128,7 @@ impl End {
         })
     }
 
-    async fn told(mut self) {
+    async fn signal(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,7 +1,7 @@
-//! Owns the counts behind `/metrics` under vLLM's names: which requests run, which wait, and the tokens made.
+//! Owns the metrics of `/metrics` under vLLM's names: running and queued requests, and tokens.
 //!
-//! Every admitted request holds an [`InFlight`]; it leaves the counts when it finishes or is dropped, so a client that
-//! goes away is counted too.
+//! Every admitted request holds an [`InFlightGuard`] and is removed when it completes or the guard is dropped, so a client
+//! that disconnects is counted too.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,15 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::answer::Finish;
 use crate::clock;
+use crate::inference_request::Finish;
 
-/// Tokens that the pretended KV cache holds: the KV gauge is the tokens of running requests in this.
+/// The size of the simulated KV cache in tokens. Its gauge is the share taken by running requests.
 const KV_TOKENS: u32 = 16_384;
 
-/// The counts of one server.
 #[derive(Debug)]
-pub(crate) struct Meters {
+pub(crate) struct Metrics {
     model: String,
     max_lora: usize,
     slots: Option<Arc<Semaphore>>,
@@ -28,8 +27,8 @@ pub(crate) struct Meters {
 #[derive(Debug, Default)]
 struct Counts {
     next: u64,
-    running: Vec<Work>,
-    waiting: Vec<Work>,
+    running: Vec<ActiveRequest>,
+    waiting: Vec<ActiveRequest>,
     prompt_tokens: u64,
     generation_tokens: u64,
     stopped: u64,
@@ -37,9 +36,9 @@ struct Counts {
     aborted: u64,
 }
 
-/// One request in the counts.
+/// A running or queued request.
 #[derive(Debug, Clone)]
-pub(crate) struct Work {
+pub(crate) struct ActiveRequest {
     id: u64,
     pub(crate) adapter: Option<String>,
     pub(crate) prompt_tokens: u64,
@@ -47,18 +46,18 @@ pub(crate) struct Work {
     pub(crate) finish: Finish,
 }
 
-/// A request's place among those in flight.
+/// Removes its request from the running ones on drop.
 #[derive(Debug)]
-pub(crate) struct InFlight {
-    meters: Arc<Meters>,
+pub(crate) struct InFlightGuard {
+    metrics: Arc<Metrics>,
     id: u64,
     finished: bool,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
-// === impl Work ===
+// === impl ActiveRequest ===
 
-impl Work {
+impl ActiveRequest {
     pub(crate) fn new(adapter: Option<String>, prompt_tokens: u64, completion_tokens: u64, finish: Finish) -> Self {
         Self {
             id: 0,
@@ -70,11 +69,11 @@ impl Work {
     }
 }
 
-// === impl Meters ===
+// === impl Metrics ===
 
-impl Meters {
+impl Metrics {
     pub(crate) fn new(model: &str, max_lora: usize, max_running: Option<usize>) -> Self {
-        let slots = max_running.map(|most| Arc::new(Semaphore::new(most)));
+        let slots = max_running.map(|limit| Arc::new(Semaphore::new(limit)));
         Self {
             model: model.to_owned(),
             max_lora,
@@ -83,30 +82,30 @@ impl Meters {
         }
     }
 
-    /// Counts a request as waiting until there is a slot for it, then as running.
-    pub(crate) async fn admit(self: &Arc<Self>, mut work: Work) -> InFlight {
+    /// Counts a request as queued until there is a slot for it, then as running.
+    pub(crate) async fn admit(self: &Arc<Self>, mut request: ActiveRequest) -> InFlightGuard {
         {
             let mut counts = self.lock();
             counts.next = counts.next.wrapping_add(1);
-            work.id = counts.next;
-            counts.waiting.push(work.clone());
+            request.id = counts.next;
+            counts.waiting.push(request.clone());
         }
-        // From here on a drop, also one while it waits, takes the request out of the counts.
-        let mut place = InFlight {
-            meters: Arc::clone(self),
-            id: work.id,
+        // A drop from here on removes the request, even while it is queued.
+        let mut guard = InFlightGuard {
+            metrics: Arc::clone(self),
+            id: request.id,
             finished: false,
             _slot: None,
         };
         if let Some(slots) = &self.slots {
-            place._slot = Arc::clone(slots).acquire_owned().await.ok();
+            guard._slot = Arc::clone(slots).acquire_owned().await.ok();
         }
         let mut counts = self.lock();
-        counts.waiting.retain(|waiting| waiting.id != work.id);
-        counts.prompt_tokens = counts.prompt_tokens.saturating_add(work.prompt_tokens);
-        counts.running.push(work);
+        counts.waiting.retain(|waiting| waiting.id != request.id);
+        counts.prompt_tokens = counts.prompt_tokens.saturating_add(request.prompt_tokens);
+        counts.running.push(request);
         drop(counts);
-        place
+        guard
     }
 
     /// The text of `/metrics`.
@@ -126,7 +125,7 @@ impl Meters {
         let held = counts
             .running
             .iter()
-            .map(|work| work.prompt_tokens.saturating_add(work.completion_tokens));
+            .map(|request| request.prompt_tokens.saturating_add(request.completion_tokens));
         let kv = (as_float(held.fold(0, u64::saturating_add)) / f64::from(KV_TOKENS)).min(1.0);
         let (running, waiting) = (as_float(length(&counts.running)), as_float(length(&counts.waiting)));
         family(
@@ -200,12 +199,15 @@ impl Meters {
 }
 
 /// The names of the adapters in use as a quoted, comma-separated list.
-fn adapters(work: &[Work]) -> Value {
-    let names: BTreeSet<&str> = work.iter().filter_map(|work| work.adapter.as_deref()).collect();
+fn adapters(requests: &[ActiveRequest]) -> Value {
+    let names: BTreeSet<&str> = requests
+        .iter()
+        .filter_map(|request| request.adapter.as_deref())
+        .collect();
     names.into_iter().collect::<Vec<_>>().join(",").into()
 }
 
-/// Python prints a float with its point.
+/// Python prints floats with a decimal point.
 fn float(value: f64) -> String {
     format!("{value:?}")
 }
@@ -215,33 +217,33 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-fn length(work: &[Work]) -> u64 {
-    u64::try_from(work.len()).unwrap_or(u64::MAX)
+fn length(requests: &[ActiveRequest]) -> u64 {
+    u64::try_from(requests.len()).unwrap_or(u64::MAX)
 }
 
-// === impl InFlight ===
+// === impl InFlightGuard ===
 
-impl InFlight {
-    /// The answer was handed out whole.
+impl InFlightGuard {
+    /// Counts the request as successful.
     pub(crate) fn finish(mut self) {
         self.finished = true;
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let mut counts = self.meters.lock();
-        counts.waiting.retain(|work| work.id != self.id);
-        let Some(place) = counts.running.iter().position(|work| work.id == self.id) else {
+        let mut counts = self.metrics.lock();
+        counts.waiting.retain(|request| request.id != self.id);
+        let Some(index) = counts.running.iter().position(|request| request.id == self.id) else {
             return;
         };
-        let work = counts.running.swap_remove(place);
+        let request = counts.running.swap_remove(index);
         if !self.finished {
             counts.aborted = counts.aborted.saturating_add(1);
             return;
         }
-        counts.generation_tokens = counts.generation_tokens.saturating_add(work.completion_tokens);
-        match work.finish {
+        counts.generation_tokens = counts.generation_tokens.saturating_add(request.completion_tokens);
+        match request.finish {
             Finish::Stop => counts.stopped = counts.stopped.saturating_add(1),
             Finish::Length => counts.limited = counts.limited.saturating_add(1),
         }

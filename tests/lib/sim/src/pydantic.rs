@@ -1,5 +1,5 @@
-//! Owns pydantic's lenient reading of JSON fields, which decides what a real vLLM accepts: `"stream": "yes"` is true,
-//! `"max_tokens": "8"` is eight. Also Python's reading of bytes as JSON text.
+//! pydantic's lax mode, which decides what a real vLLM accepts in JSON fields: `"stream": "yes"` is true,
+//! `"max_tokens": "8"` is 8. Also how Python detects the encoding of JSON.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::api_error::{ApiError, python_repr};
 
-/// Reads a body as Python's `json.loads` does: UTF-8 with or without a byte order mark, or UTF-16.
+/// Parses a body as Python's `json.loads` does: UTF-8 with or without a byte order mark, or UTF-16.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if body.is_empty() {
         return Err(ApiError::validation("body", "missing", "Field required", "None"));
@@ -27,7 +27,7 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 }
 
 /// A boolean; absent and null are `None`.
-pub(crate) fn boolean(value: Option<&Value>, place: &str) -> Result<Option<bool>, ApiError> {
+pub(crate) fn boolean(value: Option<&Value>, loc: &str) -> Result<Option<bool>, ApiError> {
     let value = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
@@ -44,17 +44,17 @@ pub(crate) fn boolean(value: Option<&Value>, place: &str) -> Result<Option<bool>
             "0" | "off" | "f" | "false" | "n" | "no" => Some(false),
             _ => None,
         },
-        _ => return Err(invalid(value, place, "bool_type", "Input should be a valid boolean")),
+        _ => return Err(invalid(value, loc, "bool_type", "Input should be a valid boolean")),
     };
     let Some(read) = read else {
         let message = "Input should be a valid boolean, unable to interpret input";
-        return Err(invalid(value, place, "bool_parsing", message));
+        return Err(invalid(value, loc, "bool_parsing", message));
     };
     Ok(Some(read))
 }
 
-/// A whole number; absent and null are `None`.
-pub(crate) fn integer(value: Option<&Value>, place: &str) -> Result<Option<i64>, ApiError> {
+/// An integer; absent and null are `None`.
+pub(crate) fn integer(value: Option<&Value>, loc: &str) -> Result<Option<i64>, ApiError> {
     const SHOULD: &str = "Input should be a valid integer";
     let value = match value {
         None | Some(Value::Null) => return Ok(None),
@@ -64,7 +64,7 @@ pub(crate) fn integer(value: Option<&Value>, place: &str) -> Result<Option<i64>,
         Value::Bool(is) => Some(i64::from(*is)),
         Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.trim().parse().ok(),
-        _ => return Err(invalid(value, place, "int_type", SHOULD)),
+        _ => return Err(invalid(value, loc, "int_type", SHOULD)),
     };
     if let Some(read) = read {
         return Ok(Some(read));
@@ -79,31 +79,28 @@ pub(crate) fn integer(value: Option<&Value>, place: &str) -> Result<Option<i64>,
             "Input should be a valid integer, got a number with a fractional part",
         ),
     };
-    Err(invalid(value, place, kind, message))
+    Err(invalid(value, loc, kind, message))
 }
 
 /// A string; absent and null are `None`.
-pub(crate) fn string(value: Option<&Value>, place: &str) -> Result<Option<String>, ApiError> {
+pub(crate) fn string(value: Option<&Value>, loc: &str) -> Result<Option<String>, ApiError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(invalid(other, place, "string_type", "Input should be a valid string")),
+        Some(other) => Err(invalid(other, loc, "string_type", "Input should be a valid string")),
     }
 }
 
-fn invalid(value: &Value, place: &str, kind: &str, message: &str) -> ApiError {
-    ApiError::validation(place, kind, message, &python_repr(value))
+fn invalid(value: &Value, loc: &str, kind: &str, message: &str) -> ApiError {
+    ApiError::validation(loc, kind, message, &python_repr(value))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the number was just seen to be whole and in range"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the number is integral and in range")]
 fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
 }
 
-/// Python tells the encoding from a byte order mark or from where the zero bytes of the first character stand.
+/// Python detects the encoding by a byte order mark or by the zero bytes of the first character.
 fn text(body: &[u8]) -> Cow<'_, str> {
     match body {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
@@ -121,7 +118,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
 }
 
 fn bad_json(text: &str, error: &serde_json::Error) -> ApiError {
-    let place = if error.is_eof() {
+    let offset = if error.is_eof() {
         text.len()
     } else {
         let before: usize = text
@@ -131,17 +128,17 @@ fn bad_json(text: &str, error: &serde_json::Error) -> ApiError {
             .sum();
         before.saturating_add(error.column().saturating_sub(1))
     };
-    let seen = text.get(..place).unwrap_or(text).trim_end();
-    let reason = if seen.ends_with('{') {
+    let parsed = text.get(..offset).unwrap_or(text).trim_end();
+    let reason = if parsed.ends_with('{') {
         "Expecting property name enclosed in double quotes"
     } else {
         "Expecting value"
     };
     let message = format!(
-        "1 validation error:\n  {{'type': 'json_invalid', 'loc': 'body.{place}', 'msg': 'JSON decode error', \
+        "1 validation error:\n  {{'type': 'json_invalid', 'loc': 'body.{offset}', 'msg': 'JSON decode error', \
          'input': '<dict of 0 items>', 'ctx': {{'error': '{reason}'}}}}"
     );
-    ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message).about(format!("body.{place}"))
+    ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", message).with_param(format!("body.{offset}"))
 }
 
 #[cfg(test)]
@@ -151,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn booleans_are_read_as_pydantic_reads_them() {
+    fn booleans_are_parsed_as_by_pydantic() {
         for yes in [
             json!(true),
             json!("true"),
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_read_as_pydantic_reads_them() {
+    fn integers_are_parsed_as_by_pydantic() {
         for eight in [json!(8), json!("8"), json!(8.0)] {
             assert_eq!(integer(Some(&eight), "body.n"), Ok(Some(8)), "{eight}");
         }
@@ -184,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_utf_16_or_with_a_byte_order_mark_is_read() {
+    fn utf_16_and_byte_order_marks_are_accepted() {
         let text = r#"{"model": "tíny"}"#;
         let units: Vec<u16> = text.encode_utf16().collect();
         let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_is_told_with_its_place() {
+    fn malformed_json_is_reported_with_its_offset() {
         let error = object(br#"{"model":"tiny", "prompt": "#).unwrap_err();
         assert_eq!(error.param.as_deref(), Some("body.27"));
         assert!(error.message.contains("Expecting value"), "{}", error.message);

@@ -1,8 +1,7 @@
-//! Owns [`Replay`]: a server that sends captured answers byte for byte, over plain TCP so that no HTTP library
-//! touches them.
+//! [`Replay`], a server that sends captured responses byte for byte, over plain TCP so that no HTTP library changes them.
 //!
-//! A request names its capture in `x-sim-replay`; `x-sim-chunk` says how it is cut into writes (`whole`, `captured` or
-//! a number of bytes) and `x-sim-end: hang` keeps the connection open after a capture that was cut short.
+//! A request names its capture in `x-sim-replay`. `x-sim-chunk` sets how it is cut into writes (`whole`, `captured` or a
+//! number of bytes), and `x-sim-end: hang` keeps the connection open after a truncated capture.
 
 mod capture;
 mod request;
@@ -19,30 +18,30 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use self::capture::Capture;
-use self::request::{Reader, Refused, Request};
-use crate::listen::Listening;
+use self::request::{Reader, Request, RequestError};
+use crate::listener::Listener;
 
-/// How long a connection that is done waits for the client to close its side.
-const PARTING: Duration = Duration::from_secs(1);
+/// How long a connection waits for the client to close its side.
+const LINGER: Duration = Duration::from_secs(1);
 
-/// What a [`Replay`] is started with.
+/// The settings of a [`Replay`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplayConfig {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The folder of the captures, `NAME.resp` each.
+    /// The directory of the captures, files `NAME.resp`.
     pub dir: PathBuf,
 }
 
-/// A server of captured answers. Dropping it closes its socket and its connections.
+/// A server of captured responses. Dropping it closes its socket and its connections.
 #[derive(Debug)]
 pub struct Replay {
-    listening: Listening,
+    listener: Listener,
 }
 
-/// How an answer is cut into writes.
+/// How a response is cut into writes.
 #[derive(Clone, Copy)]
-enum Cut {
+enum Writes {
     Whole,
     Captured,
     Bytes(NonZeroUsize),
@@ -51,29 +50,32 @@ enum Cut {
 // === impl Replay ===
 
 impl Replay {
-    /// Binds and serves until [`Replay::shutdown`] or drop. The error is that of binding.
+    /// Binds and serves until [`Replay::shutdown`] or drop.
+    ///
+    /// # Errors
+    /// If it cannot bind to the address.
     pub async fn start(config: ReplayConfig) -> io::Result<Self> {
         let dir: Arc<Path> = config.dir.into();
         let serve = move |stream| {
             let dir = Arc::clone(&dir);
             async move {
-                // An error is a client that went away.
+                // An error means that the client disconnected.
                 let _ = serve(stream, &dir).await;
             }
         };
         Ok(Self {
-            listening: Listening::start(config.listen, serve).await?,
+            listener: Listener::start(config.listen, serve).await?,
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn addr(&self) -> SocketAddr {
-        self.listening.addr()
+        self.listener.addr()
     }
 
     /// Closes the socket and every connection; returns when they are closed.
     pub async fn shutdown(self) {
-        self.listening.shutdown().await;
+        self.listener.shutdown().await;
     }
 }
 
@@ -83,62 +85,62 @@ async fn serve(mut stream: TcpStream, dir: &Path) -> io::Result<()> {
         let request = match reader.next(&mut stream).await? {
             Ok(Some(request)) => request,
             Ok(None) => return Ok(()),
-            Err(refused) => {
-                tell(&mut stream, &refused, false).await?;
-                return part(stream).await;
+            Err(error) => {
+                send_error(&mut stream, &error, false).await?;
+                return close(stream).await;
             }
         };
-        let keep = !request.closes();
-        match answer(&request, dir) {
-            Ok((capture, cut)) => {
-                send(&mut stream, &capture, cut).await?;
+        let keep_alive = !request.closes();
+        match find_capture(&request, dir) {
+            Ok((capture, writes)) => {
+                send(&mut stream, &capture, writes).await?;
                 if !capture.is_complete() && request.header("x-sim-end") == Some("hang") {
-                    return until_gone(stream).await;
+                    return discard_input(stream).await;
                 }
-                if !capture.is_complete() || capture.closes() || !keep {
-                    return part(stream).await;
+                if !capture.is_complete() || capture.closes() || !keep_alive {
+                    return close(stream).await;
                 }
             }
-            Err(refused) => {
-                tell(&mut stream, &refused, keep).await?;
-                if !keep {
-                    return part(stream).await;
+            Err(error) => {
+                send_error(&mut stream, &error, keep_alive).await?;
+                if !keep_alive {
+                    return close(stream).await;
                 }
             }
         }
     }
 }
 
-fn answer(request: &Request, dir: &Path) -> Result<(Capture, Cut), Refused> {
-    let cut = match request.header("x-sim-chunk") {
-        None | Some("whole") => Cut::Whole,
-        Some("captured") => Cut::Captured,
-        Some(size) => Cut::Bytes(size.parse().map_err(|_| Refused::Chunk(size.to_owned()))?),
+fn find_capture(request: &Request, dir: &Path) -> Result<(Capture, Writes), RequestError> {
+    let writes = match request.header("x-sim-chunk") {
+        None | Some("whole") => Writes::Whole,
+        Some("captured") => Writes::Captured,
+        Some(size) => Writes::Bytes(size.parse().map_err(|_| RequestError::Chunk(size.to_owned()))?),
     };
-    let name = request.header("x-sim-replay").ok_or(Refused::NoName)?;
+    let name = request.header("x-sim-replay").ok_or(RequestError::NoName)?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     if name.is_empty() || !name.bytes().all(plain) {
-        return Err(Refused::NoCapture(name.to_owned()));
+        return Err(RequestError::NoCapture(name.to_owned()));
     }
-    // Captures are small and in the page cache: a thread for each read would cost more than it frees.
+    // Blocking is fine: captures are small and in the page cache.
     let bytes = std::fs::read(dir.join(format!("{name}.resp")));
     let capture = bytes
         .ok()
-        .and_then(Capture::read)
-        .ok_or_else(|| Refused::NoCapture(name.to_owned()))?;
-    Ok((capture, cut))
+        .and_then(Capture::parse)
+        .ok_or_else(|| RequestError::NoCapture(name.to_owned()))?;
+    Ok((capture, writes))
 }
 
-async fn send(stream: &mut TcpStream, capture: &Capture, cut: Cut) -> io::Result<()> {
-    match cut {
-        Cut::Whole => stream.write_all(capture.bytes()).await,
-        Cut::Captured => {
+async fn send(stream: &mut TcpStream, capture: &Capture, writes: Writes) -> io::Result<()> {
+    match writes {
+        Writes::Whole => stream.write_all(capture.bytes()).await,
+        Writes::Captured => {
             for piece in capture.pieces() {
                 write(stream, piece).await?;
             }
             Ok(())
         }
-        Cut::Bytes(size) => {
+        Writes::Bytes(size) => {
             for piece in capture.bytes().chunks(size.get()) {
                 write(stream, piece).await?;
             }
@@ -147,34 +149,35 @@ async fn send(stream: &mut TcpStream, capture: &Capture, cut: Cut) -> io::Result
     }
 }
 
-/// One write of its own: the reader may run before the next.
+/// Writes and yields, so that the reader can run before the next write.
 async fn write(stream: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
     stream.write_all(piece).await?;
     tokio::task::yield_now().await;
     Ok(())
 }
 
-async fn tell(stream: &mut TcpStream, refused: &Refused, keep: bool) -> io::Result<()> {
-    let status = refused.status();
-    let message = refused.to_string();
+async fn send_error(stream: &mut TcpStream, error: &RequestError, keep_alive: bool) -> io::Result<()> {
+    let status = error.status();
+    let message = error.to_string();
     let length = message.len();
-    let connection = if keep { "keep-alive" } else { "close" };
-    let answer = format!(
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
          connection: {connection}\r\n\r\n{message}"
     );
-    stream.write_all(answer.as_bytes()).await
+    stream.write_all(response.as_bytes()).await
 }
 
-/// Closes this side and gives the client a moment to close its own: bytes that were sent and not read would reset the
-/// connection, and the answer could be lost with it.
-async fn part(mut stream: TcpStream) -> io::Result<()> {
+/// Closes this side and gives the client a moment to close its own: unread bytes would turn the close into a reset, and
+/// the client could lose the response.
+async fn close(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
-    timeout(PARTING, until_gone(stream)).await.unwrap_or(Ok(()))
+    timeout(LINGER, discard_input(stream)).await.unwrap_or(Ok(()))
 }
 
-async fn until_gone(mut stream: TcpStream) -> io::Result<()> {
-    let mut scrap = [0; 1024];
-    while stream.read(&mut scrap).await? > 0 {}
+/// Reads until the client closes its side.
+async fn discard_input(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).await? > 0 {}
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! Owns the routes: which paths there are, and how they are asked.
+//! The routes of the server: their paths and methods.
 
 use hyper::Method;
 
-use crate::request::Kind;
+use crate::inference_request::Kind;
 
-/// What a path asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Route {
     Infer(Kind),
@@ -31,8 +30,8 @@ impl Route {
         }
     }
 
-    /// Whether it is a call of one that manages the server.
-    pub(crate) fn manages(self) -> bool {
+    /// Whether requests to it are logged.
+    pub(crate) fn is_management(self) -> bool {
         match self {
             Self::Models | Self::Health | Self::LoadAdapter | Self::UnloadAdapter => true,
             Self::Infer(_) | Self::Metrics => false,

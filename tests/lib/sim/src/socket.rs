@@ -1,5 +1,5 @@
-//! Owns the one thing about a connection that hyper does not tell: whether bytes it was given still wait to be written.
-//! A body that is about to abort the connection waits for that, since what is not written then is lost.
+//! A TCP connection that reports what hyper does not: whether bytes handed to it still wait to be written. A body that is
+//! about to abort the connection waits until none do, because unwritten bytes would be lost.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,41 +9,39 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection that keeps its backlog up to date.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
     backlog: Backlog,
 }
 
-/// Whether the last write was refused because the client reads too slowly. hyper tries to write all it holds before it
-/// rests, so at rest this says whether anything is left.
+/// Whether the last write blocked because the client reads too slowly. hyper writes all it holds before it goes idle, so
+/// while it is idle this shows whether any bytes are left.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Backlog(Arc<Mutex<Stalled>>);
+pub(crate) struct Backlog(Arc<Mutex<WriteState>>);
 
 #[derive(Debug, Default)]
-struct Stalled {
-    is: bool,
+struct WriteState {
+    blocked: bool,
     waiting: Option<Waker>,
 }
 
 // === impl Backlog ===
 
 impl Backlog {
-    /// Ready when nothing waits to be written.
     pub(crate) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut stalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if stalled.is {
-            stalled.waiting = Some(cx.waker().clone());
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.blocked {
+            state.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(())
     }
 
-    fn set(&self, is_stalled: bool) {
-        let mut stalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stalled.is = is_stalled;
-        if !is_stalled && let Some(waiting) = stalled.waiting.take() {
+    fn set(&self, blocked: bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.blocked = blocked;
+        if !blocked && let Some(waiting) = state.waiting.take() {
             waiting.wake();
         }
     }
@@ -63,7 +61,7 @@ impl Socket {
         self.backlog.clone()
     }
 
-    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn record(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.backlog.set(written.is_pending());
         written
     }
@@ -78,7 +76,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(written)
+        self.record(written)
     }
 
     fn poll_write_vectored(
@@ -87,7 +85,7 @@ impl AsyncWrite for Socket {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.wrote(written)
+        self.record(written)
     }
 
     fn is_write_vectored(&self) -> bool {

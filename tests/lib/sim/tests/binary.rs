@@ -1,4 +1,4 @@
-//! The binary says where it listens, serves, and ends when it is told to.
+//! The binary prints its address, serves, and exits on a signal.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
@@ -30,7 +30,7 @@ async fn start(arguments: &[&str]) -> (Child, std::net::SocketAddr) {
     (child, addr)
 }
 
-async fn tell(child: &mut Child, signal: &str) {
+async fn kill(child: &mut Child, signal: &str) {
     let id = child.id().unwrap().to_string();
     assert!(
         Command::new("kill")
@@ -44,8 +44,8 @@ async fn tell(child: &mut Child, signal: &str) {
 }
 
 #[tokio::test]
-async fn serve_answers_until_sigterm() {
-    let always = "/v1/completions=completion=2;prompt=9";
+async fn serve_runs_until_sigterm() {
+    let behaviour = "/v1/completions=completion=2;prompt=9";
     let (mut child, addr) = start(&[
         "serve",
         "--listen",
@@ -54,8 +54,8 @@ async fn serve_answers_until_sigterm() {
         "base",
         "--adapter",
         "a",
-        "--always",
-        always,
+        "--behaviour",
+        behaviour,
     ])
     .await;
     let models = get(addr, "/v1/models").await.json();
@@ -63,27 +63,27 @@ async fn serve_answers_until_sigterm() {
         (&models["data"][0]["id"], &models["data"][1]["id"]),
         (&"base".into(), &"a".into())
     );
-    let request = post(COMPLETIONS, &[("connection", "close")], br#"{"prompt": "x"}"#);
+    let request = request(COMPLETIONS, &[("connection", "close")], br#"{"prompt": "x"}"#);
     assert_eq!(
-        Answer::parse(drain(send(addr, &request).await).await).json()["usage"]["total_tokens"],
+        Response::parse(drain(send(addr, &request).await).await).json()["usage"]["total_tokens"],
         11
     );
-    tell(&mut child, "-TERM").await;
+    kill(&mut child, "-TERM").await;
 }
 
 #[tokio::test]
-async fn replay_answers_until_interrupted_with_a_client_still_there() {
+async fn replay_exits_on_sigint_with_an_open_connection() {
     let dir = fixtures();
     let (mut child, addr) = start(&["replay", "--listen", "127.0.0.1:0", "--dir", dir.to_str().unwrap()]).await;
-    let mut stream = send(addr, &post(CHAT, &[("x-sim-replay", "chat_plain")], b"")).await;
+    let mut stream = send(addr, &request(CHAT, &[("x-sim-replay", "chat_plain")], b"")).await;
     read_until(&mut stream, "chat.completion").await;
-    tell(&mut child, "-INT").await;
+    kill(&mut child, "-INT").await;
 }
 
 #[tokio::test]
-async fn a_mistake_on_the_command_line_ends_it_with_an_error() {
+async fn an_invalid_command_line_fails() {
     for arguments in [
-        &["serve", "--always", "/health=nope=1", "--listen", "127.0.0.1:0"][..],
+        &["serve", "--behaviour", "/health=nope=1", "--listen", "127.0.0.1:0"][..],
         &["replay"],
         &[],
     ] {

@@ -1,4 +1,4 @@
-//! What a `Replay` sends is what was captured, in every chunking, and its connections end as the captures do.
+//! A `Replay` sends the captured bytes in every chunking, and its connections end as the captured ones did.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
@@ -31,10 +31,10 @@ async fn every_capture_is_sent_byte_for_byte_in_every_chunking() {
     let names = names();
     assert!(names.len() > 50, "{}", names.len());
     for name in &names {
-        let wanted = capture(&format!("{name}.resp"));
+        let expected = capture(&format!("{name}.resp"));
         for chunk in ["whole", "captured", "1", "7", "1000"] {
-            // A byte at a time over a large capture would take its time and show nothing more.
-            if chunk == "1" && wanted.len() > 4000 {
+            // Slow, and it covers nothing that a small capture does not.
+            if chunk == "1" && expected.len() > 4000 {
                 continue;
             }
             let headers = [
@@ -42,31 +42,31 @@ async fn every_capture_is_sent_byte_for_byte_in_every_chunking() {
                 ("x-sim-replay", name.as_str()),
                 ("x-sim-chunk", chunk),
             ];
-            let got = drain(send(replay.addr(), &post(CHAT, &headers, b"{}")).await).await;
+            let got = drain(send(replay.addr(), &request(CHAT, &headers, b"{}")).await).await;
             assert!(
-                got == wanted,
+                got == expected,
                 "{name} {chunk}: {} bytes, not {}",
                 got.len(),
-                wanted.len()
+                expected.len()
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_connection_serves_request_after_request() {
+async fn a_connection_is_kept_alive() {
     let replay = replay().await;
     let head = "POST /v1/completions HTTP/1.1\r\nhost: a\r\nx-sim-replay: completions_stream\r\n";
     let requests = [
-        post(CHAT, &[("x-sim-replay", "chat_plain")], b"{\"a\": 1}"),
-        post(
+        request(CHAT, &[("x-sim-replay", "chat_plain")], b"{\"a\": 1}"),
+        request(
             CHAT,
             &[("x-sim-replay", "chat_stream_usage_true"), ("x-sim-chunk", "captured")],
             b"",
         ),
         format!("{head}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n5;x=y\r\n12345\r\n0\r\nt: v\r\n\r\n").into_bytes(),
-        post(CHAT, &[("x-sim-replay", "nope")], b"body"),
-        post(CHAT, &[("x-sim-replay", "chat_plain"), ("connection", "close")], b""),
+        request(CHAT, &[("x-sim-replay", "nope")], b"body"),
+        request(CHAT, &[("x-sim-replay", "chat_plain"), ("connection", "close")], b""),
     ];
     let got = String::from_utf8(drain(send(replay.addr(), &requests.concat()).await).await).unwrap();
     let capture = |name: &str| String::from_utf8(capture(&format!("{name}.resp"))).unwrap();
@@ -77,15 +77,15 @@ async fn a_connection_serves_request_after_request() {
     ]
     .concat();
     let rest = got.strip_prefix(&start).unwrap();
-    let (refusal, last) = rest.split_once("capture `nope` is not there").unwrap();
-    assert!(refusal.starts_with("HTTP/1.1 404 Not Found\r\n"), "{refusal}");
+    let (error, last) = rest.split_once("no capture `nope`").unwrap();
+    assert!(error.starts_with("HTTP/1.1 404 Not Found\r\n"), "{error}");
     assert_eq!(last, capture("chat_plain"));
 }
 
 #[tokio::test]
-async fn a_request_that_comes_in_small_parts_is_read() {
+async fn a_request_may_arrive_byte_by_byte() {
     let replay = replay().await;
-    let request = post(
+    let request = request(
         CHAT,
         &[("x-sim-replay", "chat_plain"), ("connection", "close")],
         b"0123456789",
@@ -99,7 +99,7 @@ async fn a_request_that_comes_in_small_parts_is_read() {
 }
 
 #[tokio::test]
-async fn a_client_that_expects_to_continue_is_told_to() {
+async fn expect_100_continue_is_honoured() {
     let replay = replay().await;
     let head = "POST / HTTP/1.1\r\nx-sim-replay: chat_plain\r\nconnection: close\r\nexpect: 100-continue\r\n";
     let mut stream = send(replay.addr(), format!("{head}content-length: 4\r\n\r\n").as_bytes()).await;
@@ -112,61 +112,61 @@ async fn a_client_that_expects_to_continue_is_told_to() {
 }
 
 #[tokio::test]
-async fn a_capture_that_was_cut_short_closes_the_connection() {
+async fn a_truncated_capture_closes_the_connection() {
     let replay = replay().await;
-    let wanted = capture("chat_stream_abort.resp");
+    let expected = capture("chat_stream_abort.resp");
     for chunk in ["whole", "captured", "5"] {
         let headers = [("x-sim-replay", "chat_stream_abort"), ("x-sim-chunk", chunk)];
-        // No `connection: close` here: the end is the capture's.
-        let got = drain(send(replay.addr(), &post(CHAT, &headers, b"{}")).await).await;
-        assert_eq!(got, wanted, "{chunk}");
-        assert!(!Answer::parse(got).whole);
+        // Without `connection: close`: the capture closes it.
+        let got = drain(send(replay.addr(), &request(CHAT, &headers, b"{}")).await).await;
+        assert_eq!(got, expected, "{chunk}");
+        assert!(!Response::parse(got).complete);
     }
 }
 
 #[tokio::test]
-async fn a_capture_that_was_cut_short_can_hang_until_the_client_goes_away() {
+async fn a_truncated_capture_can_hang_until_the_client_disconnects() {
     let replay = replay().await;
-    let wanted = capture("chat_stream_abort.resp");
+    let expected = capture("chat_stream_abort.resp");
     let headers = [("x-sim-replay", "chat_stream_abort"), ("x-sim-end", "hang")];
-    let mut stream = send(replay.addr(), &post(CHAT, &headers, b"{}")).await;
-    let mut got = vec![0; wanted.len()];
+    let mut stream = send(replay.addr(), &request(CHAT, &headers, b"{}")).await;
+    let mut got = vec![0; expected.len()];
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut got)
         .await
         .unwrap();
-    assert_eq!(got, wanted);
-    // Whatever is sent now is not answered, and the connection is still open.
+    assert_eq!(got, expected);
+    // Another request gets no response, and the connection stays open.
     stream
-        .write_all(&post(CHAT, &[("x-sim-replay", "chat_plain")], b""))
+        .write_all(&request(CHAT, &[("x-sim-replay", "chat_plain")], b""))
         .await
         .unwrap();
-    let other = post(CHAT, &[("x-sim-replay", "chat_plain"), ("connection", "close")], b"");
+    let other = request(CHAT, &[("x-sim-replay", "chat_plain"), ("connection", "close")], b"");
     assert!(!drain(send(replay.addr(), &other).await).await.is_empty());
     let error = stream.try_read(&mut [0; 16]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-    // Closing this side ends it.
+    // Closing this side closes the other.
     stream.shutdown().await.unwrap();
     assert!(drain(stream).await.is_empty());
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_told() {
+async fn invalid_requests_get_an_error_status() {
     let replay = replay().await;
     let long_head = "x".repeat(70_000);
     let too_long = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", 65 << 20);
     let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     for (request, status) in [
         (
-            post("/", &[("x-sim-replay", "../secret"), ("connection", "close")], b""),
+            request("/", &[("x-sim-replay", "../secret"), ("connection", "close")], b""),
             "404",
         ),
         (
-            post("/", &[("x-sim-replay", "not-there"), ("connection", "close")], b""),
+            request("/", &[("x-sim-replay", "not-there"), ("connection", "close")], b""),
             "404",
         ),
-        (post("/", &[("connection", "close")], b""), "400"),
+        (request("/", &[("connection", "close")], b""), "400"),
         (
-            post(
+            request(
                 "/",
                 &[
                     ("x-sim-replay", "chat_plain"),
@@ -177,7 +177,7 @@ async fn what_cannot_be_served_is_told() {
             ),
             "400",
         ),
-        (post("/", &[("x-long", &long_head)], b""), "431"),
+        (request("/", &[("x-long", &long_head)], b""), "431"),
         (too_long.into_bytes(), "413"),
         (format!("{chunked}4000001\r\n").into_bytes(), "413"),
         (format!("{chunked}zz\r\n").into_bytes(), "400"),

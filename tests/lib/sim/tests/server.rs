@@ -1,4 +1,4 @@
-//! What a `Sim` decides, tells and counts, over both HTTP versions.
+//! What a `Sim` sends, reports and counts, over HTTP/1.1 and HTTP/2.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
@@ -18,15 +18,15 @@ const RUNNING: &str = "vllm:num_requests_running";
 const WAITING: &str = "vllm:num_requests_waiting";
 
 #[tokio::test]
-async fn the_answer_holds_what_the_headers_tell() {
+async fn the_headers_report_what_the_body_holds() {
     let sim = sim().await;
     let body =
         r#"{"model": "lora-a", "messages": [{"role": "user", "content": "one two three"}], "max_tokens": 5, "n": 3}"#;
-    let answer = ask(&sim, "/v1/chat/completions?debug=1", "", body).await;
-    let json = answer.json();
-    assert_eq!(answer.header("x-sim-model").as_deref(), Some("lora-a"));
-    assert_eq!(answer.header("x-sim-prompt-tokens").as_deref(), Some("3"));
-    assert_eq!(answer.header("x-sim-completion-tokens").as_deref(), Some("15"));
+    let response = post(&sim, "/v1/chat/completions?debug=1", "", body).await;
+    let json = response.json();
+    assert_eq!(response.header("x-sim-model").as_deref(), Some("lora-a"));
+    assert_eq!(response.header("x-sim-prompt-tokens").as_deref(), Some("3"));
+    assert_eq!(response.header("x-sim-completion-tokens").as_deref(), Some("15"));
     assert_eq!(json["model"], "lora-a");
     assert_eq!(json["usage"]["prompt_tokens"], 3);
     assert_eq!(json["usage"]["completion_tokens"], 15);
@@ -36,10 +36,10 @@ async fn the_answer_holds_what_the_headers_tell() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_the_same_as_the_json_answer() {
+async fn a_stream_reports_the_same_as_a_json_response() {
     let sim = sim().await;
-    let json = ask(&sim, CHAT, "", ASK).await;
-    let stream = ask(&sim, CHAT, "", STREAM).await;
+    let json = post(&sim, CHAT, "", CHAT_BODY).await;
+    let stream = post(&sim, CHAT, "", STREAM_BODY).await;
     for header in ["x-sim-model", "x-sim-prompt-tokens", "x-sim-completion-tokens"] {
         assert_eq!(stream.header(header), json.header(header), "{header}");
         assert!(json.header(header).is_some(), "{header}");
@@ -49,7 +49,7 @@ async fn a_stream_tells_the_same_as_the_json_answer() {
         json.json()["choices"][0]["message"]["content"].as_str().unwrap()
     );
     let events = stream.events();
-    // A role, four tokens, the usage; each in an HTTP chunk of its own, and [DONE].
+    // A role, four tokens and the usage, and then [DONE], each in an HTTP chunk of its own.
     assert_eq!((events.len(), stream.chunks.len()), (6, 7));
     assert_eq!(stream.data().last().unwrap(), "[DONE]");
     assert_eq!(
@@ -61,25 +61,25 @@ async fn a_stream_tells_the_same_as_the_json_answer() {
 }
 
 #[tokio::test]
-async fn without_a_limit_there_are_sixteen_tokens_and_a_stop() {
+async fn without_a_limit_there_are_sixteen_tokens_and_finish_reason_stop() {
     let sim = sim().await;
-    let answer = ask(&sim, COMPLETIONS, "", r#"{"prompt": "a"}"#).await.json();
-    assert_eq!(answer["usage"]["completion_tokens"], 16);
-    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    let response = post(&sim, COMPLETIONS, "", r#"{"prompt": "a"}"#).await.json();
+    assert_eq!(response["usage"]["completion_tokens"], 16);
+    assert_eq!(response["choices"][0]["finish_reason"], "stop");
 }
 
 #[tokio::test]
 async fn connections_are_kept_alive() {
     let sim = sim().await;
-    let first = post(CHAT, &[], STREAM.as_bytes());
-    let second = post(COMPLETIONS, &[("connection", "close")], br#"{"prompt": "a"}"#);
+    let first = request(CHAT, &[], STREAM_BODY.as_bytes());
+    let second = request(COMPLETIONS, &[("connection", "close")], br#"{"prompt": "a"}"#);
     let raw = String::from_utf8(drain(send(sim.addr(), &[first, second].concat()).await).await).unwrap();
     assert_eq!(raw.matches("HTTP/1.1 200 OK").count(), 2);
     assert!(raw.contains("text_completion"));
 }
 
 #[tokio::test]
-async fn http_2_with_prior_knowledge_is_answered() {
+async fn http_2_with_prior_knowledge_is_served() {
     let sim = sim().await;
     let stream = TcpStream::connect(sim.addr()).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -91,28 +91,30 @@ async fn http_2_with_prior_knowledge_is_answered() {
         let request = Request::post(uri)
             .header("content-type", "application/json")
             .header("x-sim", x_sim);
-        request.body(Full::new(Bytes::from_static(STREAM.as_bytes()))).unwrap()
+        request
+            .body(Full::new(Bytes::from_static(STREAM_BODY.as_bytes())))
+            .unwrap()
     };
-    let answer = sender.send_request(request("")).await.unwrap();
-    assert_eq!(answer.headers()["x-sim-completion-tokens"], "4");
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = sender.send_request(request("")).await.unwrap();
+    assert_eq!(response.headers()["x-sim-completion-tokens"], "4");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.ends_with(b"data: [DONE]\n\n"));
     assert!(sender.send_request(request("cut=headers")).await.is_err());
     let cut = sender.send_request(request("cut=event:2")).await.unwrap().into_body();
     assert!(cut.collect().await.is_err());
-    // Only those streams were reset.
+    // The resets closed those streams only, not the connection.
     assert!(sender.send_request(request("")).await.is_ok());
     drop(sender);
     driver.abort();
 }
 
 #[tokio::test]
-async fn running_is_the_number_in_flight_until_the_client_goes_away() {
+async fn running_counts_requests_until_the_client_disconnects() {
     let sim = sim().await;
     assert_eq!(metric(&sim, RUNNING).await, 0.0);
     let mut hanging = Vec::new();
     for x_sim in ["hang=headers", "hang=event:2", "hang=event:0"] {
-        hanging.push(send(sim.addr(), &post(CHAT, &[("x-sim", x_sim)], STREAM.as_bytes())).await);
+        hanging.push(send(sim.addr(), &request(CHAT, &[("x-sim", x_sim)], STREAM_BODY.as_bytes())).await);
     }
     until_metric(&sim, RUNNING, 3.0).await;
     assert!(metric(&sim, "vllm:kv_cache_usage_perc").await > 0.0);
@@ -128,10 +130,10 @@ async fn running_is_the_number_in_flight_until_the_client_goes_away() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_leaves_nothing_running_and_its_tokens_counted() {
+async fn a_complete_response_is_no_longer_running_and_its_tokens_count() {
     let sim = sim().await;
-    for body in [ASK, STREAM] {
-        assert!(ask(&sim, CHAT, "", body).await.whole);
+    for body in [CHAT_BODY, STREAM_BODY] {
+        assert!(post(&sim, CHAT, "", body).await.complete);
         assert_eq!(metric(&sim, RUNNING).await, 0.0);
     }
     assert_eq!(metric(&sim, "vllm:prompt_tokens_total").await, 6.0);
@@ -147,7 +149,7 @@ async fn a_whole_answer_leaves_nothing_running_and_its_tokens_counted() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_slots_wait_and_are_named_by_their_adapter() {
+async fn requests_over_the_limit_wait_and_count_by_adapter() {
     let config = SimConfig {
         max_running: Some(1),
         adapters: vec!["lora-a".to_owned()],
@@ -155,34 +157,34 @@ async fn requests_beyond_the_slots_wait_and_are_named_by_their_adapter() {
     };
     let sim = Sim::start(config).await.unwrap();
     let body = br#"{"model": "lora-a", "prompt": "a"}"#;
-    let first = send(sim.addr(), &post(COMPLETIONS, &[("x-sim", "hang=headers")], body)).await;
+    let first = send(sim.addr(), &request(COMPLETIONS, &[("x-sim", "hang=headers")], body)).await;
     until_metric(&sim, RUNNING, 1.0).await;
-    let second = send(sim.addr(), &post(COMPLETIONS, &[("connection", "close")], body)).await;
+    let second = send(sim.addr(), &request(COMPLETIONS, &[("connection", "close")], body)).await;
     until_metric(&sim, WAITING, 1.0).await;
     let text = get(sim.addr(), "/metrics").await.text();
     assert!(
         text.contains(r#"running_lora_adapters="lora-a",waiting_lora_adapters="lora-a"} 1."#),
         "{text}"
     );
-    // A client that gives up waiting leaves the queue.
-    let third = send(sim.addr(), &post(COMPLETIONS, &[], body)).await;
+    // A client that disconnects is removed from the queue.
+    let third = send(sim.addr(), &request(COMPLETIONS, &[], body)).await;
     until_metric(&sim, WAITING, 2.0).await;
     drop(third);
     until_metric(&sim, WAITING, 1.0).await;
     drop(first);
-    assert_eq!(Answer::parse(drain(second).await).status, 200);
+    assert_eq!(Response::parse(drain(second).await).status, 200);
     assert_eq!(metric(&sim, WAITING).await, 0.0);
 }
 
 #[tokio::test]
-async fn metrics_are_told_under_vllms_names_and_labels() {
+async fn metrics_have_vllms_names_and_labels() {
     let sim = sim().await;
-    let answer = get(sim.addr(), "/metrics").await;
+    let response = get(sim.addr(), "/metrics").await;
     assert_eq!(
-        answer.header("content-type").as_deref(),
+        response.header("content-type").as_deref(),
         Some("text/plain; version=1.0.0; charset=utf-8")
     );
-    let text = answer.text();
+    let text = response.text();
     for series in [RUNNING, WAITING, "vllm:kv_cache_usage_perc", "vllm:prompt_tokens_total"] {
         assert!(
             text.contains(&format!(r#"{series}{{engine="0",model_name="tiny"}} 0.0"#)),
@@ -196,27 +198,27 @@ async fn metrics_are_told_under_vllms_names_and_labels() {
 }
 
 #[tokio::test]
-async fn a_path_can_get_a_behaviour_that_requests_override() {
+async fn a_header_overrides_the_behaviour_of_the_path() {
     let sim = sim().await;
-    sim.always("/health", "status=503;body=none").unwrap();
-    let answer = get(sim.addr(), "/health").await;
-    assert_eq!((answer.status, answer.body.len()), (503, 0));
+    sim.set_behaviour("/health", "status=503;body=none").unwrap();
+    let response = get(sim.addr(), "/health").await;
+    assert_eq!((response.status, response.body.len()), (503, 0));
     assert_eq!(get(sim.addr(), "/v1/models").await.status, 200);
-    sim.always("/health", "").unwrap();
+    sim.set_behaviour("/health", "").unwrap();
     assert_eq!(get(sim.addr(), "/health").await.status, 200);
-    sim.always(CHAT, "model=other").unwrap();
-    assert_eq!(ask(&sim, CHAT, "", ASK).await.json()["model"], "other");
-    assert_eq!(ask(&sim, CHAT, "prompt=9", ASK).await.json()["model"], "tiny");
-    assert!(sim.always("/health", "status=9").is_err());
+    sim.set_behaviour(CHAT, "model=other").unwrap();
+    assert_eq!(post(&sim, CHAT, "", CHAT_BODY).await.json()["model"], "other");
+    assert_eq!(post(&sim, CHAT, "prompt=9", CHAT_BODY).await.json()["model"], "tiny");
+    assert!(sim.set_behaviour("/health", "status=9").is_err());
 }
 
 #[tokio::test]
-async fn a_body_in_utf_16_is_read() {
+async fn a_request_body_may_be_utf_16() {
     let sim = sim().await;
     let body: Vec<u8> = r#"{"prompt": "á b"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let request = post(COMPLETIONS, &[("connection", "close")], &body);
-    let answer = Answer::parse(drain(send(sim.addr(), &request).await).await);
-    assert_eq!(answer.json()["usage"]["prompt_tokens"], Value::from(2));
+    let request = request(COMPLETIONS, &[("connection", "close")], &body);
+    let response = Response::parse(drain(send(sim.addr(), &request).await).await);
+    assert_eq!(response.json()["usage"]["prompt_tokens"], Value::from(2));
 }
 
 #[tokio::test]
@@ -224,7 +226,11 @@ async fn shutdown_and_drop_close_the_socket_and_its_connections() {
     for is_dropped in [false, true] {
         let sim = sim().await;
         let addr = sim.addr();
-        let mut stream = send(addr, &post(CHAT, &[("x-sim", "hang=event:1")], STREAM.as_bytes())).await;
+        let mut stream = send(
+            addr,
+            &request(CHAT, &[("x-sim", "hang=event:1")], STREAM_BODY.as_bytes()),
+        )
+        .await;
         read_until(&mut stream, "data: ").await;
         if is_dropped {
             drop(sim);

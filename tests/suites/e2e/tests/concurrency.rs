@@ -45,7 +45,7 @@ fn nth(n: usize) -> Vec<u8> {
         4 => "status=503",
         5 => "chunk=all",
         6 => "eol=crlf;comments=yes",
-        _ => "words=300",
+        _ => "token-bytes=300",
     };
     client::request("POST", path, &[("x-sim", behaviour)], body.as_bytes())
 }

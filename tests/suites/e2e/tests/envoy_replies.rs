@@ -221,7 +221,7 @@ async fn a_body_that_envoy_cant_hold_is_refused_and_counted() {
     let mut counted = Counted::start(sim.addr(), |config| edits::filter_after(small(config)?, &on_response))
         .await
         .unwrap();
-    let answer = counted.send(COMPLETIONS, "words=100000", PROMPT).await.unwrap();
+    let answer = counted.send(COMPLETIONS, "token-bytes=100000", PROMPT).await.unwrap();
     assert_eq!(answer.status, 500);
     let exchange = Exchange {
         // Envoy says this past all filters.
@@ -245,7 +245,7 @@ async fn an_answer_that_a_filter_in_front_cant_hold_has_the_code_of_what_the_cli
     .await
     .unwrap();
     let answer = counted
-        .send(COMPLETIONS, "words=100000;usage=none", PROMPT)
+        .send(COMPLETIONS, "token-bytes=100000;usage=none", PROMPT)
         .await
         .unwrap();
     assert_eq!(answer.status, 500);

@@ -82,7 +82,7 @@ async fn tokens_count_once_in_every_form_of_a_stream() {
         "eol=cr;space=no;comments=yes;bom=yes;chunk=1",
         "eol=crlf;last-blank=no;chunk=1",
         "eol=cr;done=no;last-blank=no;chunk=all",
-        "words=0",
+        "token-bytes=0",
         "gap=1ms;comments=yes",
     ] {
         told_once(&mut counted, behaviour, 9, USAGE).await;
@@ -176,15 +176,15 @@ async fn hundreds_of_events_in_one_write_all_count() {
 async fn an_event_of_a_megabyte_is_read_like_any_other() {
     let (_sim, mut counted) = simulated().await;
     for behaviour in [
-        "words=1000000",
-        "words=1000000;chunk=all",
-        "words=1000000;chunk=65537;eol=crlf;bom=yes",
+        "token-bytes=1000000",
+        "token-bytes=1000000;chunk=all",
+        "token-bytes=1000000;chunk=65537;eol=crlf;bom=yes",
     ] {
         told_once(&mut counted, behaviour, 2, USAGE).await;
     }
     // And a document of some.
     let body = br#"{"model":"tiny","prompt":"a b c d e","max_tokens":3}"#;
-    let answer = counted.send(COMPLETIONS, "words=1000000", body).await.unwrap();
+    let answer = counted.send(COMPLETIONS, "token-bytes=1000000", body).await.unwrap();
     assert!(answer.body.len() > 3_000_000);
     counted.count(Exchange::told(body, &answer)).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Owns the reading of the header `x-sim` into a [`Behaviour`].
+//! Parser of the header `x-sim` into a [`Behaviour`].
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
-use super::{AskedBody, Behaviour, BehaviourError, BehaviourErrors, Chunking, Encoding, Ending, Eol, UsageShape};
+use super::{
+    Behaviour, BehaviourError, BehaviourErrors, Chunking, Encoding, Eol, ResponseEnd, StatusBody, UsagePlacement,
+};
 
-/// The header that says what a request wants of the simulator.
-pub(crate) const HEADER: &str = "x-sim";
+const HEADER: &str = "x-sim";
 
 impl Behaviour {
-    /// Reads the headers of a request. Several `x-sim` headers count as one list, as HTTP allows a proxy to split and
-    /// join them. `None` if there is none.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, BehaviourErrors> {
+    /// Parses the `x-sim` headers of a request; `None` if there are none. Several count as one list, because HTTP allows
+    /// a proxy to split and join them.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, BehaviourErrors> {
         let values = headers.get_all(HEADER).iter().map(|value| value.to_str());
         let Ok(values) = values.collect::<Result<Vec<_>, _>>() else {
             return Err(BehaviourError::NotAscii.into());
@@ -22,14 +23,14 @@ impl Behaviour {
         if values.is_empty() {
             return Ok(None);
         }
-        Self::of_one_request(&values.join(";")).map(Some)
+        Self::for_request(&values.join(";")).map(Some)
     }
 
-    /// Reads a list that comes with each request it is for.
-    pub(crate) fn of_one_request(list: &str) -> Result<Self, BehaviourErrors> {
+    /// Parses a list that comes with one request.
+    pub(crate) fn for_request(list: &str) -> Result<Self, BehaviourErrors> {
         let behaviour: Self = list.parse()?;
-        match behaviour.needs_standing() {
-            Some(key) => Err(BehaviourError::NeedsStanding(key).into()),
+        match behaviour.needs_path() {
+            Some(key) => Err(BehaviourError::NeedsPath(key).into()),
             None => Ok(behaviour),
         }
     }
@@ -39,70 +40,74 @@ impl FromStr for Behaviour {
     type Err = BehaviourErrors;
 
     fn from_str(list: &str) -> Result<Self, BehaviourErrors> {
-        let mut reading = Reading::default();
+        let mut parser = Parser::default();
         for part in list.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            if let Err(mistake) = reading.part(part) {
-                reading.mistakes.push(mistake);
+            if let Err(error) = parser.part(part) {
+                parser.errors.push(error);
             }
         }
-        let Reading {
+        let Parser {
             behaviour,
-            mut mistakes,
+            mut errors,
             seen,
-            ending: _,
-        } = reading;
-        if behaviour.body != AskedBody::Error && behaviour.status.is_none() && !seen.iter().any(|key| key == "status") {
-            mistakes.push(BehaviourError::BodyWithoutStatus);
+            end_key: _,
+        } = parser;
+        if behaviour.body != StatusBody::Error && behaviour.status.is_none() && !seen.iter().any(|key| key == "status")
+        {
+            errors.push(BehaviourError::BodyWithoutStatus);
         }
-        if mistakes.is_empty() {
+        if errors.is_empty() {
             Ok(behaviour)
         } else {
-            Err(BehaviourErrors(mistakes))
+            Err(BehaviourErrors(errors))
         }
     }
 }
 
 #[derive(Default)]
-struct Reading {
+struct Parser {
     behaviour: Behaviour,
     seen: Vec<String>,
-    ending: Option<&'static str>,
-    mistakes: Vec<BehaviourError>,
+    /// The key that set [`Behaviour::end`].
+    end_key: Option<&'static str>,
+    errors: Vec<BehaviourError>,
 }
 
-// === impl Reading ===
+// === impl Parser ===
 
-impl Reading {
+impl Parser {
     fn part(&mut self, part: &str) -> Result<(), BehaviourError> {
         let (key, value) = part
             .split_once('=')
             .ok_or_else(|| BehaviourError::NotAPair(part.to_owned()))?;
         let (key, value) = (key.trim(), value.trim());
         if self.seen.iter().any(|seen| seen == key) {
-            return Err(BehaviourError::Twice(key.to_owned()));
+            return Err(BehaviourError::Duplicate(key.to_owned()));
         }
         self.seen.push(key.to_owned());
         let to = &mut self.behaviour;
         match key {
             "status" => to.status = Some(take("status", value, "a status from 200 to 599", status)?),
-            "body" => to.body = take("body", value, "none or garbage", asked_body)?,
+            "body" => to.body = take("body", value, "none or garbage", status_body)?,
             "delay" => to.delay = take("delay", value, DURATION, duration)?,
             "gap" => to.gap = take("gap", value, DURATION, duration)?,
-            "chunk" => to.chunking = take("chunk", value, "a number of bytes above 0 or all", chunking)?,
+            "chunk" => to.chunking = take("chunk", value, "a number of bytes above 0, or all", chunking)?,
             "cut" => self.end("cut", value, "headers, body:N or event:N", |v| match v {
-                "headers" => Some(Ending::CutHeaders),
+                "headers" => Some(ResponseEnd::CutHeaders),
                 _ => counted(v, "body:")
-                    .map(Ending::CutBody)
-                    .or_else(|| counted(v, "event:").map(Ending::CutEvent)),
+                    .map(ResponseEnd::CutBody)
+                    .or_else(|| counted(v, "event:").map(ResponseEnd::CutEvent)),
             })?,
             "hang" => self.end("hang", value, "headers or event:N", |v| match v {
-                "headers" => Some(Ending::HangHeaders),
-                _ => counted(v, "event:").map(Ending::HangEvent),
+                "headers" => Some(ResponseEnd::HangHeaders),
+                _ => counted(v, "event:").map(ResponseEnd::HangEvent),
             })?,
             "error" => self.end("error", value, "event:N", |v| {
-                counted(v, "event:").map(Ending::ErrorEvent)
+                counted(v, "event:").map(ResponseEnd::ErrorEvent)
             })?,
-            "end" => self.end("end", value, "event:N", |v| counted(v, "event:").map(Ending::EndEvent))?,
+            "end" => self.end("end", value, "event:N", |v| {
+                counted(v, "event:").map(ResponseEnd::EndEvent)
+            })?,
             "done" => to.done = take("done", value, YES_NO, yes_no)?,
             "eol" => to.eol = take("eol", value, "crlf, cr or lf", eol)?,
             "space" => to.space = take("space", value, YES_NO, yes_no)?,
@@ -113,13 +118,13 @@ impl Reading {
             "prompt" => to.prompt = Some(take("prompt", value, NUMBER, |v| v.parse().ok())?),
             "completion" => to.completion = Some(take("completion", value, NUMBER, |v| v.parse().ok())?),
             "tokens-per-event" => {
-                to.tokens_per_event = take("tokens-per-event", value, "a number above 0", |v| v.parse().ok())?;
+                to.tokens_per_event = take("tokens-per-event", value, "an integer above 0", |v| v.parse().ok())?;
             }
-            "words" => to.words = Some(take("words", value, NUMBER, |v| v.parse().ok())?),
+            "token-bytes" => to.token_bytes = Some(take("token-bytes", value, NUMBER, |v| v.parse().ok())?),
             "bom" => to.bom = take("bom", value, YES_NO, yes_no)?,
             "last-blank" => to.last_blank = take("last-blank", value, YES_NO, yes_no)?,
-            "times" => to.times = Some(take("times", value, "a number above 0", |v| v.parse().ok())?),
-            "for" => to.lasts = Some(take("for", value, DURATION, duration)?),
+            "times" => to.times = Some(take("times", value, "an integer above 0", |v| v.parse().ok())?),
+            "for" => to.duration = Some(take("for", value, DURATION, duration)?),
             _ => return Err(BehaviourError::UnknownKey(key.to_owned())),
         }
         Ok(())
@@ -129,36 +134,36 @@ impl Reading {
         &mut self,
         key: &'static str,
         value: &str,
-        wanted: &'static str,
-        read: impl FnOnce(&str) -> Option<Ending>,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<ResponseEnd>,
     ) -> Result<(), BehaviourError> {
-        let ending = take(key, value, wanted, read)?;
-        if let Some(before) = self.ending.replace(key) {
-            return Err(BehaviourError::TwoEndings(before, key));
+        let end = take(key, value, expected, read)?;
+        if let Some(before) = self.end_key.replace(key) {
+            return Err(BehaviourError::Conflict(before, key));
         }
-        self.behaviour.ending = ending;
+        self.behaviour.end = end;
         Ok(())
     }
 }
 
-const DURATION: &str = "a time like 250us, 100ms or 2s";
-const NUMBER: &str = "a whole number";
+const DURATION: &str = "a duration like 250us, 100ms or 2s";
+const NUMBER: &str = "an integer of 0 or more";
 const YES_NO: &str = "yes or no";
 
 fn take<T>(
     key: &'static str,
     value: &str,
-    wanted: &'static str,
+    expected: &'static str,
     read: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, BehaviourError> {
     read(value).ok_or_else(|| BehaviourError::Value {
         key,
         value: value.to_owned(),
-        wanted,
+        expected,
     })
 }
 
-/// 1xx is no final answer, so it is refused.
+/// 1xx is not a final response.
 fn status(value: &str) -> Option<StatusCode> {
     let code: u16 = value.parse().ok()?;
     (200..=599)
@@ -167,10 +172,10 @@ fn status(value: &str) -> Option<StatusCode> {
         .flatten()
 }
 
-fn asked_body(value: &str) -> Option<AskedBody> {
+fn status_body(value: &str) -> Option<StatusBody> {
     match value {
-        "none" => Some(AskedBody::Empty),
-        "garbage" => Some(AskedBody::Garbage),
+        "none" => Some(StatusBody::Empty),
+        "garbage" => Some(StatusBody::Garbage),
         _ => None,
     }
 }
@@ -214,12 +219,12 @@ fn eol(value: &str) -> Option<Eol> {
     }
 }
 
-fn usage(value: &str) -> Option<UsageShape> {
+fn usage(value: &str) -> Option<UsagePlacement> {
     match value {
-        "early" => Some(UsageShape::Early),
-        "repeat" => Some(UsageShape::Repeat),
-        "none" => Some(UsageShape::Absent),
-        "null" => Some(UsageShape::Null),
+        "early" => Some(UsagePlacement::Early),
+        "repeat" => Some(UsagePlacement::Repeat),
+        "none" => Some(UsagePlacement::Absent),
+        "null" => Some(UsagePlacement::Null),
         _ => None,
     }
 }

@@ -1,10 +1,9 @@
-//! Owns one captured answer: its raw bytes, where its HTTP chunks lie, and whether it is whole.
+//! A captured HTTP/1.1 response: its raw bytes, its HTTP chunks, and whether it is complete.
 
-/// A captured HTTP/1.1 answer.
 #[derive(Debug)]
 pub(crate) struct Capture {
     bytes: Vec<u8>,
-    /// Where each piece ends: the head, then each chunk with its size line and line end.
+    /// The offset of each piece's end: the head, then each chunk with its size line and CRLF.
     ends: Vec<usize>,
     is_complete: bool,
     closes: bool,
@@ -13,8 +12,8 @@ pub(crate) struct Capture {
 // === impl Capture ===
 
 impl Capture {
-    /// `None` if the bytes have no whole HTTP head.
-    pub(crate) fn read(bytes: Vec<u8>) -> Option<Self> {
+    /// `None` without a complete HTTP head.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let head_end = find(&bytes, b"\r\n\r\n")?.checked_add(4)?;
         let head = std::str::from_utf8(bytes.get(..head_end)?).ok()?;
         let chunked = header(head, "transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked"));
@@ -50,18 +49,18 @@ impl Capture {
             .filter_map(|(start, end)| self.bytes.get(start..*end))
     }
 
-    /// Whether a client can tell the end of the answer without the connection's.
+    /// Whether the framing shows the end of the response, without the end of the connection.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// Whether the answer itself says that the connection ends with it.
+    /// Whether the response has `connection: close`.
     pub(crate) fn closes(&self) -> bool {
         self.closes
     }
 }
 
-/// Adds the end of every whole chunk and tells whether the final one is there.
+/// Adds the end of every complete chunk; returns whether the last one is the final chunk.
 fn chunks(bytes: &[u8], ends: &mut Vec<usize>) -> bool {
     let mut at = ends.last().copied().unwrap_or_default();
     loop {
@@ -83,7 +82,7 @@ fn chunks(bytes: &[u8], ends: &mut Vec<usize>) -> bool {
     }
 }
 
-/// The size that a chunk's first line tells, and the length of that line.
+/// The size in a chunk's first line, and the length of that line.
 pub(super) fn size_line(bytes: &[u8]) -> Option<(usize, usize)> {
     let end = find(bytes, b"\r\n")?;
     let line = std::str::from_utf8(bytes.get(..end)?).ok()?;
@@ -110,11 +109,11 @@ mod tests {
     const HEAD: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
     fn capture(text: &str) -> Capture {
-        Capture::read(text.as_bytes().to_vec()).unwrap()
+        Capture::parse(text.as_bytes().to_vec()).unwrap()
     }
 
     #[test]
-    fn the_pieces_are_the_head_and_the_chunks_and_lose_nothing() {
+    fn pieces_are_the_head_and_the_chunks() {
         let capture = capture(&format!("{HEAD}3\r\nabc\r\n0\r\n\r\n"));
         let pieces: Vec<&[u8]> = capture.pieces().collect();
         assert_eq!(pieces, [HEAD.as_bytes(), b"3\r\nabc\r\n", b"0\r\n\r\n"]);
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_capture_without_its_final_chunk_is_not_complete_at_any_cut() {
+    fn a_chunked_capture_without_its_final_chunk_is_incomplete() {
         let whole = format!("{HEAD}3\r\nabc\r\n0\r\n\r\n");
         for end in HEAD.len()..whole.len() {
             let cut = capture(&whole[..end]);
@@ -132,11 +131,11 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_with_a_length_is_complete_when_it_has_it() {
+    fn a_capture_with_a_content_length_is_complete_at_that_length() {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n";
         assert!(capture(&format!("{head}abc")).is_complete());
         assert!(!capture(&format!("{head}ab")).is_complete());
         assert!(!capture("HTTP/1.1 200 OK\r\n\r\nabc").is_complete());
-        assert!(Capture::read(b"HTTP/1.1 200 OK\r\n".to_vec()).is_none());
+        assert!(Capture::parse(b"HTTP/1.1 200 OK\r\n".to_vec()).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the reading of requests from a connection: the head is kept, the body only counted, both bounded.
+//! Reads requests from a connection: keeps the head, skips the body, bounds both.
 
 use std::io;
 
@@ -7,37 +7,34 @@ use tokio::net::TcpStream;
 
 use super::capture::{find, header, size_line};
 
-/// The largest head that is read; proxies allow about as much.
+/// Limit of a request head; that of proxies is similar.
 const MAX_HEAD: usize = 64 << 10;
-/// The largest body that is read.
 const MAX_BODY: usize = 64 << 20;
-/// A chunk's size line with extensions.
+/// Limit of a chunk's size line, which may carry extensions, and of a trailer.
 const MAX_SIZE_LINE: usize = 4 << 10;
 
-/// One request, without its body.
 #[derive(Debug)]
 pub(super) struct Request {
     head: String,
 }
 
-/// Why a request gets no capture.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("request head is over {MAX_HEAD} bytes")]
+pub(super) enum RequestError {
+    #[error("request head exceeds {MAX_HEAD} bytes")]
     LongHead,
-    #[error("request body is over {MAX_BODY} bytes")]
+    #[error("request body exceeds {MAX_BODY} bytes")]
     LongBody,
-    #[error("request is no HTTP/1.1")]
+    #[error("malformed HTTP/1.1 request")]
     Malformed,
     #[error("header x-sim-replay is missing")]
     NoName,
-    #[error("header x-sim-chunk `{0}` is not whole, captured or a number above 0")]
+    #[error("invalid header x-sim-chunk `{0}`: expected whole, captured or a number above 0")]
     Chunk(String),
-    #[error("capture `{0}` is not there")]
+    #[error("no capture `{0}`")]
     NoCapture(String),
 }
 
-/// Reads request after request and keeps what was read too far.
+/// Reads request after request. Bytes read beyond one are held for the next.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     held: Vec<u8>,
@@ -50,20 +47,20 @@ impl Request {
         header(&self.head, name)
     }
 
-    /// Whether the client wants the connection closed after the answer.
+    /// Whether the client wants the connection closed after the response.
     pub(super) fn closes(&self) -> bool {
-        let is = |wanted| {
+        let is = |expected| {
             self.header("connection")
-                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+                .is_some_and(|value| value.eq_ignore_ascii_case(expected))
         };
         let first = self.head.split("\r\n").next().unwrap_or_default();
         is("close") || (first.ends_with("HTTP/1.0") && !is("keep-alive"))
     }
 }
 
-// === impl Refused ===
+// === impl RequestError ===
 
-impl Refused {
+impl RequestError {
     pub(super) fn status(&self) -> &'static str {
         match self {
             Self::LongHead => "431 Request Header Fields Too Large",
@@ -77,35 +74,35 @@ impl Refused {
 // === impl Reader ===
 
 impl Reader {
-    /// The next request once its body has been read; `None` when the client closed between requests.
-    pub(super) async fn next(&mut self, stream: &mut TcpStream) -> io::Result<Result<Option<Request>, Refused>> {
+    /// The next request, after its body was read; `None` if the client closed the connection between requests.
+    pub(super) async fn next(&mut self, stream: &mut TcpStream) -> io::Result<Result<Option<Request>, RequestError>> {
         let head_end = loop {
-            if let Some(place) = find(&self.held, b"\r\n\r\n") {
-                break place.saturating_add(4);
+            if let Some(at) = find(&self.held, b"\r\n\r\n") {
+                break at.saturating_add(4);
             }
             if self.held.len() > MAX_HEAD {
-                return Ok(Err(Refused::LongHead));
+                return Ok(Err(RequestError::LongHead));
             }
             if !self.more(stream).await? {
                 return if self.held.is_empty() {
                     Ok(Ok(None))
                 } else {
-                    Ok(Err(Refused::Malformed))
+                    Ok(Err(RequestError::Malformed))
                 };
             }
         };
         if head_end > MAX_HEAD {
-            return Ok(Err(Refused::LongHead));
+            return Ok(Err(RequestError::LongHead));
         }
         let head: Vec<u8> = self.held.drain(..head_end).collect();
         let Ok(head) = String::from_utf8(head) else {
-            return Ok(Err(Refused::Malformed));
+            return Ok(Err(RequestError::Malformed));
         };
         let request = Request { head };
-        let is = |name, wanted: &str| {
+        let is = |name, expected: &str| {
             request
                 .header(name)
-                .is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+                .is_some_and(|value| value.eq_ignore_ascii_case(expected))
         };
         if is("expect", "100-continue") && self.held.is_empty() {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -115,49 +112,49 @@ impl Reader {
         } else {
             match request.header("content-length").map(str::parse::<usize>) {
                 None => Ok(()),
-                Some(Err(_)) => Err(Refused::Malformed),
-                Some(Ok(length)) if length > MAX_BODY => Err(Refused::LongBody),
+                Some(Err(_)) => Err(RequestError::Malformed),
+                Some(Ok(length)) if length > MAX_BODY => Err(RequestError::LongBody),
                 Some(Ok(length)) => self.skip(stream, length).await?,
             }
         };
         Ok(read.map(|()| Some(request)))
     }
 
-    async fn skip_chunks(&mut self, stream: &mut TcpStream) -> io::Result<Result<(), Refused>> {
+    async fn skip_chunks(&mut self, stream: &mut TcpStream) -> io::Result<Result<(), RequestError>> {
         let mut left = MAX_BODY;
         loop {
             let Some(line) = self.line(stream).await? else {
-                return Ok(Err(Refused::Malformed));
+                return Ok(Err(RequestError::Malformed));
             };
             let Some((size, _)) = size_line(&line) else {
-                return Ok(Err(Refused::Malformed));
+                return Ok(Err(RequestError::Malformed));
             };
             if size == 0 {
                 break;
             }
             let Some(rest) = left.checked_sub(size) else {
-                return Ok(Err(Refused::LongBody));
+                return Ok(Err(RequestError::LongBody));
             };
             left = rest;
-            if let Err(refused) = self.skip(stream, size.saturating_add(2)).await? {
-                return Ok(Err(refused));
+            if let Err(error) = self.skip(stream, size.saturating_add(2)).await? {
+                return Ok(Err(error));
             }
         }
-        // Trailers, up to the empty line.
+        // Trailers end at an empty line.
         loop {
             match self.line(stream).await? {
-                None => return Ok(Err(Refused::Malformed)),
+                None => return Ok(Err(RequestError::Malformed)),
                 Some(line) if line == b"\r\n" => return Ok(Ok(())),
                 Some(_) => {}
             }
         }
     }
 
-    /// One line with its end; `None` if it is too long or the client went away.
+    /// One line with its CRLF; `None` if it is too long or the client disconnected.
     async fn line(&mut self, stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(place) = find(&self.held, b"\r\n") {
-                return Ok(Some(self.held.drain(..place.saturating_add(2)).collect()));
+            if let Some(at) = find(&self.held, b"\r\n") {
+                return Ok(Some(self.held.drain(..at.saturating_add(2)).collect()));
             }
             if self.held.len() > MAX_SIZE_LINE || !self.more(stream).await? {
                 return Ok(None);
@@ -165,21 +162,21 @@ impl Reader {
         }
     }
 
-    async fn skip(&mut self, stream: &mut TcpStream, mut bytes: usize) -> io::Result<Result<(), Refused>> {
+    async fn skip(&mut self, stream: &mut TcpStream, mut bytes: usize) -> io::Result<Result<(), RequestError>> {
         loop {
-            let here = bytes.min(self.held.len());
-            self.held.drain(..here);
-            bytes = bytes.saturating_sub(here);
+            let held = bytes.min(self.held.len());
+            self.held.drain(..held);
+            bytes = bytes.saturating_sub(held);
             if bytes == 0 {
                 return Ok(Ok(()));
             }
             if !self.more(stream).await? {
-                return Ok(Err(Refused::Malformed));
+                return Ok(Err(RequestError::Malformed));
             }
         }
     }
 
-    /// Reads what is there; `false` at the client's end.
+    /// Reads available bytes; `false` if the client has closed its side.
     async fn more(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         let mut buffer = [0; 16 << 10];
         let read = stream.read(&mut buffer).await?;

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client for tests: it keeps the raw bytes, the HTTP chunks and whether the answer was whole, all of
+//! A plain HTTP/1.1 client for tests. It keeps the raw bytes, the HTTP chunks and whether the response was complete,
 //! which an HTTP library would hide.
 #![allow(
     dead_code,
@@ -18,27 +18,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// No test waits longer than this for anything.
+/// The longest wait of a test.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 pub const CHAT: &str = "/v1/chat/completions";
 pub const COMPLETIONS: &str = "/v1/completions";
-pub const ASK: &str = r#"{"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 4}"#;
-pub const STREAM: &str = r#"{"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 4, "stream": true,
+pub const CHAT_BODY: &str = r#"{"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 4}"#;
+pub const STREAM_BODY: &str = r#"{"messages": [{"role": "user", "content": "one two three"}], "max_tokens": 4, "stream": true,
     "stream_options": {"include_usage": true}}"#;
 
-/// An answer as it came over the wire.
+/// A response as received.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub raw: Vec<u8>,
     pub status: u16,
     pub head: String,
     /// Without the chunked framing.
     pub body: Vec<u8>,
-    /// The HTTP chunks; one for a body that has a length.
+    /// The HTTP chunks; a single one if the body has a content length.
     pub chunks: Vec<Vec<u8>>,
-    /// Whether it ended as its head promised.
-    pub whole: bool,
+    /// Whether its framing was complete.
+    pub complete: bool,
 }
 
 pub async fn sim() -> Sim {
@@ -54,12 +54,12 @@ pub fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/vllm-0.32.0")
 }
 
-/// A captured request or answer.
+/// A captured request or response, by file name.
 pub fn capture(file: &str) -> Vec<u8> {
     std::fs::read(fixtures().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-pub fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub fn request(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!(
         "POST {path} HTTP/1.1\r\nhost: sim\r\ncontent-length: {}\r\n",
         body.len()
@@ -80,10 +80,10 @@ pub async fn send(addr: SocketAddr, request: &[u8]) -> TcpStream {
     stream
 }
 
-/// Reads to the connection's end.
+/// Reads to the end of the connection.
 pub async fn drain(mut stream: TcpStream) -> Vec<u8> {
     let mut raw = Vec::new();
-    // A reset after the answer is an end like any other.
+    // A reset after the response counts as an end too.
     let _ = timeout(DEADLINE, stream.read_to_end(&mut raw)).await.unwrap();
     raw
 }
@@ -100,21 +100,22 @@ pub async fn read_until(stream: &mut TcpStream, what: &str) -> Vec<u8> {
     raw
 }
 
-/// Posts with an `x-sim` and reads the answer; the connection is closed after it.
-pub async fn ask(sim: &Sim, path: &str, x_sim: &str, body: &str) -> Answer {
+/// Posts a body with this `x-sim` header on a connection of its own and reads the response.
+pub async fn post(sim: &Sim, path: &str, x_sim: &str, body: &str) -> Response {
     let mut headers = vec![("connection", "close")];
     if !x_sim.is_empty() {
         headers.push(("x-sim", x_sim));
     }
-    Answer::parse(drain(send(sim.addr(), &post(path, &headers, body.as_bytes())).await).await)
+    let request = request(path, &headers, body.as_bytes());
+    Response::parse(drain(send(sim.addr(), &request).await).await)
 }
 
-pub async fn get(addr: SocketAddr, path: &str) -> Answer {
+pub async fn get(addr: SocketAddr, path: &str) -> Response {
     let request = format!("GET {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n");
-    Answer::parse(drain(send(addr, request.as_bytes()).await).await)
+    Response::parse(drain(send(addr, request.as_bytes()).await).await)
 }
 
-/// The value of the one series that starts like this.
+/// The value of the first series that starts with this.
 pub async fn metric(sim: &Sim, series: &str) -> f64 {
     let text = get(sim.addr(), "/metrics").await.text();
     let line = text
@@ -125,26 +126,26 @@ pub async fn metric(sim: &Sim, series: &str) -> f64 {
 }
 
 /// Polls until the series has this value.
-pub async fn until_metric(sim: &Sim, series: &str, wanted: f64) {
+pub async fn until_metric(sim: &Sim, series: &str, expected: f64) {
     let start = Instant::now();
     loop {
         let is = metric(sim, series).await;
-        if is == wanted {
+        if is == expected {
             return;
         }
-        assert!(start.elapsed() < DEADLINE, "{series} is {is}, not {wanted}");
+        assert!(start.elapsed() < DEADLINE, "{series} is {is}, not {expected}");
         sleep(Duration::from_millis(2)).await;
     }
 }
 
-impl Answer {
+impl Response {
     pub fn parse(raw: Vec<u8>) -> Self {
         let end = find(&raw, b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {:?}", String::from_utf8_lossy(&raw)));
         let head = String::from_utf8(raw[..end + 2].to_vec()).unwrap();
         let status = head[9..12].parse().unwrap();
         let mut rest = &raw[end + 4..];
         let mut chunks = Vec::new();
-        let mut whole = false;
+        let mut complete = false;
         if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
             while let Some(line) = find(rest, b"\r\n") {
                 let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
@@ -153,7 +154,7 @@ impl Answer {
                 };
                 rest = rest.get(line + 4 + size..).unwrap_or_default();
                 if size == 0 {
-                    whole = true;
+                    complete = true;
                     break;
                 }
                 chunks.push(chunk.to_vec());
@@ -161,7 +162,7 @@ impl Answer {
         } else {
             chunks.push(rest.to_vec());
             let length = header_of(&head, "content-length").map(|length| length.parse().unwrap());
-            whole = length == Some(rest.len());
+            complete = length == Some(rest.len());
         }
         let body = chunks.concat();
         Self {
@@ -170,7 +171,7 @@ impl Answer {
             head,
             body,
             chunks,
-            whole,
+            complete,
         }
     }
 
@@ -186,7 +187,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The payloads of the `data:` lines of an answer that ends its lines with LF.
+    /// The payloads of the `data:` lines; the lines must end in LF.
     pub fn data(&self) -> Vec<String> {
         self.text()
             .lines()
@@ -195,7 +196,7 @@ impl Answer {
             .collect()
     }
 
-    /// The payloads as JSON, `[DONE]` left out.
+    /// The payloads as JSON, without `[DONE]`.
     pub fn events(&self) -> Vec<Value> {
         let data = self.data();
         data.iter()
@@ -204,7 +205,7 @@ impl Answer {
             .collect()
     }
 
-    /// The text of all choices with this index.
+    /// The text of the choices with this index.
     pub fn content(&self, index: u64) -> String {
         let events = self.events();
         let choices = events.iter().flat_map(|event| event["choices"].as_array().unwrap());

@@ -44,14 +44,14 @@ impl Sidecar {
 
     /// The server has been restarted and can't load any more, and somebody has broken the file.
     pub fn breaks(&self, server: &Sim) {
-        server.always(LOADS, "status=500").unwrap();
-        server.forget_adapters();
+        server.set_behaviour(LOADS, "status=500").unwrap();
+        server.reset_adapters();
         self.config.mount("bad", &[(FILE, "vLLMLoRAConfig: [\n")]).unwrap();
     }
 
     /// All is well again. The file differs from the first, and a change ends all waiting.
     pub fn mends(&self, server: &Sim) {
-        server.always(LOADS, "").unwrap();
+        server.set_behaviour(LOADS, "").unwrap();
         let text = good(server.addr()).replace("org/sql", "org/sql-2");
         self.config.mount("better", &[(FILE, &text)]).unwrap();
     }

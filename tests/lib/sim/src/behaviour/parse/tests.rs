@@ -1,31 +1,31 @@
-//! Owns the tests of the reading of `x-sim`: every key, every kind of mistake.
+//! Tests of the parser: every key, every kind of error.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use super::*;
 
-fn read(list: &str) -> Behaviour {
+fn parse(list: &str) -> Behaviour {
     list.parse().unwrap_or_else(|error| panic!("{list}: {error}"))
 }
 
-fn told(list: &str) -> String {
+fn errors(list: &str) -> String {
     list.parse::<Behaviour>().unwrap_err().to_string()
 }
 
 #[test]
-fn an_empty_list_asks_for_nothing() {
+fn an_empty_list_is_the_default_behaviour() {
     for list in ["", " ", ";;", " ; "] {
-        assert_eq!(read(list), Behaviour::default());
+        assert_eq!(parse(list), Behaviour::default());
     }
 }
 
 #[test]
-fn every_key_is_read() {
+fn every_key_is_parsed() {
     let plain = Behaviour::default;
     let ms = Duration::from_millis;
-    let end = |ending| Behaviour { ending, ..plain() };
+    let end = |end| Behaviour { end, ..plain() };
     let usage = |usage| Behaviour { usage, ..plain() };
-    for (list, wanted) in [
+    for (list, expected) in [
         (
             "status=503",
             Behaviour {
@@ -37,7 +37,7 @@ fn every_key_is_read() {
             "body=none;status=404",
             Behaviour {
                 status: StatusCode::from_u16(404).ok(),
-                body: AskedBody::Empty,
+                body: StatusBody::Empty,
                 ..plain()
             },
         ),
@@ -45,7 +45,7 @@ fn every_key_is_read() {
             "status=200;body=garbage",
             Behaviour {
                 status: StatusCode::from_u16(200).ok(),
-                body: AskedBody::Garbage,
+                body: StatusBody::Garbage,
                 ..plain()
             },
         ),
@@ -53,7 +53,7 @@ fn every_key_is_read() {
             "times=3;for=2s",
             Behaviour {
                 times: NonZeroU64::new(3),
-                lasts: Some(ms(2000)),
+                duration: Some(ms(2000)),
                 ..plain()
             },
         ),
@@ -92,13 +92,13 @@ fn every_key_is_read() {
                 ..plain()
             },
         ),
-        ("cut=headers", end(Ending::CutHeaders)),
-        ("cut=body:5", end(Ending::CutBody(5))),
-        ("cut=event:5", end(Ending::CutEvent(5))),
-        ("hang=headers", end(Ending::HangHeaders)),
-        ("hang=event:5", end(Ending::HangEvent(5))),
-        ("error=event:5", end(Ending::ErrorEvent(5))),
-        ("end=event:0", end(Ending::EndEvent(0))),
+        ("cut=headers", end(ResponseEnd::CutHeaders)),
+        ("cut=body:5", end(ResponseEnd::CutBody(5))),
+        ("cut=event:5", end(ResponseEnd::CutEvent(5))),
+        ("hang=headers", end(ResponseEnd::HangHeaders)),
+        ("hang=event:5", end(ResponseEnd::HangEvent(5))),
+        ("error=event:5", end(ResponseEnd::ErrorEvent(5))),
+        ("end=event:0", end(ResponseEnd::EndEvent(0))),
         ("done=no", Behaviour { done: false, ..plain() }),
         (
             "eol=crlf",
@@ -129,10 +129,10 @@ fn every_key_is_read() {
                 ..plain()
             },
         ),
-        ("usage=early", usage(UsageShape::Early)),
-        ("usage=repeat", usage(UsageShape::Repeat)),
-        ("usage=none", usage(UsageShape::Absent)),
-        ("usage=null", usage(UsageShape::Null)),
+        ("usage=early", usage(UsagePlacement::Early)),
+        ("usage=repeat", usage(UsagePlacement::Repeat)),
+        ("usage=none", usage(UsagePlacement::Absent)),
+        ("usage=null", usage(UsagePlacement::Null)),
         (
             "encoding=gzip",
             Behaviour {
@@ -176,9 +176,9 @@ fn every_key_is_read() {
             },
         ),
         (
-            "words=100",
+            "token-bytes=100",
             Behaviour {
-                words: Some(100),
+                token_bytes: Some(100),
                 ..plain()
             },
         ),
@@ -199,12 +199,12 @@ fn every_key_is_read() {
             },
         ),
     ] {
-        assert_eq!(read(list), wanted, "{list}");
+        assert_eq!(parse(list), expected, "{list}");
     }
 }
 
 #[test]
-fn values_that_make_no_sense_are_mistakes() {
+fn invalid_values_are_errors() {
     for list in [
         "status=99",
         "status=600",
@@ -236,7 +236,7 @@ fn values_that_make_no_sense_are_mistakes() {
         "prompt=1.5",
         "completion=many",
         "tokens-per-event=0",
-        "words=x",
+        "token-bytes=x",
         "bom=1",
         "last-blank=",
         "sleep=1ms",
@@ -250,24 +250,23 @@ fn values_that_make_no_sense_are_mistakes() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_errors_are_reported_together() {
     assert_eq!(
-        told("sleep=1ms;chunk=0;prompt=1;prompt=2;cut=headers;hang=headers;status"),
-        "x-sim: key `sleep` is unknown; value `0` of key `chunk` is not a number of bytes above 0 or all; key \
-         `prompt` is given twice; keys `cut` and `hang` both say how the answer ends; `status` is not of the form \
-         key=value"
+        errors("sleep=1ms;chunk=0;prompt=1;prompt=2;cut=headers;hang=headers;status"),
+        "x-sim: unknown key `sleep`; invalid value `0` of key `chunk`: expected a number of bytes above 0, or all; \
+         duplicate key `prompt`; keys `cut` and `hang` exclude each other; `status` is not of the form key=value"
     );
-    assert_eq!(told("body=none"), "x-sim: key `body` needs key `status`");
-    assert_eq!(told("status=1;body=none").matches(';').count(), 0);
+    assert_eq!(errors("body=none"), "x-sim: key `body` requires key `status`");
+    assert_eq!(errors("status=1;body=none").matches(';').count(), 0);
 }
 
 #[test]
-fn several_headers_are_one_list() {
+fn several_headers_count_as_one_list() {
     let mut headers = HeaderMap::new();
     assert_eq!(Behaviour::from_headers(&headers), Ok(None));
     headers.append(HEADER, "bom=yes".parse().unwrap());
     headers.append(HEADER, "prompt=5".parse().unwrap());
-    assert_eq!(Behaviour::from_headers(&headers), Ok(Some(read("bom=yes;prompt=5"))));
+    assert_eq!(Behaviour::from_headers(&headers), Ok(Some(parse("bom=yes;prompt=5"))));
     headers.append(HEADER, hyper::header::HeaderValue::from_bytes(b"model=\xff").unwrap());
     assert_eq!(Behaviour::from_headers(&headers), Err(BehaviourError::NotAscii.into()));
 }

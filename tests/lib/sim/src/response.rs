@@ -1,28 +1,28 @@
-//! Owns the answers that are no inference: their bodies are whole when they begin.
+//! Builds the responses other than inference, whose bodies are complete from the start.
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use crate::api_error::ApiError;
-use crate::behaviour::{AskedBody, Behaviour, Ending};
+use crate::behaviour::{Behaviour, ResponseEnd, StatusBody};
 use crate::body::PlannedBody;
 
 pub(crate) const JSON: &str = "application/json";
 /// Neither JSON nor text.
 const GARBAGE: &[u8] = b"{\"data\": [\xff\xfe\0 garbage";
 
-/// The answer that `status` asks for.
-pub(crate) fn asked_for(status: StatusCode, body: AskedBody) -> Response<PlannedBody> {
+/// The response of `x-sim: status=…`.
+pub(crate) fn injected(status: StatusCode, body: StatusBody) -> Response<PlannedBody> {
     match body {
-        AskedBody::Error => typed(status, JSON, ApiError::asked_for(status).body()),
-        AskedBody::Empty => typed(status, JSON, ""),
-        AskedBody::Garbage => typed(status, JSON, GARBAGE),
+        StatusBody::Error => typed(status, JSON, ApiError::injected(status).body()),
+        StatusBody::Empty => typed(status, JSON, ""),
+        StatusBody::Garbage => typed(status, JSON, GARBAGE),
     }
 }
 
 pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<PlannedBody> {
-    let mut response = Response::new(PlannedBody::whole(body));
+    let mut response = Response::new(PlannedBody::full(body));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -30,15 +30,15 @@ pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: impl I
     response
 }
 
-/// vLLM gives its short texts no content type.
+/// vLLM sends its plain texts without a content type.
 pub(crate) fn untyped(body: String) -> Response<PlannedBody> {
-    Response::new(PlannedBody::whole(body))
+    Response::new(PlannedBody::full(body))
 }
 
-/// The answer, broken off where that was asked for.
+/// The response, aborted where `cut=body:N` says.
 pub(crate) fn cut(response: Response<PlannedBody>, behaviour: &Behaviour) -> Response<PlannedBody> {
-    match behaviour.ending {
-        Ending::CutBody(at) => response.map(|body| body.cut(at)),
+    match behaviour.end {
+        ResponseEnd::CutBody(at) => response.map(|body| body.cut(at)),
         _ => response,
     }
 }

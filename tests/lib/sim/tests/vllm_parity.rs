@@ -1,14 +1,14 @@
-//! The simulator beside a real vLLM: the requests of the captures are sent again, and the answers have to have the
-//! same keys in the same order; errors have to be the same bytes.
+//! The simulator against a real vLLM: the captured requests are sent again, and the responses must have the same keys in
+//! the same order. Errors must be the same bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
 
 use infertally_sim::{Sim, SimConfig};
-use support::{Answer, capture, drain, find, send};
+use support::{Response, capture, drain, find, send};
 
-/// The captures' server allowed 512 tokens.
-async fn like_captured() -> Sim {
+/// A simulator with the limits of the captured server.
+async fn sim_like_captured() -> Sim {
     let adapters = vec!["lora-a".to_owned()];
     Sim::start(SimConfig {
         max_model_len: 512,
@@ -19,16 +19,16 @@ async fn like_captured() -> Sim {
     .unwrap()
 }
 
-/// The captured answer and the simulator's to the same request.
-async fn both(sim: &Sim, name: &str) -> (Answer, Answer) {
+/// The captured response, and the simulator's to the same request.
+async fn real_and_simulated(sim: &Sim, name: &str) -> (Response, Response) {
     let request = capture(&format!("{name}.req"));
     let line_end = find(&request, b"\r\n").unwrap();
     let request = [&request[..line_end], b"\r\nconnection: close", &request[line_end..]].concat();
-    let captured = Answer::parse(capture(&format!("{name}.resp")));
-    (captured, Answer::parse(drain(send(sim.addr(), &request).await).await))
+    let captured = Response::parse(capture(&format!("{name}.resp")));
+    (captured, Response::parse(drain(send(sim.addr(), &request).await).await))
 }
 
-/// JSON text with its values taken out: keys, their order and nulls stay.
+/// JSON text without its values: keys, their order and nulls stay.
 fn skeleton(json: &str) -> String {
     let mut out = String::new();
     let mut chars = json.chars().peekable();
@@ -56,9 +56,9 @@ fn skeleton(json: &str) -> String {
     out
 }
 
-/// The skeletons of the events; equal neighbours count once, as the number of token events may differ.
-fn stream_skeleton(answer: &Answer) -> Vec<String> {
-    let mut skeletons: Vec<String> = answer.data().iter().map(|data| skeleton(data)).collect();
+/// The skeletons of the events, without repetitions: the number of token events may differ.
+fn stream_skeleton(response: &Response) -> Vec<String> {
+    let mut skeletons: Vec<String> = response.data().iter().map(|data| skeleton(data)).collect();
     skeletons.dedup();
     skeletons
 }
@@ -72,8 +72,8 @@ fn a_skeleton_keeps_keys_order_and_nulls() {
 }
 
 #[tokio::test]
-async fn json_answers_have_the_captured_keys_in_their_order() {
-    let sim = like_captured().await;
+async fn json_responses_have_the_captured_keys_in_order() {
+    let sim = sim_like_captured().await;
     for name in [
         "chat_plain",
         "chat_n2",
@@ -86,25 +86,25 @@ async fn json_answers_have_the_captured_keys_in_their_order() {
         "completions_prompt_list",
         "completions_prompt_token_ids",
     ] {
-        let (real, own) = both(&sim, name).await;
-        assert_eq!((own.status, own.whole), (real.status, true), "{name}");
-        assert_eq!(own.header("content-type"), real.header("content-type"), "{name}");
-        assert_eq!(skeleton(&own.text()), skeleton(&real.text()), "{name}");
+        let (real, simulated) = real_and_simulated(&sim, name).await;
+        assert_eq!((simulated.status, simulated.complete), (real.status, true), "{name}");
+        assert_eq!(simulated.header("content-type"), real.header("content-type"), "{name}");
+        assert_eq!(skeleton(&simulated.text()), skeleton(&real.text()), "{name}");
         assert_eq!(
-            own.json()["usage"]["completion_tokens"],
+            simulated.json()["usage"]["completion_tokens"],
             real.json()["usage"]["completion_tokens"],
             "{name}"
         );
-        assert_eq!(own.json()["model"], real.json()["model"], "{name}");
+        assert_eq!(simulated.json()["model"], real.json()["model"], "{name}");
         if name.ends_with("x_request_id") {
-            assert_eq!(own.json()["id"], real.json()["id"]);
+            assert_eq!(simulated.json()["id"], real.json()["id"]);
         }
     }
 }
 
 #[tokio::test]
 async fn streams_have_the_captured_events() {
-    let sim = like_captured().await;
+    let sim = sim_like_captured().await;
     for api in ["chat", "completions"] {
         for variant in [
             "stream",
@@ -122,31 +122,31 @@ async fn streams_have_the_captured_events() {
             "lora_stream_usage",
         ] {
             let name = format!("{api}_{variant}");
-            let (real, own) = both(&sim, &name).await;
-            assert_eq!((own.status, own.whole), (200, true), "{name}");
-            assert_eq!(own.header("content-type"), real.header("content-type"), "{name}");
-            assert_eq!(stream_skeleton(&own), stream_skeleton(&real), "{name}");
+            let (real, simulated) = real_and_simulated(&sim, &name).await;
+            assert_eq!((simulated.status, simulated.complete), (200, true), "{name}");
+            assert_eq!(simulated.header("content-type"), real.header("content-type"), "{name}");
+            assert_eq!(stream_skeleton(&simulated), stream_skeleton(&real), "{name}");
         }
         for variant in ["n2_stream_usage", "n2_stream_continuous"] {
             let name = format!("{api}_{variant}");
-            let (real, own) = both(&sim, &name).await;
-            // The real choices ended one after the other; every kind of event has to be there all the same.
-            let kinds = |answer: &Answer| {
-                let mut kinds = stream_skeleton(answer);
+            let (real, simulated) = real_and_simulated(&sim, &name).await;
+            // The captured choices ended one after the other, so only the kinds of events can be compared.
+            let kinds = |response: &Response| {
+                let mut kinds = stream_skeleton(response);
                 kinds.sort();
                 kinds.dedup();
                 kinds
             };
-            assert_eq!(kinds(&own), kinds(&real), "{name}");
-            let last = |answer: &Answer| answer.events().last().unwrap()["usage"]["completion_tokens"].clone();
-            assert_eq!(last(&own), last(&real), "{name}");
+            assert_eq!(kinds(&simulated), kinds(&real), "{name}");
+            let last = |response: &Response| response.events().last().unwrap()["usage"]["completion_tokens"].clone();
+            assert_eq!(last(&simulated), last(&real), "{name}");
         }
     }
 }
 
 #[tokio::test]
-async fn errors_are_the_captured_bytes() {
-    let sim = like_captured().await;
+async fn errors_have_the_captured_bytes() {
+    let sim = sim_like_captured().await;
     for name in [
         "chat_err_bad_json",
         "chat_err_bad_type",
@@ -171,16 +171,20 @@ async fn errors_are_the_captured_bytes() {
         "err_unknown_path",
         "health",
     ] {
-        let (real, own) = both(&sim, name).await;
-        assert_eq!((own.status, own.text()), (real.status, real.text()), "{name}");
+        let (real, simulated) = real_and_simulated(&sim, name).await;
+        assert_eq!(
+            (simulated.status, simulated.text()),
+            (real.status, real.text()),
+            "{name}"
+        );
         for header in ["content-type", "content-length", "allow", "server", "vary"] {
-            assert_eq!(own.header(header), real.header(header), "{name}: {header}");
+            assert_eq!(simulated.header(header), real.header(header), "{name}: {header}");
         }
     }
 }
 
 #[tokio::test]
-async fn adapters_are_loaded_and_unloaded_with_the_captured_answers() {
+async fn loads_and_unloads_have_the_captured_responses() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
     for name in [
         "models_before",
@@ -199,16 +203,16 @@ async fn adapters_are_loaded_and_unloaded_with_the_captured_answers() {
         "lora_unload_missing_field",
         "lora_unload_ok",
     ] {
-        let (real, own) = both(&sim, name).await;
+        let (real, simulated) = real_and_simulated(&sim, name).await;
         assert_eq!(
-            (own.status, own.header("content-type")),
+            (simulated.status, simulated.header("content-type")),
             (real.status, real.header("content-type")),
             "{name}"
         );
         if name.starts_with("models") {
-            assert_eq!(skeleton(&own.text()), skeleton(&real.text()), "{name}");
+            assert_eq!(skeleton(&simulated.text()), skeleton(&real.text()), "{name}");
         } else {
-            assert_eq!(own.text(), real.text(), "{name}");
+            assert_eq!(simulated.text(), real.text(), "{name}");
         }
     }
     let models = support::get(sim.addr(), "/v1/models").await.json();
@@ -226,10 +230,10 @@ async fn adapters_are_loaded_and_unloaded_with_the_captured_answers() {
         "/v1/load_lora_adapter",
         r#"{"lora_name": "lora-bad", "lora_path": "/missing/lora"}"#,
     );
-    let answer = support::ask(&sim, missing, "", named).await;
-    assert_eq!(answer.status, 404);
+    let response = support::post(&sim, missing, "", named).await;
+    assert_eq!(response.status, 404);
     assert_eq!(
-        answer.json()["error"]["message"],
+        response.json()["error"]["message"],
         "Loading lora lora-bad failed: No adapter found for /missing/lora"
     );
 }

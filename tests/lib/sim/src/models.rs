@@ -1,4 +1,4 @@
-//! Owns which models the server has: the base model and the adapters that are loaded and unloaded at run time.
+//! Owns the models of the server: the base model and the adapters loaded and unloaded at run time.
 
 use hyper::StatusCode;
 use serde_json::{Map, Value};
@@ -6,19 +6,18 @@ use serde_json::{Map, Value};
 use crate::api_error::ApiError;
 use crate::pydantic;
 
-/// An adapter whose path starts like this is not there.
+/// Prefix of the paths of adapters that do not exist.
 const MISSING: &str = "/missing";
-/// A path that starts like this holds, up to the next `/`, what its load gets, as a header `x-sim` would say it:
-/// `/x-sim/delay=60s;status=500/adapters/a`. The rest is the path proper.
+/// Prefix of the paths that carry an `x-sim` list for their load, up to the next `/`; the rest is the actual path:
+/// `/x-sim/delay=60s;status=500/adapters/a`.
 const FAULTS: &str = "/x-sim/";
 
-/// The models of one server.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ModelRegistry {
     base: String,
     max_model_len: u64,
-    loads_in_place: bool,
-    at_start: Vec<Adapter>,
+    supports_inplace: bool,
+    initial: Vec<Adapter>,
     adapters: Vec<Adapter>,
 }
 
@@ -28,18 +27,18 @@ struct Adapter {
     path: String,
 }
 
-/// Whom a load or an unload is about, as far as it says.
+/// The adapter that a load or an unload names, and its faults.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct About {
+pub(crate) struct AdapterTarget {
     pub(crate) name: Option<String>,
-    /// What its path asks for in the manner of `x-sim`.
+    /// The `x-sim` list in its path.
     pub(crate) faults: Option<String>,
 }
 
-// === impl About ===
+// === impl AdapterTarget ===
 
-impl About {
-    pub(crate) fn read(body: &[u8]) -> Self {
+impl AdapterTarget {
+    pub(crate) fn parse(body: &[u8]) -> Self {
         let fields = pydantic::object(body).unwrap_or_default();
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let faults = text("lora_path").and_then(|path| faults(path).0);
@@ -50,7 +49,7 @@ impl About {
     }
 }
 
-/// The faults in a path, and the path proper.
+/// The `x-sim` list in a path, and the actual path.
 fn faults(path: &str) -> (Option<&str>, &str) {
     let Some(rest) = path.strip_prefix(FAULTS) else {
         return (None, path);
@@ -61,32 +60,32 @@ fn faults(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-// === impl Shelf ===
+// === impl ModelRegistry ===
 
-impl Shelf {
-    pub(crate) fn new(base: &str, max_model_len: u64, adapters: &[String], loads_in_place: bool) -> Self {
+impl ModelRegistry {
+    pub(crate) fn new(base: &str, max_model_len: u64, adapters: &[String], supports_inplace: bool) -> Self {
         let adapters = adapters.iter().map(|name| Adapter {
             name: name.clone(),
             path: format!("/adapters/{name}"),
         });
-        let at_start: Vec<Adapter> = adapters.collect();
+        let initial: Vec<Adapter> = adapters.collect();
         Self {
             base: base.to_owned(),
             max_model_len,
-            loads_in_place,
-            adapters: at_start.clone(),
-            at_start,
+            supports_inplace,
+            adapters: initial.clone(),
+            initial,
         }
     }
 
-    /// What a restart does: only what it was started with is loaded.
-    pub(crate) fn forget(&mut self) {
-        self.adapters.clone_from(&self.at_start);
+    /// Restores the adapters of the start.
+    pub(crate) fn reset(&mut self) {
+        self.adapters.clone_from(&self.initial);
     }
 
-    /// The model that serves a request for `asked`, and whether it is an adapter.
-    pub(crate) fn find(&self, asked: Option<&str>) -> Result<(String, bool), ApiError> {
-        let name = asked.unwrap_or(&self.base);
+    /// The model that serves a request for `requested`, and whether it is an adapter.
+    pub(crate) fn find(&self, requested: Option<&str>) -> Result<(String, bool), ApiError> {
+        let name = requested.unwrap_or(&self.base);
         if name == self.base {
             return Ok((name.to_owned(), false));
         }
@@ -94,10 +93,10 @@ impl Shelf {
             return Ok((name.to_owned(), true));
         }
         let message = format!("The model `{name}` does not exist. Valid aliases: {}.", self.base);
-        Err(ApiError::new(StatusCode::NOT_FOUND, "NotFoundError", message).about("model"))
+        Err(ApiError::new(StatusCode::NOT_FOUND, "NotFoundError", message).with_param("model"))
     }
 
-    /// `POST /v1/load_lora_adapter`: the text of the answer.
+    /// `POST /v1/load_lora_adapter`: the body of the response.
     pub(crate) fn load(&mut self, body: &[u8]) -> Result<String, ApiError> {
         let fields = pydantic::object(body)?;
         let name = required(&fields, "lora_name")?;
@@ -111,8 +110,8 @@ impl Shelf {
                 "The lora adapter '{name}' conflicts with a served base model."
             )));
         }
-        if self.has(&name) && !(in_place && self.loads_in_place) {
-            let hint = if self.loads_in_place {
+        if self.has(&name) && !(in_place && self.supports_inplace) {
+            let hint = if self.supports_inplace {
                 " If you want to load the adapter in place, set 'load_inplace' to True."
             } else {
                 ""
@@ -136,7 +135,7 @@ impl Shelf {
         Ok(format!("Success: LoRA adapter '{name}' added successfully."))
     }
 
-    /// `POST /v1/unload_lora_adapter`: the text of the answer.
+    /// `POST /v1/unload_lora_adapter`: the body of the response.
     pub(crate) fn unload(&mut self, body: &[u8]) -> Result<String, ApiError> {
         let fields = pydantic::object(body)?;
         let name = required(&fields, "lora_name")?;
@@ -150,13 +149,13 @@ impl Shelf {
         Ok(format!("Success: LoRA adapter '{name}' removed successfully."))
     }
 
-    /// `GET /v1/models`: the base model, then the adapters as they were loaded.
+    /// `GET /v1/models`: the base model, then the adapters in order of loading.
     pub(crate) fn list(&self, created: u64) -> String {
         let Self {
             base,
             max_model_len,
-            loads_in_place: _,
-            at_start: _,
+            supports_inplace: _,
+            initial: _,
             adapters,
         } = self;
         let base_card = card(base, &format!("/models/{base}"), None, Some(*max_model_len), created);

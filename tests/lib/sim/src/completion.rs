@@ -1,19 +1,19 @@
-//! Owns what was decided for a request and the JSON answer that tells it, in the key order of vLLM 0.32.
+//! Owns a completion: its text, its token counts and its JSON response, with keys in the order of vLLM 0.32.
 //!
-//! The JSON is written by hand: serde_json sorts keys, and a reader that leans on their order should be found out.
+//! The JSON is written by hand: serde_json sorts keys, which would hide a reader that depends on their order.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::behaviour::UsageShape;
-use crate::request::Kind;
+use crate::behaviour::UsagePlacement;
+use crate::inference_request::{Finish, Kind};
 
-/// vLLM's `system_fingerprint`: its version and a hash of its configuration.
+/// vLLM's `system_fingerprint`: version and configuration hash.
 pub(crate) const FINGERPRINT: &str = "vllm-0.32.0-51a0c0de";
 
-/// Text of the tokens in turn: words, several bytes to a character, and characters that JSON escapes, so that a cut
-/// may fall inside each of them.
+/// The texts of the tokens, in turn. They have multi-byte characters and characters that JSON escapes, so that cuts fall
+/// inside those too.
 const VOCABULARY: [&str; 12] = [
     " the",
     " \"quoted\"",
@@ -29,12 +29,11 @@ const VOCABULARY: [&str; 12] = [
     " end.",
 ];
 
-/// Text of a token whose size was asked for.
-const FILLER: &str = " a token of the size that was asked for";
+/// Text of tokens with a requested size. It has spaces, so that it wraps where it is shown.
+const FILLER: &str = " a token of the size that was requested";
 
-/// What the server decided to answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Decision {
+pub(crate) struct Completion {
     pub(crate) kind: Kind,
     pub(crate) id: String,
     pub(crate) created: u64,
@@ -44,37 +43,28 @@ pub(crate) struct Decision {
     pub(crate) tokens: u64,
     pub(crate) choices: u64,
     pub(crate) finish: Finish,
-    pub(crate) words: Option<usize>,
+    pub(crate) token_bytes: Option<usize>,
 }
 
-/// Why a choice ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finish {
-    Stop,
-    Length,
-}
+// === impl Completion ===
 
-// === impl Decision ===
-
-impl Decision {
-    /// Tokens over all choices.
+impl Completion {
+    /// The tokens of all choices.
     pub(crate) fn completion_tokens(&self) -> u64 {
         self.tokens.saturating_mul(self.choices)
     }
 
-    /// The text of one token.
-    pub(crate) fn token(&self, place: u64) -> Cow<'static, str> {
-        let turn = usize::try_from(place).unwrap_or(usize::MAX);
-        match self.words {
+    fn token(&self, index: u64) -> Cow<'static, str> {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        match self.token_bytes {
             None => VOCABULARY
                 .iter()
                 .cycle()
-                .nth(turn % VOCABULARY.len())
+                .nth(index % VOCABULARY.len())
                 .copied()
                 .unwrap_or_default()
                 .into(),
             Some(length) => {
-                // The spaces let the text wrap where it is shown.
                 let mut text = FILLER.repeat(length.div_ceil(FILLER.len()));
                 text.truncate(length);
                 text.into()
@@ -82,21 +72,21 @@ impl Decision {
         }
     }
 
-    /// The text of several tokens as a JSON string.
+    /// The text of a range of tokens, as a JSON string.
     pub(crate) fn text(&self, tokens: std::ops::Range<u64>) -> String {
-        let text: String = tokens.map(|place| self.token(place)).collect();
+        let text: String = tokens.map(|index| self.token(index)).collect();
         Value::from(text).to_string()
     }
 
-    /// The token counts as they stand in a usage object, without its braces.
+    /// The members of a usage object.
     pub(crate) fn counts(&self, completion: u64) -> String {
         let prompt = self.prompt_tokens;
         let total = prompt.saturating_add(completion);
         format!(r#""prompt_tokens":{prompt},"total_tokens":{total},"completion_tokens":{completion}"#)
     }
 
-    /// The whole JSON answer.
-    pub(crate) fn json(&self, usage: UsageShape) -> String {
+    /// The body of a response that is not streamed.
+    pub(crate) fn json(&self, usage: UsagePlacement) -> String {
         let Self {
             kind,
             id,
@@ -106,7 +96,7 @@ impl Decision {
             tokens,
             choices,
             finish,
-            words: _,
+            token_bytes: _,
         } = self;
         let model = Value::from(model.as_str());
         let finish = finish.as_str();
@@ -121,9 +111,9 @@ impl Decision {
         };
         let choices = (0..*choices).map(choice).collect::<Vec<_>>().join(",");
         let usage = match usage {
-            UsageShape::Absent => String::new(),
-            UsageShape::Null => r#","usage":null"#.to_owned(),
-            UsageShape::AsAsked | UsageShape::Early | UsageShape::Repeat => format!(
+            UsagePlacement::Absent => String::new(),
+            UsagePlacement::Null => r#","usage":null"#.to_owned(),
+            UsagePlacement::AsRequested | UsagePlacement::Early | UsagePlacement::Repeat => format!(
                 r#","usage":{{{},"prompt_tokens_details":null,"completion_tokens_details":null}}"#,
                 self.counts(self.completion_tokens())
             ),
@@ -138,16 +128,5 @@ impl Decision {
         format!(
             r#"{{"id":"{id}","object":"{object}","created":{created},"model":{model},"choices":[{choices}],"service_tier":null,"system_fingerprint":"{FINGERPRINT}"{usage}{echo},"kv_transfer_params":null,"ec_transfer_params":null,"metrics":null}}"#
         )
-    }
-}
-
-// === impl Finish ===
-
-impl Finish {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-        }
     }
 }

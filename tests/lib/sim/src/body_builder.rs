@@ -1,5 +1,4 @@
-//! Owns how a body becomes the steps of its sending: compressed if asked, cut into pieces, with waits between events
-//! and the fault at its end.
+//! Builds the steps of a body: compresses it, cuts it into writes and puts waits between events.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -9,15 +8,14 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
 use crate::behaviour::{Chunking, Encoding};
-use crate::body::Step;
-use crate::stream::Stop;
+use crate::step::{BodyEnd, Step};
 
-/// Takes the body part by part and gives the steps.
-pub(crate) struct Pieces {
+/// Takes the body part by part and returns its steps.
+pub(crate) struct BodyBuilder {
     steps: Vec<Step>,
     chunking: Chunking,
     encoder: Encoder,
-    /// Bytes that wait for their piece to be full.
+    /// Bytes of a write that is not full yet.
     held: BytesMut,
 }
 
@@ -27,9 +25,9 @@ enum Encoder {
     Deflate(ZlibEncoder<Vec<u8>>),
 }
 
-// === impl Pieces ===
+// === impl BodyBuilder ===
 
-impl Pieces {
+impl BodyBuilder {
     pub(crate) fn new(chunking: Chunking, encoding: Option<Encoding>) -> Self {
         let encoder = match encoding {
             None => Encoder::Plain,
@@ -44,7 +42,7 @@ impl Pieces {
         }
     }
 
-    /// Adds a part that is to reach the reader as soon as it is sent: a compressed part can be read to its end.
+    /// Adds a part. A compressed part is flushed, so the reader can decode all of it as soon as it is sent.
     pub(crate) fn part(&mut self, part: impl Into<Bytes>) -> io::Result<()> {
         let part = self.encoder.part(part.into())?;
         self.push(part);
@@ -57,19 +55,19 @@ impl Pieces {
         }
     }
 
-    /// The steps of the whole body. Where it does not end cleanly, a compressed body lacks its end too.
-    pub(crate) fn stop(mut self, stop: Stop) -> io::Result<Vec<Step>> {
-        if stop == Stop::Clean {
+    /// The steps of the body. Where it does not end cleanly, a compressed body lacks its trailer too.
+    pub(crate) fn finish(mut self, end: BodyEnd) -> io::Result<Vec<Step>> {
+        if end == BodyEnd::Complete {
             let rest = std::mem::replace(&mut self.encoder, Encoder::Plain).finish()?;
             self.push(rest);
         }
         if !self.held.is_empty() {
             self.steps.push(Step::Frame(self.held.freeze()));
         }
-        match stop {
-            Stop::Clean => {}
-            Stop::Abort => self.steps.push(Step::Abort),
-            Stop::Hang => self.steps.push(Step::Hang),
+        match end {
+            BodyEnd::Complete => {}
+            BodyEnd::Abort => self.steps.push(Step::Abort),
+            BodyEnd::Hang => self.steps.push(Step::Hang),
         }
         Ok(self.steps)
     }
@@ -90,33 +88,6 @@ impl Pieces {
             self.steps.push(Step::Frame(self.held.split_to(size).freeze()));
         }
     }
-}
-
-/// How many bytes the steps send.
-pub(crate) fn length(steps: &[Step]) -> u64 {
-    steps.iter().map(Step::length).fold(0, u64::saturating_add)
-}
-
-/// The steps up to so many bytes, and an abort there; a shorter body stays as it is.
-pub(crate) fn cut(steps: Vec<Step>, at: u64) -> Vec<Step> {
-    if at > length(&steps) {
-        return steps;
-    }
-    let mut left = at;
-    let mut kept = Vec::new();
-    for step in steps {
-        match step {
-            _ if left == 0 => break,
-            Step::Frame(frame) => {
-                let take = usize::try_from(left).unwrap_or(usize::MAX).min(frame.len());
-                left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
-                kept.push(Step::Frame(frame.slice(..take)));
-            }
-            other => kept.push(other),
-        }
-    }
-    kept.push(Step::Abort);
-    kept
 }
 
 // === impl Encoder ===
@@ -168,21 +139,21 @@ mod tests {
             .collect()
     }
 
-    fn steps(chunking: Chunking, stop: Stop) -> Vec<Step> {
-        let mut pieces = Pieces::new(chunking, None);
-        for (place, part) in ["abcd", "ef", "ghijk"].into_iter().enumerate() {
-            if place > 0 {
-                pieces.wait(Duration::from_millis(1));
+    fn steps(chunking: Chunking, end: BodyEnd) -> Vec<Step> {
+        let mut builder = BodyBuilder::new(chunking, None);
+        for (index, part) in ["abcd", "ef", "ghijk"].into_iter().enumerate() {
+            if index > 0 {
+                builder.wait(Duration::from_millis(1));
             }
-            pieces.part(part).unwrap();
+            builder.part(part).unwrap();
         }
-        pieces.stop(stop).unwrap()
+        builder.finish(end).unwrap()
     }
 
     #[test]
-    fn pieces_go_across_parts_and_a_part_that_is_not_there_yet_is_waited_for() {
+    fn a_write_spans_parts_and_follows_the_wait_for_its_last_one() {
         let three = Chunking::Bytes(NonZeroUsize::new(3).unwrap());
-        let steps = steps(three, Stop::Clean);
+        let steps = steps(three, BodyEnd::Complete);
         assert_eq!(frames(&steps), [&b"abc"[..], b"def", b"ghi", b"jk"]);
         let waits: Vec<usize> = steps
             .iter()
@@ -194,22 +165,11 @@ mod tests {
     }
 
     #[test]
-    fn parts_or_the_whole_are_frames_where_asked() {
+    fn a_write_is_a_part_or_the_whole_body() {
         assert_eq!(
-            frames(&steps(Chunking::Events, Stop::Clean)),
+            frames(&steps(Chunking::Events, BodyEnd::Complete)),
             [&b"abcd"[..], b"ef", b"ghijk"]
         );
-        assert_eq!(frames(&steps(Chunking::Whole, Stop::Hang)), [b"abcdefghijk"]);
-    }
-
-    #[test]
-    fn a_cut_stands_after_so_many_bytes_and_a_longer_one_nowhere() {
-        for at in 0..=11 {
-            let cut = cut(steps(Chunking::Events, Stop::Clean), at);
-            assert_eq!(length(&cut), at);
-            assert!(matches!(cut.last(), Some(Step::Abort)), "{at}");
-        }
-        let whole = cut(steps(Chunking::Events, Stop::Clean), 12);
-        assert!(!whole.iter().any(|step| matches!(step, Step::Abort)));
+        assert_eq!(frames(&steps(Chunking::Whole, BodyEnd::Hang)), [b"abcdefghijk"]);
     }
 }

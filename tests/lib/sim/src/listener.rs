@@ -1,4 +1,4 @@
-//! Owns a listening socket and the tasks of its connections: they end when it is shut down or dropped.
+//! Owns a listening socket and the tasks of its connections, which end when it is shut down or dropped.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,20 +9,19 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-/// A failed accept, such as one without a free file descriptor, would fail again at once.
+/// Pause after a failed accept: without a free file descriptor, the next one would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// A server's socket.
 #[derive(Debug)]
-pub(crate) struct Listening {
+pub(crate) struct Listener {
     addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-// === impl Listening ===
+// === impl Listener ===
 
-impl Listening {
+impl Listener {
     /// Binds and serves each connection in a task of its own.
     pub(crate) async fn start<F>(addr: SocketAddr, serve: impl Fn(TcpStream) -> F + Send + 'static) -> io::Result<Self>
     where
@@ -46,12 +45,12 @@ impl Listening {
     /// Closes the socket and every connection; returns when they are closed.
     pub(crate) async fn shutdown(mut self) {
         self.stop = None;
-        // An error says that the task panicked or was aborted: it has ended either way.
+        // An error means that the task panicked or was aborted: it has ended either way.
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for Listening {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -65,7 +64,7 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // Ended connections are forgotten as they end.
+            // Without this, the set would keep every closed connection.
             Some(_) = connections.join_next() => continue,
             _ = &mut stopped => break,
         };
@@ -73,7 +72,7 @@ where
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        // Small writes have to reach the reader one by one; a socket that refuses this is gone already.
+        // Small writes have to reach the reader one by one. If the option fails, the socket is closed already.
         if stream.set_nodelay(true).is_ok() {
             connections.spawn(serve(stream));
         }

@@ -1,52 +1,67 @@
-//! Owns what an inference request asks for, read and refused as vLLM does. Which models exist is not known here.
+//! Parser of inference requests, which accepts and rejects what vLLM does. It does not know which models exist.
 //!
-//! Prompt tokens are counted by a rule that a test can repeat: the words between white space, summed over the string
-//! contents (and `text` parts) of all messages or over all prompt strings; a list of token ids counts its length.
+//! Tests can count prompt tokens by the same rule: the words between white space, summed over the string contents (and
+//! `text` parts) of all messages or over all prompt strings; a list of token ids counts its length.
 
 use serde_json::{Map, Value};
 
 use crate::api_error::{ApiError, python_repr};
 use crate::pydantic;
 
-/// Tokens of a choice when the request names no number: vLLM's default for completions.
+/// Tokens of a choice when the request sets no limit: vLLM's default for completions.
 const DEFAULT_TOKENS: u64 = 16;
-/// More choices than this are refused, as vLLM does with its `VLLM_MAX_N_SEQUENCES`.
+/// The limit of `n`: vLLM's `VLLM_MAX_N_SEQUENCES`.
 const MAX_CHOICES: i64 = 16_384;
 
-/// The two generating routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Chat,
     Completions,
 }
 
-/// How a stream was asked for.
+/// Why every choice ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StreamAsk {
-    pub(crate) include_usage: bool,
-    /// Holds only with `include_usage`, as in vLLM.
-    pub(crate) continuous: bool,
+pub(crate) enum Finish {
+    Stop,
+    Length,
 }
 
-/// One inference request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamOptions {
+    pub(crate) include_usage: bool,
+    /// `continuous_usage_stats`, which vLLM ignores without `include_usage`.
+    pub(crate) continuous_usage: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct InferenceRequest {
     pub(crate) kind: Kind,
     pub(crate) model: Option<String>,
-    /// `n` for each prompt.
+    /// `n` times the number of prompts.
     pub(crate) choices: u64,
     /// Tokens of each choice.
     pub(crate) tokens: u64,
-    /// Whether the request set `tokens`; the answer then ends by length.
-    pub(crate) limited: bool,
+    /// [`Finish::Length`] if the request limits the tokens.
+    pub(crate) finish: Finish,
     pub(crate) prompt_tokens: u64,
-    pub(crate) stream: Option<StreamAsk>,
+    pub(crate) stream: Option<StreamOptions>,
 }
 
-// === impl Ask ===
+// === impl Finish ===
 
-impl Ask {
-    pub(crate) fn read(kind: Kind, body: &[u8], max_model_len: u64) -> Result<Self, ApiError> {
+impl Finish {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+        }
+    }
+}
+
+// === impl InferenceRequest ===
+
+impl InferenceRequest {
+    pub(crate) fn parse(kind: Kind, body: &[u8], max_model_len: u64) -> Result<Self, ApiError> {
         let fields = pydantic::object(body)?;
         let model = pydantic::string(fields.get("model"), "body.model")?;
         let n = pydantic::integer(fields.get("n"), "body.n")?.unwrap_or(1);
@@ -65,19 +80,19 @@ impl Ask {
             let message = format!("n must be at least 1 and at most {MAX_CHOICES}, got {n}. (parameter=n, value={n})");
             return Err(ApiError::bad_request("n", message));
         }
-        let tokens = limit.map(|limit| within(limit, max_model_len)).transpose()?;
-        let quiet = StreamAsk {
+        let tokens = limit.map(|limit| checked_limit(limit, max_model_len)).transpose()?;
+        let without_usage = StreamOptions {
             include_usage: false,
-            continuous: false,
+            continuous_usage: false,
         };
         Ok(Self {
             kind,
             model,
             choices: n.unsigned_abs().saturating_mul(prompt.prompts),
             tokens: tokens.unwrap_or(DEFAULT_TOKENS),
-            limited: tokens.is_some(),
+            finish: if tokens.is_some() { Finish::Length } else { Finish::Stop },
             prompt_tokens: prompt.tokens,
-            stream: streamed.then_some(options.unwrap_or(quiet)),
+            stream: streamed.then_some(options.unwrap_or(without_usage)),
         })
     }
 }
@@ -87,7 +102,7 @@ struct Prompt {
     tokens: u64,
 }
 
-/// Chat takes the newer name before the older one.
+/// In chat, `max_completion_tokens` takes precedence over the older `max_tokens`.
 fn limit(kind: Kind, fields: &Map<String, Value>) -> Result<Option<i64>, ApiError> {
     let old = pydantic::integer(fields.get("max_tokens"), "body.max_tokens")?;
     match kind {
@@ -96,21 +111,21 @@ fn limit(kind: Kind, fields: &Map<String, Value>) -> Result<Option<i64>, ApiErro
     }
 }
 
-fn within(limit: i64, max_model_len: u64) -> Result<u64, ApiError> {
-    let refuse = |message: String| ApiError::bad_request("max_tokens", message);
+fn checked_limit(limit: i64, max_model_len: u64) -> Result<u64, ApiError> {
+    let invalid = |message: String| ApiError::bad_request("max_tokens", message);
     match u64::try_from(limit) {
-        Ok(tokens) if tokens > max_model_len => Err(refuse(format!(
+        Ok(tokens) if tokens > max_model_len => Err(invalid(format!(
             "max_tokens={tokens} cannot be greater than max_model_len={max_model_len}. Please request fewer output \
              tokens. (parameter=max_tokens, value={tokens})"
         ))),
         Ok(tokens) if tokens > 0 => Ok(tokens),
-        _ => Err(refuse(format!(
+        _ => Err(invalid(format!(
             "max_tokens must be at least 1, got {limit}. (parameter=max_tokens, value={limit})"
         ))),
     }
 }
 
-fn stream_options(fields: &Map<String, Value>) -> Result<Option<StreamAsk>, ApiError> {
+fn stream_options(fields: &Map<String, Value>) -> Result<Option<StreamOptions>, ApiError> {
     let options = match fields.get("stream_options") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(options)) => options,
@@ -126,9 +141,9 @@ fn stream_options(fields: &Map<String, Value>) -> Result<Option<StreamAsk>, ApiE
     let flag = |name: &str| pydantic::boolean(options.get(name), &format!("body.stream_options.{name}"));
     let include_usage = flag("include_usage")?.unwrap_or(false);
     let continuous = flag("continuous_usage_stats")?.unwrap_or(false);
-    Ok(Some(StreamAsk {
+    Ok(Some(StreamOptions {
         include_usage,
-        continuous: continuous && include_usage,
+        continuous_usage: continuous && include_usage,
     }))
 }
 
@@ -153,7 +168,7 @@ fn messages(fields: &Map<String, Value>) -> Result<Prompt, ApiError> {
     Ok(Prompt { prompts: 1, tokens })
 }
 
-/// A message's content is a string or a list of parts, of which the text parts count.
+/// Content is a string or a list of parts; only text parts count.
 fn content_words(content: &Value) -> u64 {
     match content {
         Value::String(text) => words(text),
@@ -177,23 +192,23 @@ fn prompt(fields: &Map<String, Value>) -> Result<Prompt, ApiError> {
         Some(Value::String(text)) => Ok(one(words(text))),
         Some(Value::Array(items)) if items.is_empty() => Err(missing()),
         Some(Value::Array(items)) if items.iter().all(Value::is_u64) => Ok(one(count(items.len()))),
-        Some(whole @ Value::Array(items)) => {
+        Some(list @ Value::Array(items)) => {
             let each = items.iter().map(|item| match item {
                 Value::String(text) => Some(words(text)),
                 Value::Array(ids) if ids.iter().all(Value::is_u64) => Some(count(ids.len())),
                 _ => None,
             });
-            let tokens = each.sum::<Option<u64>>().ok_or_else(|| no_prompt(whole))?;
+            let tokens = each.sum::<Option<u64>>().ok_or_else(|| invalid_prompt(list))?;
             Ok(Prompt {
                 prompts: count(items.len()),
                 tokens,
             })
         }
-        Some(other) => Err(no_prompt(other)),
+        Some(other) => Err(invalid_prompt(other)),
     }
 }
 
-fn no_prompt(value: &Value) -> ApiError {
+fn invalid_prompt(value: &Value) -> ApiError {
     ApiError::validation(
         "body.prompt",
         "string_type",
@@ -214,74 +229,74 @@ fn count(length: usize) -> u64 {
 mod tests {
     use super::*;
 
-    fn completions(body: &str) -> Result<Ask, ApiError> {
-        Ask::read(Kind::Completions, body.as_bytes(), 512)
+    fn completions(body: &str) -> Result<InferenceRequest, ApiError> {
+        InferenceRequest::parse(Kind::Completions, body.as_bytes(), 512)
     }
 
-    fn chat(body: &str) -> Result<Ask, ApiError> {
-        Ask::read(Kind::Chat, body.as_bytes(), 512)
+    fn chat(body: &str) -> Result<InferenceRequest, ApiError> {
+        InferenceRequest::parse(Kind::Chat, body.as_bytes(), 512)
     }
 
     #[test]
-    fn prompt_tokens_are_words_and_ids_are_counted() {
+    fn words_and_token_ids_count_as_prompt_tokens() {
         for (prompt, tokens, choices) in [
             (r#""a b  c""#, 3, 1),
             (r#"["a b", "c"]"#, 3, 2),
             ("[10, 20, 30, 40]", 4, 1),
             ("[[1, 2], [3]]", 3, 2),
         ] {
-            let ask = completions(&format!(r#"{{"prompt": {prompt}}}"#)).unwrap();
-            assert_eq!((ask.prompt_tokens, ask.choices), (tokens, choices), "{prompt}");
+            let request = completions(&format!(r#"{{"prompt": {prompt}}}"#)).unwrap();
+            assert_eq!((request.prompt_tokens, request.choices), (tokens, choices), "{prompt}");
         }
-        let ask = chat(
+        let request = chat(
             r#"{"messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content":
                [{"type": "text", "text": "one two three"}, {"type": "image_url"}]}, {"role": "tool"}], "n": "2"}"#,
         )
         .unwrap();
         assert_eq!(
-            (ask.prompt_tokens, ask.choices, ask.tokens, ask.limited),
-            (5, 2, 16, false)
+            (request.prompt_tokens, request.choices, request.tokens, request.finish),
+            (5, 2, 16, Finish::Stop)
         );
     }
 
     #[test]
-    fn max_completion_tokens_goes_before_max_tokens_in_chat_only() {
+    fn max_completion_tokens_overrides_max_tokens_in_chat_only() {
         let both = r#"{"messages": [], "prompt": "a", "max_tokens": 3, "max_completion_tokens": 5}"#;
         assert_eq!(chat(both).unwrap().tokens, 5);
         assert_eq!(completions(both).unwrap().tokens, 3);
     }
 
     #[test]
-    fn continuous_usage_holds_only_with_usage() {
+    fn continuous_usage_needs_include_usage() {
         let stream = |options: &str| {
             completions(&format!(
                 r#"{{"prompt": "a", "stream": "yes", "stream_options": {options}}}"#
             ))
-            .map(|ask| ask.stream.unwrap())
+            .map(|request| request.stream.unwrap())
         };
-        let quiet = StreamAsk {
+        let without_usage = StreamOptions {
             include_usage: false,
-            continuous: false,
+            continuous_usage: false,
         };
-        assert_eq!(stream(r#"{"continuous_usage_stats": true}"#), Ok(quiet));
-        assert_eq!(stream("{}"), Ok(quiet));
-        assert_eq!(stream(r#"{"include_usage": null}"#), Ok(quiet));
+        assert_eq!(stream(r#"{"continuous_usage_stats": true}"#), Ok(without_usage));
+        assert_eq!(stream("{}"), Ok(without_usage));
+        assert_eq!(stream(r#"{"include_usage": null}"#), Ok(without_usage));
         assert_eq!(
             stream(r#"{"include_usage": "true"}"#),
-            Ok(StreamAsk {
+            Ok(StreamOptions {
                 include_usage: true,
-                ..quiet
+                ..without_usage
             })
         );
-        let both = StreamAsk {
+        let both = StreamOptions {
             include_usage: true,
-            continuous: true,
+            continuous_usage: true,
         };
         assert_eq!(stream(r#"{"include_usage": 1, "continuous_usage_stats": 1}"#), Ok(both));
     }
 
     #[test]
-    fn limits_are_checked() {
+    fn token_and_choice_limits_are_checked() {
         for bad in ["0", "-1", "513", r#""many""#] {
             assert!(
                 completions(&format!(r#"{{"prompt": "a", "max_tokens": {bad}}}"#)).is_err(),
