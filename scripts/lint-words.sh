@@ -3,9 +3,10 @@
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
+typos=$(scripts/tool.sh path typos)
 result=0
 say "lint: words"
-"$(scripts/tool.sh path typos)" --format brief || result=1
+"$typos" --format brief || result=1
 
 say "lint: phrases"
 # The files that _typos.toml excludes.
