@@ -111,13 +111,13 @@ impl System {
 #[tokio::test]
 async fn only_the_guides_account_can_scrape() -> Result<()> {
     let system = System::start().await?;
-    system.cluster.create_account("nobody").await?;
+    system.cluster.create_account("unprivileged").await?;
     let in_secret = system.cluster.token_in_secret("default", SECRET).await?;
     let short_lived = system.cluster.token("default", ACCOUNT).await?;
-    let nobody = system.cluster.token("default", "nobody").await?;
+    let unprivileged = system.cluster.token("default", "unprivileged").await?;
     assert_eq!(system.status(Some(&in_secret)).await, 200);
     assert_eq!(system.status(Some(&short_lived)).await, 200);
-    assert_eq!(system.status(Some(&nobody)).await, 403);
+    assert_eq!(system.status(Some(&unprivileged)).await, 403);
     assert_eq!(system.status(None).await, 401);
     assert_eq!(system.status(Some("made-up")).await, 401);
     // The same token with the signature of another one.

@@ -12,16 +12,16 @@ async fn the_shipped_role_is_sufficient_and_required() -> Result<()> {
     cluster.put_pool(V1, "chat", "vllm", &[8000]).await?;
     cluster.create_ready_pod("vllm-0", "vllm", "10.0.0.1").await?;
     cluster.apply_file("k8s/base/rbac.yaml").await?;
-    cluster.create_account("nobody").await?;
+    cluster.create_account("unprivileged").await?;
 
     let syncer = cluster.token("default", "infertally-syncer").await?;
     Observer::start(cluster.config(&syncer).await?)
         .wait_for_names(&["vllm-0"])
         .await;
 
-    let nobody = cluster.token("default", "nobody").await?;
-    let mut observer = Observer::start(cluster.config(&nobody).await?);
-    let words = "User \"system:serviceaccount:default:nobody\" cannot list resource \"inferencepools\"";
+    let unprivileged = cluster.token("default", "unprivileged").await?;
+    let mut observer = Observer::start(cluster.config(&unprivileged).await?);
+    let words = "User \"system:serviceaccount:default:unprivileged\" cannot list resource \"inferencepools\"";
     observer.wait_for_failure(words).await;
     assert_eq!(observer.targets, None);
 
