@@ -13,7 +13,10 @@ install_crate() {
 
 # With the crate's own lock file if possible: a mirror of the registry may lack the newest versions.
 if ! install_crate --locked "$@" 2>"$SCRATCH/log"; then
-    grep -q 'failed to select a version' "$SCRATCH/log" || die "$(<"$SCRATCH/log")"
+    if ! grep -q 'failed to select a version' "$SCRATCH/log"; then
+        cat "$SCRATCH/log" >&2
+        exit 1
+    fi
     warn "this registry lacks a version in the lock file of $crate $version; building without the lock file"
     install_crate "$@"
 fi

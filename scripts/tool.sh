@@ -151,7 +151,7 @@ setup)
 path | version)
     read_pin "${2:-}"
     find_program
-    [[ -n $program ]] || die "$name is not there yet: run 'scripts/tool.sh setup $name'"
+    [[ -n $program ]] || die "$name is missing: run 'scripts/tool.sh setup $name'"
     [[ $1 != version ]] || program=$(version_of "$program")
     say "$program"
     ;;
