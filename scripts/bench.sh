@@ -1,18 +1,27 @@
 #!/usr/bin/env bash
-# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: what the filter costs, beside Envoy without it and
-# beside Envoy's own C++ filters; and beside another build of it.
+# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: measures what the filter costs, compared with Envoy
+# without it, with Envoy's own C++ filters and with another build of the filter.
+# bench.sh syncer-scale | syncer-soak [OPTION...]: measures or soaks the syncer instead.
 set -euo pipefail
-source "${BASH_SOURCE[0]%/*}/envoy-lib.sh"
+source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-[[ $(uname -s) == Linux ]] || die "the bench reads Linux's /proc: it runs on Linux only"
-envoy=$(scripts/envoy-path.sh)
+[[ $(uname -s) == Linux ]] || die "the bench reads /proc: it runs on Linux only"
+
+if [[ ${1:-} == syncer-* ]]; then
+    [[ -f dist/infertally-syncer ]] || die "no dist/infertally-syncer yet: run 'make syncer'"
+    say "bench: building $1"
+    cargo build --quiet --release --package infertally-bench --bin "$1"
+    exec "$CARGO_TARGET_DIR/release/$1" --syncer dist/infertally-syncer "${@:2}"
+fi
+
+envoy=$(scripts/tool.sh path envoy)
 [[ -f dist/infertally.wasm ]] || die "no dist/infertally.wasm yet: run 'make wasm'"
-# sse_to_metadata, which it compares with.
-version_at_least "$(envoy_version "$envoy")" 1.40 || die "the bench compares with filters of Envoy 1.40: set ENVOY"
+# The first version with sse_to_metadata, one of the C++ filters.
+version_at_least "$(scripts/tool.sh version envoy)" 1.40 || die "the bench compares with filters of Envoy 1.40: set ENVOY"
 
-say "bench: building it"
+say "bench: building"
 cargo build --quiet --release --package infertally-bench
 scripts/wasm-env.sh cargo build --quiet --package infertally-noop --profile wasm
-say "bench: measuring, two minutes or so; the less else runs here meanwhile, the less noise"
+say "bench: measuring for about two minutes; other work on this machine adds noise"
 exec "$CARGO_TARGET_DIR/release/infertally-bench" --envoy "$envoy" --wasm dist/infertally.wasm \
     --noop "$CARGO_TARGET_DIR/wasm32-unknown-unknown/wasm/infertally_noop.wasm" "$@"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What scripts/test-compose.sh asks of the running compose project.
+"""The checks that scripts/test-compose.sh makes on the running compose project.
 
-check-compose.py times             events on stdin: how long each service took to be healthy
-check-compose.py documents FILE... runs their `curl` commands, and asks every address on localhost that they name; of a
-                                   Prometheus that has no pages (Debian's; WITHOUT_PAGES=yes) only whether it answers
-check-compose.py prometheus        holds what Prometheus has against the guide
+check-compose.py times             reads Docker events on stdin and prints how long each service took to become healthy
+check-compose.py documents FILE... runs the `curl` commands in the files and requests every localhost URL in them; with
+                                   WITHOUT_PAGES=yes, Prometheus may return an error (Debian's has no web pages)
+check-compose.py prometheus        checks that Prometheus has every series of the guide, and its rules and alerts
 """
 
 import json
@@ -18,10 +18,10 @@ import urllib.parse
 import urllib.request
 
 PROMETHEUS = "http://localhost:9091"
-# Traffic, two scrapes, and a round of faults lie between the start and the last of it.
+# The last series appears after traffic, two scrapes and a round of faults.
 PATIENCE_SECONDS = 90
 
-# The guide's metrics, as Prometheus names their series, then our own that need every part of the project at work.
+# The series of the guide, then our own that exist only if every part of the project works.
 MODEL = '{model_name="tiny", target_model_name="tiny"}'
 QUERIES = [
     f"inference_model_request_total{MODEL} > 0",
@@ -44,12 +44,12 @@ QUERIES = [
     'count(inference_pool_per_pod_queue_size{name="default", model_server_pod=~"vllm-0|vllm-1"}) == 2',
     'inference_pool_ready_pods{name="default"} == 2',
     "inference_extension_info == 1",
-    # The adapters that the LoRA role has loaded, and requests that they answered.
+    # The LoRA role has loaded its adapters, and they have served requests.
     'count(lora_syncer_adapter_status{adapter_name=~"lora-a|lora-b"} == 1) == 4',
     'inference_model_request_total{model_name="lora-a", target_model_name="lora-a"} > 0',
-    # Envoy balances over both servers.
+    # Envoy balances across both servers.
     'count(sum by (instance) (vllm:request_success_total) > 0) == 2',
-    # Nothing that is to be scraped is down.
+    # Every target is up.
     "count(up == 1) == 5 and count(up) == 5",
 ]
 GUIDE_ALERTS = {
@@ -65,8 +65,8 @@ def fail(message):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return answer.read()
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return response.read()
 
 
 def prometheus(path, **parameters):
@@ -80,7 +80,7 @@ def times():
         known = started if action.strip() == "start" else healthy if action.strip() == "health_status: healthy" else {}
         known.setdefault(service, int(at))
     for service in sorted(healthy):
-        print(f"compose: {service} is healthy {(healthy[service] - started[service]) / 1e9:.1f} s after its start")
+        print(f"compose: {service} is healthy after {(healthy[service] - started[service]) / 1e9:.1f} s")
 
 
 def documents(files):
@@ -90,11 +90,11 @@ def documents(files):
             text = lines.read()
         blocks = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
         for block in blocks.findall(text):
-            # A command may go over several lines.
+            # A command may continue on the next line.
             commands += [line for line in block.replace("\\\n", " ").splitlines() if line.startswith("curl ")]
         addresses.update(re.findall(r"http://localhost:\d+[^\s`)|'\"<>]*", blocks.sub("", text)))
     if not commands or not addresses:
-        fail("the documents name nothing to ask: has their form changed?")
+        fail("found no curl commands or no URLs in the documents: has their format changed?")
     for command in commands:
         run = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f'curl() {{ command curl -fsS -m 20 "$@"; }}; {command}'],
@@ -102,15 +102,15 @@ def documents(files):
             text=True,
         )
         if run.returncode != 0 or not run.stdout:
-            fail(f"{command}\n{run.stderr or 'nothing came'}")
+            fail(f"{command}\n{run.stderr or 'no output'}")
     for address in sorted(addresses):
         try:
             get(address)
         except OSError as error:
-            answered = isinstance(error, urllib.error.HTTPError)
-            if not (answered and address.startswith(PROMETHEUS) and os.environ.get("WITHOUT_PAGES")):
+            responded = isinstance(error, urllib.error.HTTPError)
+            if not (responded and address.startswith(PROMETHEUS) and os.environ.get("WITHOUT_PAGES")):
                 fail(f"{address}: {error}")
-    print(f"compose: {len(commands)} commands and {len(addresses)} addresses of {', '.join(files)} answer")
+    print(f"compose: {len(commands)} commands and {len(addresses)} URLs in {', '.join(files)} work")
 
 
 def missing():
@@ -120,14 +120,14 @@ def missing():
     return gone + [f"alert {name}" for name in sorted(GUIDE_ALERTS - {rule["name"] for rule in rules})]
 
 
-def hold_prometheus():
+def check_prometheus():
     deadline = time.monotonic() + PATIENCE_SECONDS
     while gone := missing():
         if time.monotonic() > deadline:
-            fail("\n  ".join(["Prometheus has not:", *gone]))
+            fail("\n  ".join(["Prometheus lacks:", *gone]))
         time.sleep(1)
     rules = sum(len(group["rules"]) for group in prometheus("rules")["groups"])
-    print(f"compose: Prometheus answers all {len(QUERIES)} queries, and {rules} rules evaluate")
+    print(f"compose: all {len(QUERIES)} queries return series, and {rules} rules evaluate")
 
 
 match sys.argv[1:]:
@@ -136,6 +136,6 @@ match sys.argv[1:]:
     case ["documents", *files]:
         documents(files)
     case ["prometheus"]:
-        hold_prometheus()
+        check_prometheus()
     case _:
         sys.exit(__doc__)

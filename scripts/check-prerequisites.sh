@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what a user must have installed and reports everything that is missing at once. Fetches nothing.
+# Checks for the tools that the user installs and reports all that are missing at once. Fetches nothing.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -12,13 +12,13 @@ rust_version=${rust_version:-"of rust-toolchain.toml"}
 if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
     need "Rust (cargo and rustc on PATH): install rustup from https://rustup.rs, then open a new shell"
 elif ! found=$(rustc --version 2>/dev/null) || ! cargo --version >/dev/null 2>&1; then
-    need "Rust $rust_version, which rust-toolchain.toml asks for: run 'rustup toolchain install' in this directory"
+    need "Rust $rust_version, which rust-toolchain.toml requires: run 'rustup toolchain install' in this directory"
 elif read -r _ found _ <<<"$found" && ! version_at_least "${found%%-*}" "$rust_version"; then
-    need "Rust $rust_version or later (found $found): install rustup from https://rustup.rs, which picks the right one"
+    need "Rust $rust_version or later (found $found): install rustup from https://rustup.rs, which selects the right version"
 fi
 
 command -v cc >/dev/null ||
-    need "a C compiler (cc), which links Rust's programs: Debian 'apt install gcc libc6-dev', macOS 'xcode-select --install'"
+    need "a C compiler (cc), which links Rust programs: Debian 'apt install gcc libc6-dev', macOS 'xcode-select --install'"
 command -v make >/dev/null ||
     need "make: Debian 'apt install make', macOS 'xcode-select --install'"
 
@@ -30,7 +30,7 @@ elif ! python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("pip") 
 fi
 
 if ((${#missing[@]} > 0)); then
-    die "some tools that you install yourself are missing:
+    die "these tools are missing; install them yourself:
 $(printf '%s\n' "${missing[@]}")
 Then run 'make setup' again."
 fi

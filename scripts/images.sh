@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Builds the images with the container engine that answers, and says how large they are: infertally-syncer,
-# infertally-lora-syncer (the same, in its LoRA role), infertally (the filter, as Istio and Envoy Gateway pull it) and
-# infertally-sim. IMAGES_FROM=dist, the default, takes what this machine's Rust
-# builds; IMAGES_FROM=source builds inside Docker, which has to reach a registry for the Rust image, and leaves dist/ as the
-# other way does. IMAGES_PREFIX=registry.example.com/team/ goes before the names.
+# Builds four images with the running container engine and prints their sizes: infertally-syncer, infertally-lora-syncer (the
+# same program in its LoRA role), infertally (the filter, as Istio and Envoy Gateway pull it) and infertally-sim.
+#
+# IMAGES_FROM=dist, the default, packs what this machine's Rust builds. IMAGES_FROM=source builds inside Docker, which needs a
+# registry for the Rust image, and fills dist/ with the same files. IMAGES_PREFIX=registry.example.com/team/ is put before
+# the names.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 from=${IMAGES_FROM:-dist}
 
-# Compressed, as a registry has it.
+# Compressed, as registries store it.
 SYNCER_LIMIT=$((15 * 1000 * 1000))
 
 case $from in
@@ -20,7 +21,7 @@ dist)
     scripts/ca-certificates.sh
     ;;
 source) ;;
-*) die "IMAGES_FROM is '$from': source or dist" ;;
+*) die "IMAGES_FROM is '$from', not source or dist" ;;
 esac
 
 export_build_identity
@@ -32,7 +33,7 @@ build=(
     --build-arg "COMMIT=$INFERTALLY_COMMIT" --build-arg "BUILD_REF=$INFERTALLY_BUILD_REF" --build-arg "SOURCE=$where"
 )
 
-# Compressed bytes of an image's layers.
+# size IMAGE: the compressed bytes of its layers.
 size() {
     docker save "$1" | python3 -c '
 import gzip, sys, tarfile
@@ -45,8 +46,8 @@ print(total)'
 }
 
 if [[ $from == source ]]; then
-    say "images: building from source in Docker (minutes, the first time)"
-    "${build[@]}" --target source --output dist . || die "the build in Docker failed: its message is above"
+    say "images: building from source in Docker (some minutes the first time)"
+    "${build[@]}" --target source --output dist . || die "the build in Docker failed: Docker's message is above"
 fi
 for target in syncer lora wasm sim; do
     case $target in
@@ -55,7 +56,7 @@ for target in syncer lora wasm sim; do
     *) name=infertally-$target ;;
     esac
     image=${IMAGES_PREFIX:-}$name:$version
-    "${build[@]}" --target "$target" --tag "$image" . >/dev/null || die "$image could not be built: Docker's message is above"
+    "${build[@]}" --target "$target" --tag "$image" . >/dev/null || die "the build of $image failed: Docker's message is above"
     bytes=$(size "$image")
     say "images: $image, $((bytes / 1000)) KB compressed"
     [[ $target != syncer ]] || ((bytes < SYNCER_LIMIT)) || die "$image is larger than $SYNCER_LIMIT bytes"

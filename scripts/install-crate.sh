@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# install-crate.sh DESTINATION CRATE VERSION [OPTION...]: builds a program from crates.io and puts its binaries into
-# DESTINATION. OPTIONs are those of `cargo install`.
+# install-crate.sh DESTINATION CRATE VERSION [OPTION...]: builds the binaries of a crate from crates.io into DESTINATION, with
+# options of `cargo install`.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 destination=$1 crate=$2 version=$3
@@ -11,10 +11,13 @@ install_crate() {
     CARGO_TARGET_DIR=$SCRATCH/target cargo install --quiet --root "$SCRATCH/root" --version "$version" "$@" "$crate"
 }
 
-# The versions of the program's own lock file, if they are all to be had: a registry's mirror may lack the newest.
+# With the crate's own lock file if possible: a mirror of the registry may lack the newest versions.
 if ! install_crate --locked "$@" 2>"$SCRATCH/log"; then
-    grep -q 'failed to select a version' "$SCRATCH/log" || die "$(<"$SCRATCH/log")"
-    warn "the lock file of $crate $version names what this registry lacks; going on without it"
+    if ! grep -q 'failed to select a version' "$SCRATCH/log"; then
+        cat "$SCRATCH/log" >&2
+        exit 1
+    fi
+    warn "this registry lacks a version in the lock file of $crate $version; building without the lock file"
     install_crate "$@"
 fi
 publish "$SCRATCH/root/bin" "$destination"

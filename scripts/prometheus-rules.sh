@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes the PrometheusRules of k8s/monitoring/operator from the rule files beside it. A rule file is the `spec` of a
-# PrometheusRule as it is, so this only moves it to the right.
+# Generates the PrometheusRules of k8s/monitoring/operator from the rule files in k8s/monitoring. A rule file is already the
+# `spec` of a PrometheusRule, so this only indents it.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-# wrap RULES NAME FOLDER
+# wrap RULES NAME DIRECTORY
 wrap() {
     local out=k8s/monitoring/operator/$3/prometheusrule.yaml
     {

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# What each program that ships is made of, crate by crate, in CycloneDX's form: dist/<program>.cdx.json. The same sources give
-# the same bytes.
+# Writes a CycloneDX bill of materials for each shipped program: dist/<program>.cdx.json. It is reproducible: the same
+# sources give the same bytes.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-tool=$(scripts/setup-cyclonedx.sh)
+scripts/tool.sh setup cargo-cyclonedx
+tool=$(scripts/tool.sh path cargo-cyclonedx)
 host=$(rustc --version --verbose | sed -n 's/^host: //p')
 
-# The tool writes beside each Cargo.toml, so it gets a copy.
+# The tool writes beside each Cargo.toml, so it works on a copy.
 scratch
 mkdir "$SCRATCH/src"
 cp -r Cargo.toml Cargo.lock filter syncer tests "$SCRATCH/src"
 mkdir -p dist
 
-# list TARGET FOLDER PROGRAM...: of all crates that are built into it for that target.
+# list TARGET [DIRECTORY PROGRAM]...: lists the crates that are compiled into each program for that target.
 list() {
     local target=$1 folder program list
     shift
@@ -23,7 +24,7 @@ list() {
         folder=$1 program=$2
         shift 2
         list=dist/$program.cdx.json
-        # What is random, the time, and this machine's paths have no place in it.
+        # Remove the random serial number, the time and this machine's paths.
         sed -e '/^  "serialNumber":/d' -e '/^    "timestamp":/d' -e "s|$SCRATCH/src|/infertally|g" \
             "$SCRATCH/src/$folder/$target.json" >"$list.new"
         mv "$list.new" "$list"

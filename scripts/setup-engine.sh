@@ -1,23 +1,19 @@
 #!/usr/bin/env bash
-# A Docker Engine with its client, buildx and Compose, unpacked from Debian's packages below .tools; nothing is installed.
-# On stdout its folder. scripts/with-engine.sh starts it, where there is no engine.
+# Unpacks a Docker Engine with its client, buildx and Compose from Debian's packages into .tools; nothing is installed. Prints
+# its directory on stdout. scripts/with-engine.sh starts it if no engine is running.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 exec 3>&1 >&2
 
-pins=scripts/pins/docker.txt
-directory=$TOOLS/docker-$(sed -n 's/^trixie .*docker\.io==\([0-9.]*\).*/\1/p' "$pins")
-
-# packages SUITE: those of a line of the pins.
-packages() { sed -n "s/^$1 //; T; s/==/=/gp" "$pins"; }
+directory=$TOOLS/docker-$(pin docker version)
 
 if [[ ! -x $directory/bin/dockerd ]]; then
     scratch
     say "Docker: fetching it from Debian (90 MB)"
-    for suite in trixie bookworm; do
-        read -ra wanted <<<"$(packages "$suite")"
-        SUITES=$suite scripts/fetch-debian.sh "$SCRATCH/debian" - "${wanted[@]}" ||
-            die "the container engine could not be fetched from Debian (the reason is above). Install Docker with Compose v2
+    for group in docker docker-host-tools; do
+        read -ra packages <<<"$(pin "$group" debian | tr '\n' ' ')"
+        SUITES=$(pin "$group" suite) scripts/fetch-debian.sh "$SCRATCH/debian" - "${packages[@]}" ||
+            die "the container engine could not be fetched from Debian; the reason is above. Install Docker with Compose v2
 yourself (https://docs.docker.com/engine/install) and try again."
     done
     out=$SCRATCH/out
@@ -28,7 +24,7 @@ yourself (https://docs.docker.com/engine/install) and try again."
     mv "$SCRATCH"/debian/usr/lib/*/xtables/*.so "$out/lib/xtables"
     mv "$SCRATCH/debian/usr/sbin/xtables-nft-multi" "$out/lib"
     mv "$(find "$SCRATCH/debian" -path '*/bin/busybox')" "$(find "$SCRATCH/debian" -path '*/bin/bash-static')" "$out"
-    # dockerd calls it by these names, and it has to find its libraries.
+    # dockerd runs it by these names; the wrapper lets it find its libraries.
     for name in iptables ip6tables; do
         cat >"$out/bin/$name" <<'SH'
 #!/bin/sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# stand-in.sh IMAGE: makes an image of that name out of programs that are here, for machines that can't reach its registry.
-# Envoy and Prometheus are the real programs; Grafana's place is held by an Envoy that does two things as Grafana does: it says
-# that it is well, and hands queries on to the data source that it reads from the provisioned file.
+# stand-in.sh IMAGE: builds an image of that name from local programs, for machines that can't reach its registry.
+# Envoy and Prometheus are the real programs. Grafana is replaced by an Envoy that implements two of its endpoints: the health
+# check, and the proxy to the data source of the provisioned file.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 image=$1
@@ -15,7 +15,7 @@ cp "$docker/busybox" "$root/bin/busybox"
 cp "$docker/bash-static" "$root/bin/bash"
 for name in sh sed grep wget; do ln -s busybox "$root/bin/$name"; done
 
-# add PROGRAM: with the libraries that it is linked to.
+# add PROGRAM: copies it with its shared libraries.
 add() {
     local library
     cp "$1" "$root/bin/"
@@ -27,16 +27,16 @@ add() {
 
 case $image in
 envoyproxy/envoy:*)
-    add "$(scripts/envoy-path.sh)"
+    add "$(scripts/tool.sh path envoy)"
     entrypoint='["/bin/envoy"]' owner=0:0
     ;;
 prom/prometheus:*)
-    add "$(scripts/prometheus-path.sh prometheus)"
-    add "$(scripts/prometheus-path.sh promtool)"
+    add "$(scripts/tool.sh path prometheus)"
+    add "$(scripts/tool.sh path promtool)"
     entrypoint='["/bin/prometheus"]' owner=65534:65534
     ;;
 grafana/grafana:*)
-    add "$(scripts/envoy-path.sh)"
+    add "$(scripts/tool.sh path envoy)"
     cat >"$root/run.sh" <<'SH'
 set -eu
 value() { sed -n "s/^  $1: //p" /etc/grafana/provisioning/datasources/prometheus.yaml; }
@@ -76,7 +76,7 @@ static_resources:
 SH
     entrypoint='["/bin/sh", "/run.sh"]' owner=472:0
     ;;
-*) die "nothing here can stand in for $image" ;;
+*) die "there is no stand-in for $image" ;;
 esac
 
 cat >"$SCRATCH/Dockerfile" <<DOCKERFILE

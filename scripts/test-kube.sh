@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The tests that want a real Kubernetes API server: the syncer's discovery, who may read its /metrics, and every manifest.
-# And those that want Istio's and Envoy Gateway's own translators: what they make of the manifests runs in a real Envoy.
+# Runs the tests that need a real Kubernetes API server (the syncer's discovery, access to its /metrics, every manifest) and
+# those that need the translators of Istio and Envoy Gateway (a real Envoy runs the configuration that they generate).
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 scripts/setup.sh
 scripts/build-wasm.sh
-envoy=$(scripts/envoy-path.sh)
-kubectl=$(scripts/kubectl-path.sh)
+envoy=$(scripts/tool.sh path envoy)
+kubectl=$(scripts/tool.sh path kubectl)
 tools=$(scripts/kube-tools.sh)
 { read -r etcd && read -r apiserver && read -r istio && read -r gateway && read -r crds; } <<<"$tools"
 
-# One cluster at a time: each wants 300 MB and a core for its first seconds.
-say "tests on a real Kubernetes API server"
+# One cluster at a time: each needs 300 MB, and a core while it starts.
+say "test-kube: tests with a real Kubernetes API server"
 cargo build --package infertally-syncer
 ENVOY=$envoy KUBECTL=$kubectl ETCD=$etcd KUBE_APISERVER=$apiserver ISTIO=$istio ENVOY_GATEWAY=$gateway CRDS=$crds \
     INFERTALLY_WASM=$ROOT/dist/infertally.wasm INFERTALLY_SYNCER=$CARGO_TARGET_DIR/debug/infertally-syncer \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs no cluster, in stages. A stage that fails does not hide what later ones find; only without tools
-# or without the filter there is nothing left to test.
+# Runs every check that needs no cluster, in stages. The stages after a failed one still run, unless it was the setup, the lock
+# file or the build of the filter.
 # shellcheck disable=SC2317,SC2329 # the stages are called by name
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -32,17 +32,17 @@ finish() {
 
 lock_file_is_current() {
     cargo fetch --quiet --locked && return
-    warn "if Cargo.lock is out of date, run 'cargo check' and commit it"
+    warn "Cargo.lock may be out of date: run 'cargo check' and commit it"
     return 1
 }
 
 unit_and_envoy_tests() {
     local envoy kubectl prometheus promtool
-    envoy=$(scripts/envoy-path.sh) || return
-    kubectl=$(scripts/kubectl-path.sh) || return
-    prometheus=$(scripts/prometheus-path.sh prometheus) || return
-    promtool=$(scripts/prometheus-path.sh promtool) || return
-    # A filter that a test can kill; the shipped one has no such thing.
+    envoy=$(scripts/tool.sh path envoy) || return
+    kubectl=$(scripts/tool.sh path kubectl) || return
+    prometheus=$(scripts/tool.sh path prometheus) || return
+    promtool=$(scripts/tool.sh path promtool) || return
+    # A filter that traps on request, for the tests of a crashed VM; the shipped one has no such feature.
     scripts/wasm-env.sh cargo build --package infertally-filter --features trap || return
     ENVOY=$envoy KUBECTL=$kubectl PROMETHEUS=$prometheus PROMTOOL=$promtool INFERTALLY_WASM=$ROOT/dist/infertally.wasm \
         INFERTALLY_SYNCER=$CARGO_TARGET_DIR/debug/infertally-syncer \
@@ -51,7 +51,7 @@ unit_and_envoy_tests() {
 }
 
 stage setup scripts/setup.sh || finish
-# At a desk cargo brings Cargo.lock up to date; in CI that would hide a lock file that was not committed.
+# Locally cargo updates Cargo.lock; in CI that would hide a lock file that was not committed.
 [[ -z ${CI:-} ]] || stage lock lock_file_is_current || finish
 stage wasm scripts/build-wasm.sh || finish
 stage scripts scripts/test-scripts.sh || true

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# wasm-env.sh COMMAND...: runs a cargo command for the wasm32 target, e.g.
+# wasm-env.sh COMMAND...: runs a cargo command for the wasm32 target with the flags of the filter, for example
 #     scripts/wasm-env.sh cargo build -p infertally-filter
-# The one place that knows the target's flags.
 set -euo pipefail
 caller=$PWD
 source "${BASH_SOURCE[0]%/*}/wasm-lib.sh"
@@ -12,7 +11,8 @@ if ! has_wasm_std "$RUST_SYSROOT"; then
     flags+=("--sysroot=$WASM_SYSROOT")
 fi
 
-# Panic messages hold source paths; those of the machine that builds have no place in the file. The last match wins.
+# Panic messages contain source paths: remap them, so that the filter does not expose those of the build machine. The last
+# match wins.
 flags+=(
     "--remap-path-prefix=$RUST_SYSROOT/lib/rustlib/src/rust=/rustc/$RUST_COMMIT"
     "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
@@ -20,8 +20,8 @@ flags+=(
     "--remap-path-prefix=$ROOT=/infertally"
 )
 
-# The encoded form takes paths with spaces and goes before RUSTFLAGS, so flags meant for the host do not leak in; the
-# target is set with it because these flags are for no other.
+# The encoded form supports paths with spaces and overrides RUSTFLAGS, so that flags for the host do not leak in. The target is
+# set here because the flags fit no other.
 export CARGO_BUILD_TARGET=$WASM_TARGET
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS

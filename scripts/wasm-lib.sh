@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # the scripts that source this use its variables
-# Where the wasm32 standard library is: in the toolchain, or in a private sysroot of this repository.
+# The places of the wasm32 standard library: the toolchain, or a private sysroot in .tools.
 
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
@@ -14,9 +14,10 @@ while IFS=': ' read -r key value; do
     esac
 done < <(rustc --version --verbose)
 
-# A library fits the very compiler that built it, so the directory bears the compiler's name.
+# A library works only with the compiler that built it, so the directory is named after the compiler.
 WASM_SYSROOT=$TOOLS/wasm-sysroot-$RUST_VERSION-${RUST_COMMIT:0:9}
 
+# has_wasm_std SYSROOT
 has_wasm_std() {
     compgen -G "$1/lib/rustlib/$WASM_TARGET/lib/libstd-*.rlib" >/dev/null
 }

@@ -33,7 +33,7 @@ pub struct Prometheus {
 /// The program that `variable` names.
 pub fn program(variable: &str) -> String {
     env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run 'make test', or set it to what scripts/prometheus-path.sh prints")
+        panic!("{variable} is not set: run 'make test', or set it to what scripts/tool.sh path prints")
     })
 }
 

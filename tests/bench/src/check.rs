@@ -1,4 +1,4 @@
-//! Whether every Envoy did what it is measured for. If not, the figures mean nothing.
+//! Checks that every Envoy did the work that it is measured for; otherwise the figures mean nothing.
 
 use infertally_harness::client::get;
 use infertally_harness::envoy::Envoy;
@@ -8,19 +8,19 @@ use infertally_harness::{Result, eventually};
 use crate::variant::Variant;
 use crate::workload::{MODEL, Workload};
 
-/// Holds the counts of one Envoy against what it was sent: so many requests of each workload.
+/// Compares the metrics of one Envoy with the number of requests of each workload that were sent to it.
 pub(crate) async fn check(variant: &Variant, envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
     match variant {
         Variant::Plain | Variant::Noop(_) => Ok(()),
         Variant::Infertally | Variant::OtherBuild(_) => infertally(envoy, sent).await,
         Variant::Cpp => cpp(envoy, sent).await,
     }
-    .map_err(|error| format!("{} did not do its work:\n{error}", variant.title()).into())
+    .map_err(|error| format!("{} did not process what was sent:\n{error}", variant.title()).into())
 }
 
 async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
     let sum = |of: fn(&Workload) -> u64| sent.iter().map(|(workload, count)| of(workload) * count).sum();
-    let wanted: Stats = [
+    let expected: Stats = [
         ("inference_model_request_total", sum(|_| 1)),
         ("inference_model_request_duration_seconds_count", sum(|_| 1)),
         ("normalized_time_per_output_token_seconds_count", sum(|_| 1)),
@@ -30,7 +30,7 @@ async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
         ),
         (
             "inference_model_response_sizes_sum",
-            sum(|workload| workload.answer.body.len() as u64),
+            sum(|workload| workload.response.body.len() as u64),
         ),
         (
             "inference_model_input_tokens_sum",
@@ -47,18 +47,18 @@ async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
         (Series::new(name, &labels), value)
     })
     .collect();
-    let names = |series: &Series| wanted.keys().any(|known| known.name == series.name);
+    let names = |series: &Series| expected.keys().any(|known| known.name == series.name);
     envoy
         .scrape_until(|stats| {
-            let seen: Stats = stats
+            let actual: Stats = stats
                 .iter()
                 .filter(|(series, _)| names(series))
                 .map(|(series, value)| (series.clone(), *value))
                 .collect();
-            if seen == wanted {
+            if actual == expected {
                 Ok(())
             } else {
-                Err(difference(&seen, &wanted))
+                Err(difference(&actual, &expected))
             }
         })
         .await?;
@@ -72,8 +72,8 @@ async fn cpp(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
             .map(|(_, count)| count)
             .sum::<u64>()
     };
-    // Of a stream the model, prompt and completion tokens, each once.
-    let wanted = [
+    // For each stream: model, prompt tokens and completion tokens.
+    let expected = [
         ("json_to_metadata.rq.success", count(None)),
         ("json_to_metadata.resp.success", count(Some(false))),
         ("sse_to_metadata.resp.json.metadata_added", 3 * count(Some(true))),
@@ -84,9 +84,9 @@ async fn cpp(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
             let line = page.lines().find_map(|line| line.split_once(name))?;
             line.1.trim_start_matches(':').trim().parse::<u64>().ok()
         };
-        for (name, wanted) in wanted {
-            if value(name) != Some(wanted) {
-                return Err(format!("{name} must be {wanted}:\n{page}").into());
+        for (name, expected) in expected {
+            if value(name) != Some(expected) {
+                return Err(format!("{name} must be {expected}:\n{page}").into());
             }
         }
         Ok(())

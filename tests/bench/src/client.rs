@@ -1,4 +1,4 @@
-//! A keep-alive client that does as little as it can: it finds where an answer ends and looks at nothing else.
+//! A keep-alive client that does as little as possible: it finds the end of a response and parses nothing else.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,14 +9,14 @@ use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
 
-/// The end of a chunked body. Nothing in the answers of this bench looks like it.
+/// The end of a chunked body. These bytes appear nowhere else in the responses of the bench.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
-    /// The answer, all of it: sized once and used again.
-    bytes: Vec<u8>,
+    /// Holds one whole response; allocated once.
+    buffer: Vec<u8>,
 }
 
 // === impl Client ===
@@ -28,20 +28,20 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self {
             stream,
-            bytes: vec![0; 256 * 1024],
+            buffer: vec![0; 256 * 1024],
         })
     }
 
-    /// Sends a request and reads its answer; gives the time from the first byte to the last.
+    /// Sends a request and reads the response. Returns the time from the first byte sent to the last received.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Duration> {
         self.send(request).map(|(took, _)| took)
     }
 
-    /// The same; gives the answer.
-    pub(crate) fn answer(&mut self, request: &[u8]) -> Result<Answer> {
+    /// Sends a request and returns the response.
+    pub(crate) fn response(&mut self, request: &[u8]) -> Result<Answer> {
         let (_, length) = self.send(request)?;
-        let bytes = self.bytes.get(..length).unwrap_or_default();
-        Answer::parse(bytes).ok_or_else(|| "the answer is no HTTP".into())
+        let bytes = self.buffer.get(..length).unwrap_or_default();
+        Answer::parse(bytes).ok_or_else(|| "the response is not HTTP".into())
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(Duration, usize)> {
@@ -50,29 +50,30 @@ impl Client {
         let mut length = 0;
         let mut end = None;
         loop {
-            let room = self.bytes.get_mut(length..).unwrap_or_default();
-            let read = self.stream.read(room)?;
+            let free = self.buffer.get_mut(length..).unwrap_or_default();
+            let read = self.stream.read(free)?;
             if read == 0 {
-                return Err("the answer ended early, or is larger than any that was sent".into());
+                return Err("the response is truncated, or larger than the buffer".into());
             }
             length += read;
-            let seen = self.bytes.get(..length).unwrap_or_default();
-            end = end.or_else(|| End::find(seen));
-            let whole = match end {
+            let received = self.buffer.get(..length).unwrap_or_default();
+            end = end.or_else(|| End::find(received));
+            let complete = match end {
                 None => false,
                 Some(End::At(at)) => length >= at,
-                Some(End::LastChunk) => seen.ends_with(LAST_CHUNK),
+                Some(End::LastChunk) => received.ends_with(LAST_CHUNK),
             };
-            if whole {
+            if complete {
                 return Ok((started.elapsed(), length));
             }
         }
     }
 }
 
-/// Where an answer ends.
+/// The end of a response.
 #[derive(Clone, Copy, Debug)]
 enum End {
+    /// After this many bytes.
     At(usize),
     LastChunk,
 }
@@ -80,7 +81,7 @@ enum End {
 // === impl End ===
 
 impl End {
-    /// `None` while the head is not whole.
+    /// `None` while the head is incomplete.
     fn find(bytes: &[u8]) -> Option<Self> {
         let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let text = std::str::from_utf8(bytes.get(..head)?).ok()?;

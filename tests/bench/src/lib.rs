@@ -1,5 +1,5 @@
-//! What the filter costs: real Envoys side by side, the same traffic through each of them in turn, and the differences
-//! of their CPU time, latency and memory.
+//! Measures what the filter costs: sends the same traffic through real Envoys in turn and compares their CPU time, latency
+//! and memory.
 //!
 //! ```text
 //!  workload ─▶ upstream ◀── Envoys (variant) ◀── client
@@ -8,8 +8,8 @@
 //!                             run ─▶ summary ─▶ report
 //! ```
 //!
-//! A figure counts only if every Envoy did its work: see `check`. The numbers depend on the machine, their relation to
-//! each other much less, so they are taken in pairs: in short slices, one Envoy after the other.
+//! A run has figures only if every Envoy counted exactly what was sent: see `check`. Absolute numbers depend on the machine,
+//! differences much less, so the measurements are paired: short slices, one Envoy after the other.
 
 mod check;
 mod client;
@@ -21,5 +21,4 @@ mod upstream;
 pub mod variant;
 pub mod workload;
 
-/// What goes wrong in words, as the tests have it.
 pub use infertally_harness::Result;

@@ -1,4 +1,4 @@
-//! Measures what the filter costs and prints it.
+//! The command-line program of the bench.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,28 +7,28 @@ use clap::Parser;
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
 
-/// What the filter costs, beside Envoy without it and beside Envoy's own C++ filters.
+/// Measure what the filter costs, compared with Envoy without it and with Envoy's own C++ filters
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Envoy.
-    #[arg(long)]
+    /// The Envoy binary
+    #[arg(long, value_name = "FILE")]
     envoy: PathBuf,
-    /// The filter.
-    #[arg(long)]
+    /// The filter
+    #[arg(long, value_name = "FILE")]
     wasm: PathBuf,
-    /// A Wasm filter that does nothing.
-    #[arg(long)]
+    /// A Wasm filter that does nothing
+    #[arg(long, value_name = "FILE")]
     noop: Option<PathBuf>,
-    /// Another build of the filter, to compare with.
-    #[arg(long)]
+    /// Another build of the filter to compare with
+    #[arg(long, value_name = "FILE")]
     other: Option<PathBuf>,
-    /// Only this workload: small, large, bulk or paced. May be given several times.
-    #[arg(long)]
+    /// Run only this workload: small, large, bulk or paced; may be repeated
+    #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
-    /// Slices of each workload through each Envoy.
+    /// Slices per workload and Envoy
     #[arg(long, default_value_t = 41)]
     rounds: usize,
-    /// Two short rounds: shows that it works, measures nothing.
+    /// Run two short rounds to show that everything works; the figures mean nothing
     #[arg(long)]
     quick: bool,
 }
@@ -57,11 +57,11 @@ async fn main() -> ExitCode {
     match run(&options).await {
         Ok(figures) => {
             print!("{}", tables(&figures));
-            println!("\nEvery Envoy did its work: all requests, bytes and tokens that were sent are in its counts.");
+            println!("\nEvery Envoy counted all requests, bytes and tokens that were sent.");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: no figures: {error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,4 @@
-//! The figures as tables for a person.
+//! Formats the figures as tables.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::variant::Variant;
 const TITLE: usize = 32;
 const COLUMN: usize = 23;
 
-/// All tables.
+/// Returns the tables of CPU time, latency and memory.
 pub fn tables(figures: &Figures) -> String {
     let rounds = figures
         .workloads
@@ -17,25 +17,31 @@ pub fn tables(figures: &Figures) -> String {
         .and_then(|workload| workload.variants.first())
         .map_or(0, |slices| slices.cpu_us.len());
     let mut text = format!(
-        "Medians of {rounds} rounds. What is added is taken round by round; in brackets the middle half of the rounds.\n\
-         Quietest tenth: a tenth of the slices was not above it; other work on the machine spoils these least.\n"
+        "Medians of {rounds} rounds. Differences to no filter are taken per round, with the 25th and 75th percentile in brackets.\n\
+         10th percentile: compares the fastest slices, which other work on the machine disturbs least.\n"
     );
     let cpu: fn(&Slices) -> &[f64] = |slices| &slices.cpu_us;
     let p50: fn(&Slices) -> &[f64] = |slices| &slices.p50_us;
-    table(&mut text, "Envoy's CPU, µs a request", figures, cpu, Spread::of_added);
-    table(&mut text, "The same, quietest tenth", figures, cpu, Spread::of_quiet);
     table(
         &mut text,
-        "Latency at the client, p50, µs",
+        "Envoy's CPU, µs per request",
+        figures,
+        cpu,
+        Spread::of_differences,
+    );
+    table(&mut text, "The same, 10th percentile", figures, cpu, Spread::of_fastest);
+    table(
+        &mut text,
+        "Client latency, p50, µs",
         figures,
         p50,
-        Spread::of_added,
+        Spread::of_differences,
     );
     memory(&mut text, figures);
     text
 }
 
-/// How one side is compared with the one without a filter.
+/// Compares the slices of a variant with those of the Envoy without a filter.
 type Compare = fn(&[f64], &[f64]) -> Option<Spread>;
 
 fn table(text: &mut String, title: &str, figures: &Figures, of: fn(&Slices) -> &[f64], compare: Compare) {
@@ -48,13 +54,17 @@ fn table(text: &mut String, title: &str, figures: &Figures, of: fn(&Slices) -> &
         let alone = compare(without, &none).map(|spread| format!("{:.0}", spread.median));
         _ = write!(text, "{:>COLUMN$}", or_dash(alone));
         for slices in variants.iter().skip(1) {
-            _ = write!(text, "{:>COLUMN$}", or_dash(compare(of(slices), without).map(added)));
+            _ = write!(
+                text,
+                "{:>COLUMN$}",
+                or_dash(compare(of(slices), without).map(difference))
+            );
         }
-        let median = |wanted: &Variant| {
-            let at = figures.variants.iter().position(|variant| variant == wanted)?;
+        let median = |searched: &Variant| {
+            let at = figures.variants.iter().position(|variant| variant == searched)?;
             compare(of(variants.get(at)?), without).map(|spread| spread.median)
         };
-        // Where the C++ filters add nothing that stands out of the noise, there is no ratio.
+        // There is no ratio if the cost of the C++ filters is within the noise.
         let ratio = median(&Variant::Infertally)
             .zip(median(&Variant::Cpp).filter(|cpp| *cpp > 0.0))
             .map(|(ours, cpp)| format!("{:.2}", ours / cpp));
@@ -64,7 +74,7 @@ fn table(text: &mut String, title: &str, figures: &Figures, of: fn(&Slices) -> &
 
 fn memory(text: &mut String, figures: &Figures) {
     heading(text, "Envoy's memory, MB", figures);
-    _ = write!(text, "\n{:<TITLE$}", "resident, after all of it");
+    _ = write!(text, "\n{:<TITLE$}", "resident, at the end");
     for bytes in &figures.resident_bytes {
         _ = write!(text, "{:>COLUMN$.1}", *bytes as f64 / 1e6);
     }
@@ -78,7 +88,7 @@ fn heading(text: &mut String, title: &str, figures: &Figures) {
     }
 }
 
-fn added(Spread { low, median, high }: Spread) -> String {
+fn difference(Spread { low, median, high }: Spread) -> String {
     if low == high {
         format!("{median:+.0}")
     } else {

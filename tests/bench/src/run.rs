@@ -1,4 +1,4 @@
-//! The run: all Envoys at once, and in each round a slice of every workload through one after the other.
+//! Runs the measurement: starts all Envoys, then in each round sends a slice of every workload through one after the other.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::upstream;
 use crate::variant::Variant;
 use crate::workload::Workload;
 
-/// Envoy's worker threads: one, so that what a request costs does not depend on where it goes.
+/// Envoy's worker threads: one, so that the cost of a request does not depend on its worker.
 const WORKERS: u64 = 1;
-/// What Envoy still has to do when its client has the last byte takes no longer.
+/// The time that Envoy needs to finish an exchange after its client has the last byte.
 const SETTLE: Duration = Duration::from_millis(3);
 
-/// What is run.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Envoy.
+    /// The Envoy binary.
     pub envoy: PathBuf,
     /// `infertally.wasm`.
     pub wasm: PathBuf,
@@ -30,29 +30,29 @@ pub struct Options {
     pub noop: Option<PathBuf>,
     /// Another build of the filter, for one more comparison.
     pub other: Option<PathBuf>,
-    /// The only workloads, by name; none means all.
+    /// The names of the workloads to run; empty means all.
     pub only: Vec<String>,
-    /// How many slices of each workload go through each Envoy.
+    /// Slices per workload and Envoy.
     pub rounds: usize,
-    /// How many hundredths of the usual number of requests a slice has.
+    /// The size of a slice, in percent of the usual number of requests.
     pub percent: usize,
 }
 
-/// All figures.
+/// The figures of a run.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// The Envoys that were compared; the first is the one without a filter.
+    /// The Envoys that were compared; the first has no filter.
     pub variants: Vec<Variant>,
-    /// What each of them held at the end, bytes.
+    /// Resident memory at the end, in bytes, by variant.
     pub resident_bytes: Vec<u64>,
-    /// By workload.
+    /// One for each workload.
     pub workloads: Vec<WorkloadFigures>,
 }
 
 /// The figures of one workload.
 #[derive(Clone, Debug)]
 pub struct WorkloadFigures {
-    /// What was sent.
+    /// The workload.
     pub workload: Workload,
     /// By variant.
     pub variants: Vec<Slices>,
@@ -61,37 +61,38 @@ pub struct WorkloadFigures {
 /// The figures of one workload through one Envoy, by round.
 #[derive(Clone, Debug, Default)]
 pub struct Slices {
-    /// Envoy's CPU time a request, microseconds.
+    /// Envoy's CPU time per request, in microseconds.
     pub cpu_us: Vec<f64>,
-    /// Half of the answers came in this time, microseconds.
+    /// The median latency, in microseconds.
     pub p50_us: Vec<f64>,
 }
 
+/// A running Envoy and its clients.
 #[derive(Debug)]
-struct Side {
+struct Instance {
     variant: Variant,
     envoy: Envoy,
     clients: Vec<Client>,
-    /// By workload.
+    /// Requests by workload.
     sent: Vec<u64>,
 }
 
-/// Runs it.
+/// Runs the measurement.
 ///
 /// # Errors
-/// If something does not start or answer, or an Envoy did not do what it is measured for.
+/// If an Envoy does not start or respond, or did not count what was sent.
 pub async fn run(options: &Options) -> Result<Figures> {
     let workloads: Vec<_> = Workload::all(options.percent)
         .into_iter()
         .filter(|workload| options.only.is_empty() || options.only.iter().any(|name| name == workload.name))
         .collect();
     if workloads.is_empty() {
-        return Err(format!("no such workload: {}", options.only.join(", ")).into());
+        return Err(format!("unknown workload {}", options.only.join(", ")).into());
     }
     let upstream = upstream::start(
         workloads
             .iter()
-            .map(|workload| (workload.name, workload.answer.clone()))
+            .map(|workload| (workload.name, workload.response.clone()))
             .collect(),
     )?;
     let binaries = Binaries {
@@ -105,7 +106,7 @@ pub async fn run(options: &Options) -> Result<Figures> {
         options.other.clone().map(Variant::OtherBuild),
         Some(Variant::Cpp),
     ];
-    let mut sides = Vec::new();
+    let mut instances = Vec::new();
     for variant in variants.into_iter().flatten() {
         let wasm = binaries.wasm.display().to_string();
         let change = |config| variant.configure(config, &wasm);
@@ -114,7 +115,7 @@ pub async fn run(options: &Options) -> Result<Figures> {
         let clients: Result<Vec<_>> = (0..busiest.unwrap_or(1))
             .map(|_| Client::connect(envoy.listener()))
             .collect();
-        sides.push(Side {
+        instances.push(Instance {
             variant,
             envoy,
             clients: clients?,
@@ -122,43 +123,43 @@ pub async fn run(options: &Options) -> Result<Figures> {
         });
     }
 
-    // Away from the runtime, whose threads are not for what blocks.
+    // On a blocking thread, because the clients block.
     let shared = Arc::new(workloads);
     let (workloads, rounds) = (Arc::clone(&shared), options.rounds);
-    let (sides, figures) = tokio::task::spawn_blocking(move || {
-        let figures = measure(&mut sides, &workloads, rounds)?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((sides, figures))
+    let (instances, figures) = tokio::task::spawn_blocking(move || {
+        let figures = measure(&mut instances, &workloads, rounds)?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((instances, figures))
     })
     .await??;
 
     let workloads = shared;
     let mut memory = Vec::new();
-    for side in &sides {
-        memory.push(resident_bytes(side.envoy.process_id())?);
-        let sent: Vec<_> = workloads.iter().zip(side.sent.iter().copied()).collect();
-        check(&side.variant, &side.envoy, &sent).await?;
+    for instance in &instances {
+        memory.push(resident_bytes(instance.envoy.process_id())?);
+        let sent: Vec<_> = workloads.iter().zip(instance.sent.iter().copied()).collect();
+        check(&instance.variant, &instance.envoy, &sent).await?;
     }
     Ok(Figures {
-        variants: sides.into_iter().map(|side| side.variant).collect(),
+        variants: instances.into_iter().map(|instance| instance.variant).collect(),
         resident_bytes: memory,
         workloads: figures,
     })
 }
 
-fn measure(sides: &mut [Side], workloads: &[Workload], rounds: usize) -> Result<Vec<WorkloadFigures>> {
+fn measure(instances: &mut [Instance], workloads: &[Workload], rounds: usize) -> Result<Vec<WorkloadFigures>> {
     let mut figures = Vec::new();
     for (index, workload) in workloads.iter().enumerate() {
-        for side in &mut *sides {
-            side.warm_up(index, workload)?;
+        for instance in &mut *instances {
+            instance.warm_up(index, workload)?;
         }
-        let mut slices = vec![Slices::default(); sides.len()];
+        let mut slices = vec![Slices::default(); instances.len()];
         for round in 0..rounds {
-            // Another one goes first each time.
-            let first = round % sides.len().max(1);
-            let mut turns: Vec<_> = sides.iter_mut().zip(&mut slices).collect();
+            // A different Envoy goes first in each round.
+            let first = round % instances.len().max(1);
+            let mut turns: Vec<_> = instances.iter_mut().zip(&mut slices).collect();
             turns.rotate_left(first);
-            for (side, slices) in turns {
-                let (cpu_us, p50_us) = side.slice(index, workload)?;
+            for (instance, slices) in turns {
+                let (cpu_us, p50_us) = instance.slice(index, workload)?;
                 slices.cpu_us.push(cpu_us);
                 slices.p50_us.push(p50_us);
             }
@@ -171,21 +172,21 @@ fn measure(sides: &mut [Side], workloads: &[Workload], rounds: usize) -> Result<
     Ok(figures)
 }
 
-// === impl Side ===
+// === impl Instance ===
 
-impl Side {
-    /// One answer that is looked at, and a slice that is not counted.
+impl Instance {
+    /// Sends one request whose response is checked, and a slice whose time is not recorded.
     fn warm_up(&mut self, index: usize, workload: &Workload) -> Result<()> {
         let client = self.clients.first_mut().ok_or("no client")?;
-        let answer = client.answer(&workload.request)?;
-        if answer.status != 200 || answer.body != workload.answer.body {
+        let response = client.response(&workload.request)?;
+        if response.status != 200 || response.body != workload.response.body {
             return Err(format!(
-                "{}: {}: status {}, {} bytes came of {}\n{}",
+                "{}: {}: status {}, {} of {} bytes\n{}",
                 self.variant.title(),
                 workload.title,
-                answer.status,
-                answer.body.len(),
-                workload.answer.body.len(),
+                response.status,
+                response.body.len(),
+                workload.response.body.len(),
                 self.envoy.log()
             )
             .into());
@@ -194,19 +195,19 @@ impl Side {
         self.slice(index, workload).map(|_| ())
     }
 
-    /// CPU time a request and the median latency, microseconds.
+    /// Returns the CPU time per request and the median latency, in microseconds.
     fn slice(&mut self, index: usize, workload: &Workload) -> Result<(f64, f64)> {
         let process = self.envoy.process_id();
         std::thread::sleep(SETTLE);
         let before = cpu_ns(process)?;
-        let mut took = Vec::new();
+        let mut latencies = Vec::new();
         let clients = self.clients.iter_mut().take(workload.connections);
         std::thread::scope(|scope| {
             let threads: Vec<_> = clients
                 .map(|client| scope.spawn(move || send_all(client, workload)))
                 .collect();
             for thread in threads {
-                took.extend(thread.join().map_err(|_| "a client's thread panicked")??);
+                latencies.extend(thread.join().map_err(|_| "a client's thread panicked")??);
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         })
@@ -221,8 +222,8 @@ impl Side {
         std::thread::sleep(SETTLE);
         let cpu = cpu_ns(process)?.saturating_sub(before);
         self.count(index, workload.slice());
-        took.sort();
-        let p50 = took.get(took.len() / 2).ok_or("an empty slice")?;
+        latencies.sort();
+        let p50 = latencies.get(latencies.len() / 2).ok_or("the slice is empty")?;
         Ok((cpu as f64 / 1e3 / workload.slice() as f64, p50.as_secs_f64() * 1e6))
     }
 

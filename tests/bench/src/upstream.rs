@@ -1,4 +1,4 @@
-//! A model server that costs next to nothing: a thread for each connection, and answers that were made before.
+//! A model server that costs almost nothing: a thread per connection, and prepared responses.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,38 +10,38 @@ use infertally_harness::Result;
 use infertally_harness::envoy::loopback;
 
 use crate::cost::now;
-use crate::workload::{Answer, SELECT};
+use crate::workload::{Response, SELECT};
 
-/// Answers by the name of their workload.
-type Answers = HashMap<&'static str, Answer>;
+/// Responses by the name of their workload.
+type Responses = HashMap<&'static str, Response>;
 
-/// Starts it; it lives as long as the process.
-pub(crate) fn start(answers: Answers) -> Result<SocketAddr> {
+/// Starts the server; it runs as long as the process.
+pub(crate) fn start(responses: Responses) -> Result<SocketAddr> {
     let listener = TcpListener::bind(loopback(0))?;
     let address = listener.local_addr()?;
-    let answers = Arc::new(answers);
+    let responses = Arc::new(responses);
     std::thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            let answers = Arc::clone(&answers);
-            // An error here is an answer that does not come, which the client reports.
-            std::thread::spawn(move || serve(connection, &answers));
+            let responses = Arc::clone(&responses);
+            // The client reports the missing response.
+            std::thread::spawn(move || serve(connection, &responses));
         }
     });
     Ok(address)
 }
 
-fn serve(connection: TcpStream, answers: &Answers) -> Result<()> {
+fn serve(connection: TcpStream, responses: &Responses) -> Result<()> {
     connection.set_nodelay(true)?;
     let mut to = connection.try_clone()?;
     let mut from = BufReader::with_capacity(64 * 1024, connection);
     while let Some((select, length)) = read_head(&mut from)? {
         skip(&mut from, length)?;
-        let answer = answers.get(select.as_str()).ok_or("no such answer")?;
+        let response = responses.get(select.as_str()).ok_or("unknown workload")?;
         let started = now();
         let mut due = Duration::ZERO;
-        for piece in &answer.pieces {
-            if let Some(gap) = answer.gap {
-                // By the clock, so that a late write does not delay the ones after it.
+        for piece in &response.pieces {
+            if let Some(gap) = response.gap {
+                // Relative to the start, so that a late write does not delay the following ones.
                 due += gap;
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }
@@ -51,7 +51,7 @@ fn serve(connection: TcpStream, answers: &Answers) -> Result<()> {
     Ok(())
 }
 
-/// Which answer is wanted, and the length of the request's body; `None` at the connection's end.
+/// Returns the requested workload and the length of the request's body; `None` at the end of the connection.
 fn read_head(from: &mut impl BufRead) -> Result<Option<(String, usize)>> {
     let (mut select, mut length) = (String::new(), 0);
     let mut line = String::new();
@@ -73,7 +73,7 @@ fn read_head(from: &mut impl BufRead) -> Result<Option<(String, usize)>> {
 fn skip(from: &mut impl BufRead, length: usize) -> Result<()> {
     let skipped = std::io::copy(&mut from.take(length as u64), &mut std::io::sink())?;
     if skipped < length as u64 {
-        return Err("the request's body is not whole".into());
+        return Err("the body of the request is truncated".into());
     }
     Ok(())
 }

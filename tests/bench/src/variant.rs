@@ -1,21 +1,21 @@
-//! The Envoys that are compared: one configuration each, all made of the shipped `envoy.yaml`.
+//! The Envoy configurations that are compared, all derived from the shipped `envoy.yaml`.
 
 use std::path::PathBuf;
 
 use infertally_harness::Result;
 use infertally_harness::envoy::EnvoyConfig;
 
-/// Where the next HTTP filter begins in `envoy.yaml`.
+/// The start of an HTTP filter in `envoy.yaml`.
 const NEXT_FILTER: &str = "\n          - name: ";
-/// What Envoy itself has for this: it takes model and usage out of JSON and of events, and puts them into the dynamic
-/// metadata, for an access log, say. Metrics it does not make of them.
+/// Envoy's own filters for this task: they copy model and usage from JSON and from events into dynamic metadata, for example
+/// for an access log. They create no metrics.
 const CPP_FILTERS: &str = "
           - name: envoy.filters.http.json_to_metadata
             typed_config:
               \"@type\": type.googleapis.com/envoy.extensions.filters.http.json_to_metadata.v3.JsonToMetadata
               request_rules:
                 rules:
-                - {selectors: [{key: model}], on_present: {metadata_namespace: llm, key: asked, type: STRING}}
+                - {selectors: [{key: model}], on_present: {metadata_namespace: llm, key: requested, type: STRING}}
               response_rules:
                 rules:
                 - {selectors: [{key: model}], on_present: {metadata_namespace: llm, key: model, type: STRING}}
@@ -41,16 +41,16 @@ const CPP_FILTERS: &str = "
                         selectors: [{key: usage}, {key: completion_tokens}]
                         on_present: {metadata_namespace: llm, key: output, type: NUMBER}";
 
-/// What stands in an Envoy between client and router.
+/// The HTTP filters of an Envoy before the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// Nothing.
+    /// None.
     Plain,
     /// A Wasm filter that does nothing.
     Noop(PathBuf),
     /// The shipped configuration.
     Infertally,
-    /// The same with another build of the filter.
+    /// The shipped configuration with another build of the filter.
     OtherBuild(PathBuf),
     /// Envoy's `json_to_metadata` and `sse_to_metadata`.
     Cpp,
@@ -59,29 +59,29 @@ pub enum Variant {
 // === impl Variant ===
 
 impl Variant {
-    /// For a person.
+    /// The title of its column.
     pub fn title(&self) -> &'static str {
         match self {
             Self::Plain => "no filter",
             Self::Noop(_) => "no-op Wasm",
             Self::Infertally => "infertally",
-            Self::OtherBuild(_) => "its other build",
+            Self::OtherBuild(_) => "other build",
             Self::Cpp => "Envoy's C++",
         }
     }
 
-    /// The shipped configuration with this in the place of the filter.
+    /// Replaces the filter in the shipped configuration.
     pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str) -> Result<EnvoyConfig> {
         match self {
-            Self::Plain => put_in_place(config, ""),
+            Self::Plain => replace_filter(config, ""),
             Self::Noop(other) | Self::OtherBuild(other) => config.replace(wasm, &other.display().to_string()),
             Self::Infertally => Ok(config),
-            Self::Cpp => put_in_place(config, CPP_FILTERS),
+            Self::Cpp => replace_filter(config, CPP_FILTERS),
         }
     }
 }
 
-fn put_in_place(config: EnvoyConfig, filters: &str) -> Result<EnvoyConfig> {
+fn replace_filter(config: EnvoyConfig, filters: &str) -> Result<EnvoyConfig> {
     let text = config.text();
     let block = text.find(&format!("{NEXT_FILTER}infertally\n")).and_then(|start| {
         let rest = text.get(start..)?;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_is_taken_out_whole_and_nothing_else() {
+    fn plain_removes_the_whole_filter_and_nothing_else() {
         let shipped = EnvoyConfig::shipped().unwrap().text().to_owned();
         let plain = changed(&Variant::Plain);
         assert!(
@@ -122,10 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn the_other_filters_stand_where_it_stood() {
+    fn the_other_filters_replace_it_before_the_router() {
         let order = |text: &str, names: &[&str]| {
-            let places: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
-            assert!(places.is_sorted(), "{text}");
+            let positions: Vec<_> = names.iter().map(|name| text.find(name).unwrap()).collect();
+            assert!(positions.is_sorted(), "{text}");
         };
         order(
             &changed(&Variant::Cpp),

@@ -1,11 +1,11 @@
-//! The traffic: four requests and their answers, made once, as a vLLM 0.32.0 and its clients write them (compare
+//! The traffic: four requests and their responses, generated once, with the bytes that vLLM 0.32.0 and its clients write (see
 //! `tests/fixtures`).
 
 use std::time::Duration;
 
-/// What every request asks for and every answer names.
+/// The model of all requests and responses.
 pub const MODEL: &str = "meta-llama/Llama-3.1-8B-Instruct";
-/// The header that tells the upstream which answer is wanted.
+/// The request header that selects the upstream's response.
 pub(crate) const SELECT: &str = "x-bench";
 const EVENTS: u64 = 200;
 const EVENT_GAP: Duration = Duration::from_millis(2);
@@ -14,49 +14,49 @@ const PROMPT_TOKENS: u64 = 24;
 /// One kind of traffic.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// For the command line and the upstream.
+    /// The name for the command line and the upstream.
     pub name: &'static str,
-    /// For a person.
+    /// The title in the tables.
     pub title: &'static str,
     /// Head and body.
     pub(crate) request: Vec<u8>,
     pub(crate) request_body_bytes: u64,
-    pub(crate) answer: Answer,
+    pub(crate) response: Response,
     pub(crate) prompt_tokens: u64,
     pub(crate) completion_tokens: u64,
-    /// Connections that are busy at once.
+    /// Concurrent connections.
     pub(crate) connections: usize,
-    /// Requests of one connection in a slice: a tenth of a second of them. Many short slices tell the filters apart where
-    /// few long ones only show what else the machine did.
+    /// Requests per connection in a slice, which takes about a tenth of a second. Many short slices show the differences
+    /// between filters; a few long ones would mostly show other work on the machine.
     pub(crate) requests: usize,
 }
 
-/// An answer as it goes over the wire.
+/// A response as it is written to the connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    /// Each is one write.
+pub(crate) struct Response {
+    /// One write each.
     pub(crate) pieces: Vec<Vec<u8>>,
     /// Time between two writes.
     pub(crate) gap: Option<Duration>,
-    /// Without head and framing.
+    /// The body without its framing.
     pub(crate) body: Vec<u8>,
 }
 
 // === impl Workload ===
 
 impl Workload {
-    /// All of them; a slice holds so many parts of a hundred of the usual number of requests.
+    /// Returns all workloads, with slices of `percent` of the usual number of requests.
     pub fn all(percent: usize) -> Vec<Self> {
         let part = |requests: usize| (requests * percent / 100).max(1);
-        let (small_request, small_answer) = (chat_request("import os", 40, false), chat_answer(60, 16));
-        let (large_request, large_answer) = (chat_request("", 220_000, false), chat_answer(64_000, 16_000));
+        let (small_request, small_response) = (chat_request("import os", 40, false), chat_response(60, 16));
+        let (large_request, large_response) = (chat_request("", 220_000, false), chat_response(64_000, 16_000));
         let stream_request = chat_request("import os", 40, true);
-        let whole = |name, title, request: &str, answer: &str, tokens, requests| Self {
+        let json = |name, title, request: &str, response: &str, tokens, requests| Self {
             name,
             title,
             request: with_head(name, request),
             request_body_bytes: request.len() as u64,
-            answer: Answer::whole(answer),
+            response: Response::json(response),
             prompt_tokens: PROMPT_TOKENS,
             completion_tokens: tokens,
             connections: 1,
@@ -67,49 +67,49 @@ impl Workload {
             title,
             request: with_head(name, &stream_request),
             request_body_bytes: stream_request.len() as u64,
-            answer: Answer::stream(gap),
+            response: Response::stream(gap),
             prompt_tokens: PROMPT_TOKENS,
             completion_tokens: EVENTS,
             connections,
             requests: part(requests),
         };
         vec![
-            whole(
+            json(
                 "small",
                 "JSON, 200 B / 16 tokens",
                 &small_request,
-                &small_answer,
+                &small_response,
                 16,
                 300,
             ),
-            whole(
+            json(
                 "large",
                 "JSON, 220 KB / 64 KB",
                 &large_request,
-                &large_answer,
+                &large_response,
                 16_000,
                 50,
             ),
-            stream("bulk", "200 events, as fast as it goes", None, 1, 60),
-            stream("paced", "200 events, one each 2 ms", Some(EVENT_GAP), 8, 1),
+            stream("bulk", "200 events without pauses", None, 1, 60),
+            stream("paced", "200 events, one every 2 ms", Some(EVENT_GAP), 8, 1),
         ]
     }
 
-    /// Requests in a slice.
+    /// Requests in a slice, over all connections.
     pub(crate) fn slice(&self) -> u64 {
         (self.connections * self.requests) as u64
     }
 
-    /// Whether the answer is a stream.
+    /// Whether the response is an SSE stream.
     pub(crate) fn is_stream(&self) -> bool {
-        self.answer.pieces.len() > 1
+        self.response.pieces.len() > 1
     }
 }
 
-// === impl Answer ===
+// === impl Response ===
 
-impl Answer {
-    fn whole(body: &str) -> Self {
+impl Response {
+    fn json(body: &str) -> Self {
         let head = format!(
             "HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-length: {}\r\ncontent-type: application/json\r\n\r\n",
             body.len()
@@ -125,7 +125,7 @@ impl Answer {
         let head = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
                     transfer-encoding: chunked\r\n\r\n";
         let events = events();
-        // As vLLM and uvicorn write: an event is a chunk is a write, and the end is one more.
+        // Like vLLM with uvicorn: every event is a chunk and a write, and the last chunk is another write.
         let chunks = events.iter().map(|event| format!("{:x}\r\n{event}\r\n", event.len()));
         let pieces = std::iter::once(head.to_owned())
             .chain(chunks)
@@ -147,7 +147,7 @@ fn events() -> Vec<String> {
         ) + "\n\n"
     };
     let words = [
-        " the", " model", "'s", " answer", ",", " \\n", " as", " it", " goes", " on",
+        " the", " model", "'s", " output", ",", " \\n", " as", " it", " goes", " on",
     ];
     let role = event(
         r#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null"#,
@@ -170,7 +170,7 @@ fn events() -> Vec<String> {
         .collect()
 }
 
-/// A conversation of about so many bytes, and the model after it, as most clients write it.
+/// A request with a conversation of about `bytes` bytes, and the model after it, the order that most clients use.
 fn chat_request(first: &str, bytes: usize, stream: bool) -> String {
     const TURN_BYTES: usize = 20_000;
     let turns = bytes.div_ceil(TURN_BYTES);
@@ -194,8 +194,8 @@ fn chat_request(first: &str, bytes: usize, stream: bool) -> String {
     )
 }
 
-/// An answer whose text has about so many bytes.
-fn chat_answer(bytes: usize, tokens: u64) -> String {
+/// A response with a text of about `bytes` bytes.
+fn chat_response(bytes: usize, tokens: u64) -> String {
     let text = prose(bytes);
     format!(
         r#"{{"id":"chatcmpl-913aac33bc3abf62","object":"chat.completion","created":1795491017,"model":"{MODEL}","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null,"annotations":null,"audio":null,"function_call":null,"reasoning":null}},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null,"routed_experts":null}}],"service_tier":null,"system_fingerprint":"vllm-0.32.0-5a599cde","usage":{{"prompt_tokens":{PROMPT_TOKENS},"total_tokens":{},"completion_tokens":{tokens},"prompt_tokens_details":null,"completion_tokens_details":null}},"prompt_logprobs":null,"prompt_token_ids":null,"prompt_text":null,"kv_transfer_params":null,"ec_transfer_params":null,"metrics":null}}"#,
@@ -203,7 +203,7 @@ fn chat_answer(bytes: usize, tokens: u64) -> String {
     )
 }
 
-/// Text as it stands in JSON, an escape each line or so.
+/// Text in its JSON form, with an escape in each line.
 fn prose(bytes: usize) -> String {
     const LINE: &str =
         r#"The fox said \"no\" and went on through the wood, as foxes in such stories do, and the hen stayed.\n"#;

@@ -1,11 +1,11 @@
-//! One tiny round of all of it: every Envoy comes up, answers, and did its work.
+//! One short round: every Envoy starts, responds and counts what was sent.
 
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
 use infertally_harness::envoy::Binaries;
 
 #[tokio::test]
-async fn a_tiny_round_measures_every_envoy_and_finds_its_counts_exact() {
+async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
     let Binaries { envoy, wasm } = Binaries::from_env().unwrap();
     let options = Options {
         envoy,

@@ -1,5 +1,4 @@
-//! Starts everything on the documented ports, sends the traffic, holds every number against what was sent, and shows
-//! them.
+//! Starts everything on the documented ports, sends the traffic, checks every metric against what was sent, and prints them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,41 +14,41 @@ use infertally_sim::{Sim, SimConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::served::{Loads, Page, check_adapters, check_models, check_pool};
+use crate::checks::{Loads, Page, check_adapters, check_filter, check_pool};
 use crate::table;
-use crate::traffic::{self, Sent};
+use crate::traffic::{self, Batch};
 
-/// The ports that `envoy.yaml` and the documents name.
+/// The ports in `envoy.yaml` and the documents.
 const ENVOY_PORTS: Ports = Ports {
     listener: 10000,
     admin: 9901,
     stats: 9902,
     upstream: 8000,
 };
-/// Of the second model server, which stands in the pool and not behind Envoy.
-const OTHER_SERVER_PORT: u16 = 8001;
+/// The second model server, which is in the pool but not behind Envoy.
+const SECOND_SERVER_PORT: u16 = 8001;
 const SYNCER_PORT: u16 = 9090;
 const LORA_PORT: u16 = 8080;
 const WORKERS: u64 = 2;
 /// The pods of the pool.
 const PODS: [&str; 2] = ["vllm-0", "vllm-1"];
-/// An adapter that is wanted, and is not where it should be.
+/// An adapter in the configuration whose files are missing.
 const MISSING: &str = "lora-b";
-/// The file of the LoRA role.
+/// The configuration file of the LoRA role.
 const ADAPTERS: &str = "configmap.yaml";
-/// Requests that the second server gets directly; it runs one at a time, so the others wait.
-const HELD: usize = 2;
+/// Requests sent directly to the second server, which runs one at a time, so that one is queued.
+const HANGING: usize = 2;
 
-/// The whole product, with simulated model servers and traffic; prints the metrics that come out
+/// Run infertally with simulated model servers and traffic, check the metrics and print them
 #[derive(Clone, Debug, clap::Parser)]
 pub(crate) struct Options {
-    /// End by itself; fail unless every metric equals what was sent
+    /// Exit after the checks instead of waiting for Ctrl-C
     #[arg(long)]
     once: bool,
     /// The filter
     #[arg(long, value_name = "FILE")]
     wasm: PathBuf,
-    /// The syncer
+    /// The syncer's binary
     #[arg(long, value_name = "FILE")]
     syncer: PathBuf,
     /// The Envoy binary
@@ -57,44 +56,43 @@ pub(crate) struct Options {
     envoy: PathBuf,
 }
 
-/// Everything that runs.
+/// The running processes.
 struct Demo {
     servers: [Sim; 2],
     envoy: Envoy,
     syncer: Syncer,
     lora: Syncer,
-    /// The role's configuration.
+    /// The configuration of the LoRA role.
     _adapters: Mount,
 }
 
 /// Runs the demo.
 ///
 /// # Errors
-/// If something does not start, or a metric is not what was sent.
+/// If something does not start, or a metric differs from what was sent.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let demo = Demo::start(&options).await?;
     let stats = demo.send_traffic().await?;
     println!(
-        "\nHolding {HELD} requests at {}, which runs one at a time, so that one waits.",
+        "\nSending {HANGING} requests that do not complete to {}, which runs one at a time and queues the other.",
         PODS[1]
     );
-    let held = demo.hold().await?;
-    let page = demo.held_against(&stats).await?;
+    let hanging = demo.send_hanging().await?;
+    let page = demo.verify(&stats).await?;
 
     println!(
-        "\nWhat the syncer tells now, on http://{}/metrics, and last its LoRA role, on http://{}/metrics:\n",
+        "\nMetrics of the syncer (http://{}/metrics) and of its LoRA role (http://{}/metrics):\n",
         demo.syncer.address(),
         demo.lora.address()
     );
     print!("{}", table::table(&page));
     println!(
-        "\nEvery one of the filter's {} series is there as Envoy has it, and every count, byte and token equals what was \
-         sent. The pool's gauges are what the model servers say, and {} is not loaded because it is not there.",
-        stats.len(),
-        MISSING
+        "\nChecked: all {} series of the filter equal Envoy's, and every count, byte and token equals what was sent. The pool \
+         gauges equal the load of the model servers. {MISSING} is not loaded, as expected: its files are missing.",
+        stats.len()
     );
     if !options.once {
-        demo.stay(held).await?;
+        demo.wait_for_signal(hanging).await?;
     }
     Ok(())
 }
@@ -103,7 +101,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
 impl Demo {
     async fn start(options: &Options) -> Result<Self> {
-        let free = free_ports();
+        let free = needs_free_ports();
         let port = |port: u16| if free { 0 } else { port };
         let server = async |listen: u16, max_running| {
             Sim::start(SimConfig {
@@ -115,37 +113,31 @@ impl Demo {
         };
         let servers = [
             server(ENVOY_PORTS.upstream, None).await?,
-            server(OTHER_SERVER_PORT, Some(1)).await?,
+            server(SECOND_SERVER_PORT, Some(1)).await?,
         ];
         for (pod, server) in PODS.iter().zip(&servers) {
             println!(
-                "{pod}   http://{:<15}  a simulated model server, {}",
+                "{pod:<7} http://{:<15}  simulated model server with the model {}",
                 server.addr(),
                 traffic::BASE
             );
         }
         let [behind_envoy, _] = &servers;
         let adapters = Mount::new()?;
-        adapters.mount("1", &[(ADAPTERS, &wanted_adapters(behind_envoy.addr()))])?;
-        let port_of_lora = port(LORA_PORT).to_string();
+        adapters.mount("1", &[(ADAPTERS, &lora_config(behind_envoy.addr()))])?;
+        let lora_port = port(LORA_PORT).to_string();
         let lora = Syncer::start(
             Command::new(&options.syncer)
-                .args([
-                    "lora",
-                    "--metrics-address",
-                    "127.0.0.1",
-                    "--metrics-port",
-                    &port_of_lora,
-                ])
+                .args(["lora", "--metrics-address", "127.0.0.1", "--metrics-port", &lora_port])
                 .arg("--config")
                 .arg(adapters.path(ADAPTERS)),
         )
         .await?;
         println!(
-            "lora     http://{:<15}  the syncer's LoRA role: it keeps {}'s adapters, {} and {MISSING}",
+            "lora    http://{:<15}  syncer in its LoRA role, for the adapters {} and {MISSING} of {}",
             lora.address(),
-            PODS[0],
             traffic::ADAPTER,
+            PODS[0],
         );
         let binaries = Binaries {
             envoy: options.envoy.clone(),
@@ -157,7 +149,7 @@ impl Demo {
             Envoy::start_on(&binaries, ENVOY_PORTS, WORKERS, Ok).await?
         };
         println!(
-            "Envoy    http://{:<15}  with envoy.yaml and {}, in front of {}",
+            "envoy   http://{:<15}  Envoy with envoy.yaml and {}, in front of {}",
             envoy.listener(),
             options.wasm.display(),
             PODS[0]
@@ -169,7 +161,10 @@ impl Demo {
         }
         command.arg("--envoy").arg(format!("http://{}", envoy.stats_listener()));
         let syncer = Syncer::start(&mut command).await?;
-        println!("syncer   http://{:<15}  reads both servers and Envoy", syncer.address());
+        println!(
+            "syncer  http://{:<15}  syncer in its pool role, scrapes both model servers and Envoy",
+            syncer.address()
+        );
         let demo = Self {
             servers,
             envoy,
@@ -177,16 +172,16 @@ impl Demo {
             lora,
             _adapters: adapters,
         };
-        // Requests for the adapter are on their way next.
+        // The traffic uses the adapter.
         demo.adapters().await?;
         Ok(demo)
     }
 
-    /// Gives what Envoy tells of it, which is what was sent.
+    /// Sends the traffic and waits until Envoy's metrics equal it. Returns them.
     async fn send_traffic(&self) -> Result<Stats> {
         println!("\nSending through Envoy:");
         let mut expected = Expected::new(WORKERS);
-        for Sent { title, count, requests } in traffic::traffic() {
+        for Batch { title, count, requests } in traffic::traffic() {
             println!("  {count:>3} × {title}");
             for request in requests {
                 expected.add(&request.send(self.envoy.listener()).await?);
@@ -195,10 +190,10 @@ impl Demo {
         self.envoy
             .scrape_until(|stats| expected.check(stats))
             .await
-            .map_err(|error| format!("the metrics are not what was sent:\n{error}").into())
+            .map_err(|error| format!("the metrics differ from what was sent:\n{error}").into())
     }
 
-    /// The LoRA role's page, once one adapter is loaded and the other has failed.
+    /// Waits until one adapter is loaded and the other has failed. Returns the page of the LoRA role.
     async fn adapters(&self) -> Result<Page> {
         eventually(async || {
             let page = parse_values(&self.lora.metrics().await?)?;
@@ -209,46 +204,52 @@ impl Demo {
             Ok(page)
         })
         .await
-        .map_err(|error| format!("the adapters are not what they must be:\n{error}\n{}", self.lora.log()).into())
+        .map_err(|error| {
+            format!(
+                "the status of the adapters is not as expected:\n{error}\n{}",
+                self.lora.log()
+            )
+            .into()
+        })
     }
 
-    /// Requests that stay as long as their connections.
-    async fn hold(&self) -> Result<Vec<TcpStream>> {
+    /// Sends requests that run until their connections are closed.
+    async fn send_hanging(&self) -> Result<Vec<TcpStream>> {
         let [_, server] = &self.servers;
-        let mut held = Vec::new();
-        for _ in 0..HELD {
+        let mut connections = Vec::new();
+        for _ in 0..HANGING {
             let mut connection = TcpStream::connect(server.addr()).await?;
-            connection.write_all(&traffic::held()).await?;
-            held.push(connection);
+            connection.write_all(&traffic::hanging()).await?;
+            connections.push(connection);
         }
-        Ok(held)
+        Ok(connections)
     }
 
-    /// The syncer's page, once it says what Envoy and the servers say.
-    async fn held_against(&self, stats: &Stats) -> Result<Page> {
+    /// Waits until the syncer's metrics equal those of Envoy and the model servers. Returns them.
+    async fn verify(&self, stats: &Stats) -> Result<Page> {
         let loads = eventually(async || {
             let mut loads = Loads::new();
             for (pod, server) in PODS.iter().zip(&self.servers) {
                 let page = parse_values(&get(server.addr(), "/metrics").await?)?;
                 loads.push((
                     pod,
-                    of_server(&page, "num_requests_waiting")?,
-                    of_server(&page, "kv_cache_usage_perc")?,
+                    gauge(&page, "num_requests_waiting")?,
+                    gauge(&page, "kv_cache_usage_perc")?,
                 ));
             }
             match loads.as_slice() {
                 [(_, 0.0, _), (_, 1.0, _)] => Ok(loads),
-                _ => Err(format!("the held requests are not yet held: {loads:?}").into()),
+                _ => Err(format!("the requests are not running and queued yet: {loads:?}").into()),
             }
         })
         .await?;
         let adapters = self.adapters().await?;
         eventually(async || {
             let mut page = parse_values(&self.syncer.metrics().await?)?;
-            check_models(&page, stats)?;
+            check_filter(&page, stats)?;
             check_pool(&page, &loads)?;
             if !page.keys().any(|series| series.name == "inference_extension_info") {
-                return Err("no inference_extension_info".into());
+                return Err("  inference_extension_info is missing".into());
             }
             page.extend(adapters.clone());
             Ok(page)
@@ -256,30 +257,30 @@ impl Demo {
         .await
         .map_err(|error| {
             format!(
-                "the syncer's page is not what it must be:\n{error}\n{}",
+                "the metrics of the syncer are not as expected:\n{error}\n{}",
                 self.syncer.log()
             )
             .into()
         })
     }
 
-    async fn stay(&self, _held: Vec<TcpStream>) -> Result<()> {
+    async fn wait_for_signal(&self, _connections: Vec<TcpStream>) -> Result<()> {
         let (listener, prometheus, admin) = (self.envoy.listener(), self.envoy.stats_listener(), self.envoy.admin());
         let syncer: SocketAddr = self.syncer.address();
         let body = format!(
             r#"{{"model": "{}", "stream": true, "stream_options": {{"include_usage": true}}, "messages": [{{"role": "user", "content": "hello"}}]}}"#,
             traffic::BASE
         );
-        println!("\nEverything stays up until Ctrl-C. Open next:");
-        println!("  http://{syncer}/metrics            all of it, typed, in one scrape");
+        println!("\nRunning until Ctrl-C. Next:");
+        println!("  http://{syncer}/metrics            all metrics, with types, in one scrape");
         println!(
-            "  http://{}/metrics            the adapters' part, with each one's reason",
+            "  http://{}/metrics            the adapters, with the reason for each status",
             self.lora.address()
         );
-        println!("  http://{prometheus}/stats/prometheus   the filter's part, from Envoy itself");
-        println!("  http://{admin}                    Envoy's admin page");
-        println!("  README.md                                how to load the filter into an Envoy of your own");
-        println!("Or send a request of your own and look again:");
+        println!("  http://{prometheus}/stats/prometheus   the filter's metrics, from Envoy itself");
+        println!("  http://{admin}                    Envoy's admin interface");
+        println!("  README.md                                how to load the filter into your own Envoy");
+        println!("Or send a request and check the metrics again:");
         println!("  curl http://{listener}/v1/chat/completions -H 'content-type: application/json' -d '{body}'");
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
@@ -291,8 +292,8 @@ impl Demo {
     }
 }
 
-/// What the LoRA role is to see to.
-fn wanted_adapters(server: SocketAddr) -> String {
+/// The configuration of the LoRA role.
+fn lora_config(server: SocketAddr) -> String {
     let (host, port) = (server.ip(), server.port());
     let (base, adapter) = (traffic::BASE, traffic::ADAPTER);
     format!(
@@ -310,29 +311,29 @@ fn wanted_adapters(server: SocketAddr) -> String {
     )
 }
 
-/// A model server's own gauge.
-fn of_server(page: &Page, name: &str) -> Result<f64> {
+/// Returns a gauge of a model server.
+fn gauge(page: &Page, name: &str) -> Result<f64> {
     let name = format!("vllm:{name}");
     let found = page.iter().find(|(series, _)| series.name == name);
     found
         .map(|(_, value)| *value)
-        .ok_or_else(|| format!("no {name} from the model server").into())
+        .ok_or_else(|| format!("the model server does not report {name}").into())
 }
 
-/// Whether free ports must be taken, because somebody has one of the documented ones.
-fn free_ports() -> bool {
+/// Whether a documented port is in use, so that the demo has to use free ports.
+fn needs_free_ports() -> bool {
     let Ports {
         listener,
         admin,
         stats,
         upstream,
     } = ENVOY_PORTS;
-    let taken: Vec<_> = [
+    let in_use: Vec<_> = [
         listener,
         admin,
         stats,
         upstream,
-        OTHER_SERVER_PORT,
+        SECOND_SERVER_PORT,
         SYNCER_PORT,
         LORA_PORT,
     ]
@@ -340,9 +341,9 @@ fn free_ports() -> bool {
     .filter(|port| std::net::TcpListener::bind(loopback(*port)).is_err())
     .map(|port| port.to_string())
     .collect();
-    if !taken.is_empty() {
-        let taken = taken.join(", ");
-        println!("port {taken} is in use here, so the demo takes free ports instead");
+    if !in_use.is_empty() {
+        let in_use = in_use.join(", ");
+        println!("The demo uses free ports, because these are in use: {in_use}");
     }
-    !taken.is_empty()
+    !in_use.is_empty()
 }

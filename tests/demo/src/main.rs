@@ -1,9 +1,9 @@
-//! `make demo`: the whole product, with simulated model servers and mixed traffic, and what comes out held against what
+//! `make demo`: runs the whole product with simulated model servers and mixed traffic, and checks every metric against what
 //! was sent.
 
+mod checks;
+mod continuous;
 mod demo;
-mod served;
-mod steady;
 mod table;
 mod traffic;
 
@@ -17,52 +17,52 @@ use infertally_harness::Result;
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
     #[command(subcommand)]
-    part: Option<Part>,
+    command: Option<Command>,
     #[command(flatten)]
     demo: Option<demo::Options>,
 }
 
-/// A part of it, for those who run the others elsewhere.
+/// Parts of the demo, for setups that run the rest elsewhere, such as compose.yaml.
 #[derive(Debug, Subcommand)]
-enum Part {
-    /// Send the traffic again and again; faults seldom
+enum Command {
+    /// Send the traffic repeatedly, with a few faults
     Traffic {
-        /// Where to
+        /// The address of Envoy
         #[arg(long, value_name = "HOST:PORT")]
         to: String,
-        /// Between two requests
+        /// The pause between two requests
         #[arg(long, value_name = "MILLISECONDS", default_value_t = 200)]
         pause: u64,
     },
-    /// Succeed if a page answers with 200
+    /// Check that a URL returns status 200
     Check {
-        /// http://HOST:PORT/PATH
+        /// The URL, http://HOST:PORT/PATH
         url: String,
     },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { part, demo } = Cli::parse();
-    let done = match (part, demo) {
-        (Some(Part::Traffic { to, pause }), _) => traffic_until_told(&to, Duration::from_millis(pause)).await,
-        (Some(Part::Check { url }), _) => steady::check(&url).await,
+    let Cli { command, demo } = Cli::parse();
+    let result = match (command, demo) {
+        (Some(Command::Traffic { to, pause }), _) => traffic_until_signal(&to, Duration::from_millis(pause)).await,
+        (Some(Command::Check { url }), _) => continuous::check(&url).await,
         (None, Some(options)) => demo::run(options).await,
-        (None, None) => Err("nothing to do: see --help".into()),
+        (None, None) => Err("no arguments: see --help".into()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("demo: {error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn traffic_until_told(to: &str, pause: Duration) -> Result<()> {
+async fn traffic_until_signal(to: &str, pause: Duration) -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        () = steady::send(to, pause) => {}
+        () = continuous::send(to, pause) => {}
         _ = terminate.recv() => {}
         pressed = tokio::signal::ctrl_c() => pressed?,
     }

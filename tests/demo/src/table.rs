@@ -1,12 +1,12 @@
-//! The guide's metrics as a table for a person: a row for each metric and pair of models, or pod.
+//! Formats the guide's metrics as a table with a row per series.
 
 use std::fmt::Write;
 
 use infertally_harness::stats::Series;
 
-use crate::served::{Page, reason_of};
+use crate::checks::{Page, reason_of};
 
-/// The guide's order.
+/// The metrics, in the order of the guide.
 const METRICS: [&str; 15] = [
     "inference_model_request_total",
     "inference_model_request_error_total",
@@ -25,19 +25,19 @@ const METRICS: [&str; 15] = [
     "lora_syncer_adapter_status",
 ];
 
-pub(crate) fn table(stats: &Page) -> String {
+pub(crate) fn table(page: &Page) -> String {
     let mut rows = vec![
         [
             "metric",
             "model_name, pool or adapter",
-            "target_model_name, or pod",
+            "target_model_name or pod",
             "value",
         ]
         .map(str::to_owned),
     ];
     for metric in METRICS {
-        // A histogram has a row for its count, and the rest is told there.
-        let of_metric = stats
+        // A histogram has one row, that of its count.
+        let of_metric = page
             .iter()
             .filter(|(series, _)| series.name.trim_end_matches("_count") == metric);
         for (index, (series, value)) in of_metric.enumerate() {
@@ -47,7 +47,7 @@ pub(crate) fn table(stats: &Page) -> String {
                     name,
                     first(series, &["model_name", "name", "adapter_name"]),
                     first(series, &["target_model_name", "model_server_pod"]),
-                    &tell(stats, series, *value),
+                    &value_of(page, series, *value),
                 ]
                 .map(str::to_owned),
             );
@@ -71,13 +71,13 @@ pub(crate) fn table(stats: &Page) -> String {
         })
 }
 
-/// A series has one of these at most.
+/// The value of the first of these labels that is present.
 fn first<'a>(series: &'a Series, labels: &[&str]) -> &'a str {
     let mut values = labels.iter().map(|label| series.label(label));
     values.find(|value| !value.is_empty()).unwrap_or_default()
 }
 
-fn tell(stats: &Page, series: &Series, value: f64) -> String {
+fn value_of(page: &Page, series: &Series, value: f64) -> String {
     let Some(name) = series.name.strip_suffix("_count") else {
         return match series.label("error_code") {
             "" if series.name == "inference_extension_info" => {
@@ -88,35 +88,34 @@ fn tell(stats: &Page, series: &Series, value: f64) -> String {
                 )
             }
             "" if series.name == "lora_syncer_adapter_status" => {
-                format!("{value}  {}", reason_of(stats, series.label("adapter_name")))
+                format!("{value}  {}", reason_of(page, series.label("adapter_name")))
             }
             "" => value.to_string(),
             code => format!("{value} {code}"),
         };
     };
-    let of = |name: String| {
-        stats
-            .get(&Series {
-                name,
-                labels: series.labels.clone(),
-            })
-            .copied()
-            .unwrap_or_default()
+    let value_of = |name: String| {
+        page.get(&Series {
+            name,
+            labels: series.labels.clone(),
+        })
+        .copied()
+        .unwrap_or_default()
     };
-    let sum = of(format!("{name}_sum"));
+    let sum = value_of(format!("{name}_sum"));
     let mean = sum / value;
     if name.ends_with("_seconds") {
-        let within = quantile(stats, series, name, value);
-        format!("{value} observed, mean {:.2} ms, 99 % within {within} s", mean * 1e3)
+        let bound = p99_bound(page, series, name, value);
+        format!("count {value}, mean {:.2} ms, p99 <= {bound} s", mean * 1e3)
     } else {
-        format!("{value} observed, sum {sum}, mean {mean:.1}")
+        format!("count {value}, sum {sum}, mean {mean:.1}")
     }
 }
 
-/// The bound of the first bucket that holds 99 % of the observations.
-fn quantile(stats: &Page, series: &Series, name: &str, count: f64) -> String {
+/// The upper bound of the first bucket that contains 99 % of the observations.
+fn p99_bound(page: &Page, series: &Series, name: &str, count: f64) -> String {
     let bound = |series: &Series| series.label("le").parse().unwrap_or(f64::INFINITY);
-    let buckets = stats.iter().filter(|(bucket, seen)| {
+    let buckets = page.iter().filter(|(bucket, seen)| {
         let same = ["model_name", "target_model_name"]
             .iter()
             .all(|label| bucket.label(label) == series.label(label));

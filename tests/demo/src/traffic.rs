@@ -1,4 +1,4 @@
-//! The demo's traffic: what clients of model servers really send, and what really goes wrong.
+//! The demo's traffic: typical requests to model servers, and typical faults.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ pub(crate) const BASE: &str = "tiny";
 pub(crate) const ADAPTER: &str = "lora-a";
 
 /// Requests of one kind.
-pub(crate) struct Sent {
+pub(crate) struct Batch {
     pub(crate) title: &'static str,
     pub(crate) count: usize,
     pub(crate) requests: Vec<Request>,
@@ -27,15 +27,15 @@ pub(crate) struct Request {
 // === impl Request ===
 
 impl Request {
-    /// Sends it and reads what came back.
+    /// Sends the request and interprets the response independently of the filter.
     pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
         let request = client::request("POST", self.path, &[("x-sim", self.behaviour)], &self.body);
-        let answer = match self.end {
-            // The server sends three events and then nothing, so it is known what the client has seen.
+        let response = match self.end {
+            // The server sends three events and then hangs, so the client has received exactly those.
             End::ClientLeft => client::leave_after_events(listener, &request, 3).await?,
             End::Whole | End::ServerCut => client::exchange(listener, &request, usize::MAX).await?.answer,
         };
-        Ok(read(self.path, &self.body, &answer, self.end))
+        Ok(read(self.path, &self.body, &response, self.end))
     }
 }
 
@@ -57,22 +57,28 @@ fn with(mut body: Value, more: Value) -> Value {
     body
 }
 
-fn kind(title: &'static str, count: usize, behaviour: &'static str, end: End, body: impl Fn(usize) -> Vec<u8>) -> Sent {
+fn batch(
+    title: &'static str,
+    count: usize,
+    behaviour: &'static str,
+    end: End,
+    body: impl Fn(usize) -> Vec<u8>,
+) -> Batch {
     let request = |n| Request {
         path: "/v1/chat/completions",
         behaviour,
         body: body(n),
         end,
     };
-    Sent {
+    Batch {
         title,
         count,
         requests: (0..count).map(request).collect(),
     }
 }
 
-/// A request whose answer begins and never ends, so that it keeps its place.
-pub(crate) fn held() -> Vec<u8> {
+/// A request whose response starts and never completes, so that it stays running.
+pub(crate) fn hanging() -> Vec<u8> {
     let body = stream(BASE, 200).to_string();
     client::request(
         "POST",
@@ -82,84 +88,76 @@ pub(crate) fn held() -> Vec<u8> {
     )
 }
 
-/// All of it, in order.
-pub(crate) fn traffic() -> Vec<Sent> {
-    [well(), strange(), faulty()].into_iter().flatten().collect()
+/// All traffic, in order.
+pub(crate) fn traffic() -> Vec<Batch> {
+    [healthy(), invalid(), faults()].into_iter().flatten().collect()
 }
 
 fn json(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// What goes well.
-pub(crate) fn well() -> Vec<Sent> {
-    let whole = End::Whole;
+/// Requests that succeed.
+pub(crate) fn healthy() -> Vec<Batch> {
+    let complete = End::Whole;
     vec![
-        kind("JSON answer", 10, "delay=3ms", whole, |n| json(&chat(BASE, 8 + n))),
-        kind("stream, usage asked for", 10, "gap=1ms", whole, |n| {
+        batch("JSON response", 10, "delay=3ms", complete, |n| json(&chat(BASE, 8 + n))),
+        batch("stream with usage", 10, "gap=1ms", complete, |n| {
             json(&stream(BASE, 20 + n))
         }),
-        kind(
-            "stream, usage asked for, one byte at a time",
-            2,
-            "chunk=1",
-            whole,
-            |n| json(&stream(BASE, 5 + n)),
-        ),
-        kind(
-            "stream, no usage asked for: its tokens stay unknown",
-            3,
-            "",
-            whole,
-            |n| json(&with(chat(BASE, 5 + n), json!({"stream": true}))),
-        ),
-        kind("stream of a LoRA adapter", 5, "gap=1ms", whole, |n| {
+        batch("stream with usage, one byte per chunk", 2, "chunk=1", complete, |n| {
+            json(&stream(BASE, 5 + n))
+        }),
+        batch("stream without usage: its tokens are unknown", 3, "", complete, |n| {
+            json(&with(chat(BASE, 5 + n), json!({"stream": true})))
+        }),
+        batch("stream from a LoRA adapter", 5, "gap=1ms", complete, |n| {
             json(&stream(ADAPTER, 10 + n))
         }),
-        kind(
-            "no model in the request: the server's own is counted",
+        batch(
+            "request without a model: the model of the response counts",
             2,
             "",
-            whole,
+            complete,
             |_| json(&json!({"messages": [{"role": "user", "content": "Hello"}]})),
         ),
     ]
 }
 
-/// Requests that name no model that is there.
-fn strange() -> Vec<Sent> {
+/// Requests that the model server rejects.
+fn invalid() -> Vec<Batch> {
     vec![
-        kind("a model that nobody has: 404", 2, "", End::Whole, |_| {
+        batch("unknown model: 404", 2, "", End::Whole, |_| {
             json(&chat("no-such-model", 8))
         }),
-        kind("a body that is no JSON: 400", 1, "", End::Whole, |_| {
+        batch("request body is not JSON: 400", 1, "", End::Whole, |_| {
             b"{\"model\": \"tiny\", ".to_vec()
         }),
     ]
 }
 
-/// What goes wrong behind Envoy, or at the client.
-pub(crate) fn faulty() -> Vec<Sent> {
+/// Faults of the model server, and cancelled requests.
+pub(crate) fn faults() -> Vec<Batch> {
     vec![
-        kind("the server is overloaded: 503", 2, "status=503", End::Whole, |_| {
+        batch("model server overloaded: 503", 2, "status=503", End::Whole, |_| {
             json(&chat(BASE, 8))
         }),
-        kind(
-            "the server reports an error in the middle of a stream",
+        batch(
+            "model server reports an error within a stream",
             1,
             "error=event:4",
             End::Whole,
             |_| json(&stream(BASE, 20)),
         ),
-        kind(
-            "the server dies in the middle of a stream",
+        batch(
+            "model server closes the connection within a stream",
             1,
             "cut=event:4",
             End::ServerCut,
             |_| json(&stream(BASE, 20)),
         ),
-        kind(
-            "the client leaves in the middle of a stream: no error",
+        batch(
+            "client cancels within a stream: not an error",
             2,
             "hang=event:3",
             End::ClientLeft,

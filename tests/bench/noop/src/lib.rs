@@ -1,5 +1,5 @@
-//! A Proxy-Wasm filter that does nothing. Envoy calls it as often as it calls infertally, so what it costs is what Wasm
-//! itself costs. Nothing is in here natively.
+//! A Proxy-Wasm filter that does nothing. Envoy calls it as often as it calls infertally, so its cost is the cost of Wasm
+//! itself. The crate is empty on other targets.
 
 #[cfg(target_arch = "wasm32")]
 mod filter {

@@ -1,5 +1,5 @@
-// Envoy Gateway's own translation, as a program: the Kubernetes objects on standard input become Envoy's configuration on
-// standard output. Only the module's fetch is left out: whatever is asked for counts as fetched.
+// Command envoy-gateway runs Envoy Gateway's translation. It reads Kubernetes objects from standard input and writes Envoy's
+// configuration to standard output. It fetches no Wasm modules: every fetch succeeds and is recorded.
 package main
 
 import (
@@ -28,10 +28,10 @@ import (
 	"github.com/envoyproxy/gateway/internal/xds/translator"
 )
 
-// Where Envoy Gateway runs.
+// controller is the namespace of Envoy Gateway.
 const controller = "envoy-gateway-system"
 
-// What is printed. The lists hold Envoy's messages in their JSON form.
+// output is printed as JSON. The lists contain Envoy's messages in their JSON form.
 type output struct {
 	Bootstrap json.RawMessage   `json:"bootstrap"`
 	Listeners []json.RawMessage `json:"listeners"`
@@ -44,14 +44,14 @@ func main() {
 	log := logging.DefaultLogger(io.Discard, egv1a1.LogLevelInfo)
 	input, err := io.ReadAll(os.Stdin)
 	exitIf(err)
-	// Each object is held against its CRD's schema here.
+	// Validates each object with the schema of its CRD.
 	resources, err := resource.LoadResourcesFromYAMLBytes(input, true, nil)
 	exitIf(err)
 	if resources.GatewayClass == nil {
 		exitIf(errors.New("no GatewayClass"))
 	}
 
-	// What Envoy Gateway's own set-up makes: with this Envoy proves itself to the server that hands out modules.
+	// Envoy Gateway's installation creates it: Envoy's client certificate for the server of the modules.
 	resources.Secrets = append(resources.Secrets, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: controller, Name: "envoy"},
 		Data:       map[string][]byte{"tls.crt": {}, "tls.key": {}, "ca.crt": {}},
@@ -67,7 +67,7 @@ func main() {
 	}
 	result, err := gateways.Translate(context.Background(), resources)
 	exitIf(err)
-	exitIf(refused(result))
+	exitIf(rejected(result))
 
 	var out output
 	out.Bootstrap, err = proxyBootstrap(resources.EnvoyProxyForGatewayClass)
@@ -91,11 +91,11 @@ func main() {
 			}
 		}
 	}
-	out.Fetched = modules.asked
+	out.Fetched = modules.urls
 	exitIf(json.NewEncoder(os.Stdout).Encode(out))
 }
 
-// What Envoy starts with, after the checks that make Envoy Gateway refuse an EnvoyProxy.
+// proxyBootstrap renders the bootstrap, after the checks with which Envoy Gateway rejects an EnvoyProxy.
 func proxyBootstrap(proxy *egv1a1.EnvoyProxy) (json.RawMessage, error) {
 	text, err := bootstrap.GetRenderedBootstrapConfig(nil)
 	if err != nil || proxy == nil {
@@ -115,39 +115,39 @@ func proxyBootstrap(proxy *egv1a1.EnvoyProxy) (json.RawMessage, error) {
 	return yaml.YAMLToJSON([]byte(text))
 }
 
-// Everything that the objects' status says is not as it should be.
-func refused(result *gatewayapi.TranslateResult) error {
-	var mistakes []error
-	look := func(kind, name string, conditions []metav1.Condition) {
+// rejected returns an error for every condition that is not true in the status of the objects.
+func rejected(result *gatewayapi.TranslateResult) error {
+	var problems []error
+	check := func(kind, name string, conditions []metav1.Condition) {
 		for _, condition := range conditions {
 			if condition.Status != metav1.ConditionTrue && condition.Type != "Programmed" {
-				mistakes = append(mistakes, fmt.Errorf("%s %s: %s is %s: %s", kind, name, condition.Type, condition.Status, condition.Message))
+				problems = append(problems, fmt.Errorf("%s %s: %s is %s: %s", kind, name, condition.Type, condition.Status, condition.Message))
 			}
 		}
 	}
 	for _, gateway := range result.Gateways {
-		look("Gateway", gateway.Name, gateway.Status.Conditions)
+		check("Gateway", gateway.Name, gateway.Status.Conditions)
 	}
 	for _, route := range result.HTTPRoutes {
 		for _, parent := range route.Status.Parents {
-			look("HTTPRoute", route.Name, parent.Conditions)
+			check("HTTPRoute", route.Name, parent.Conditions)
 		}
 	}
 	for _, policy := range result.EnvoyExtensionPolicies {
 		for _, ancestor := range policy.Status.Ancestors {
-			look("EnvoyExtensionPolicy", policy.Name, ancestor.Conditions)
+			check("EnvoyExtensionPolicy", policy.Name, ancestor.Conditions)
 		}
 	}
-	return errors.Join(mistakes...)
+	return errors.Join(problems...)
 }
 
-// Stands in for Envoy Gateway's fetcher.
-type fetcher struct{ asked []string }
+// fetcher replaces Envoy Gateway's fetcher and records the URLs.
+type fetcher struct{ urls []string }
 
 func (f *fetcher) Start(context.Context) {}
 
 func (f *fetcher) Get(url string, _ *wasm.GetOptions) (string, string, error) {
-	f.asked = append(f.asked, url)
+	f.urls = append(f.urls, url)
 	return "https://envoy-gateway:18002/module.wasm", strings.Repeat("0", 64), nil
 }
 

@@ -1,4 +1,4 @@
-// Command etcd is etcd's server, as it was released.
+// Command etcd is the released etcd server.
 package main
 
 import (

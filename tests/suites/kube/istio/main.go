@@ -1,5 +1,5 @@
-// Istio's own translation, as a program: of the Kubernetes objects on standard input, the pod whose address is given gets
-// the bootstrap that the agent writes and the listeners that istiod sends. Both go to standard output.
+// Command istio runs Istio's translation. It reads Kubernetes objects from standard input, and writes the bootstrap of the
+// agent and the configuration of istiod for the pod with the given address to standard output.
 package main
 
 import (
@@ -32,7 +32,7 @@ import (
 	"istio.io/istio/pkg/test"
 )
 
-// What is printed. The lists hold Envoy's messages in their JSON form.
+// output is printed as JSON. The lists contain Envoy's messages in their JSON form.
 type output struct {
 	Bootstrap  json.RawMessage   `json:"bootstrap"`
 	Listeners  []json.RawMessage `json:"listeners"`
@@ -40,7 +40,7 @@ type output struct {
 	Extensions []json.RawMessage `json:"extensions"`
 }
 
-// The objects, as the two halves of istiod's fake cluster want them.
+// objects are the input, split as istiod's fake cluster needs it.
 type objects struct {
 	istio, kubernetes []string
 	pod               corev1.Pod
@@ -49,13 +49,13 @@ type objects struct {
 func main() {
 	router := flag.Bool("router", false, "the pod is a gateway")
 	address := flag.String("address", "", "the pod's IP address")
-	version := flag.String("istio-version", "", "what the proxy says it is")
+	version := flag.String("istio-version", "", "the version that the proxy reports")
 	flag.Parse()
 	for _, scope := range log.Scopes() {
 		scope.SetOutputLevel(log.NoneLevel)
 	}
 
-	// An istiod knows InferencePools if it is told to.
+	// Off by default.
 	features.EnableGatewayAPIInferenceExtension = true
 	input, err := io.ReadAll(os.Stdin)
 	exitIf(err)
@@ -129,7 +129,8 @@ func read(text, address string) (objects, error) {
 	return found, nil
 }
 
-// The agent reads the pod's annotations from a file, by the downward API; so does this, in a folder of its own.
+// proxyBootstrap renders the bootstrap. Like the agent it reads the pod's annotations from a file of the downward API, here in
+// a temporary directory.
 func proxyBootstrap(pod corev1.Pod, proxy *model.Proxy) (json.RawMessage, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -172,7 +173,7 @@ func proxyBootstrap(pod corev1.Pod, proxy *model.Proxy) (json.RawMessage, error)
 	return text.Bytes(), err
 }
 
-// The names of the HTTP filters that listeners leave to the extension discovery service.
+// discovered returns the names of the HTTP filters that the listeners get from the extension discovery service.
 func discovered(listeners []*listener.Listener) []string {
 	var names []string
 	for _, l := range listeners {

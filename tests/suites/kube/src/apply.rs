@@ -1,4 +1,4 @@
-//! Objects from YAML, as `kubectl apply --server-side --validate=strict` makes them: a field that nobody knows is an error.
+//! Applies YAML like `kubectl apply --server-side --validate=strict`: an unknown field is an error.
 
 use infertally_harness::repository;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -12,7 +12,7 @@ impl Cluster {
     /// Applies a file of the repository, as the administrator.
     ///
     /// # Errors
-    /// If it can't be read, or the API server refuses it.
+    /// If it cannot be read, or the API server rejects it.
     pub async fn apply_file(&self, path: &str) -> Result<()> {
         self.apply(&std::fs::read_to_string(repository(path))?).await
     }
@@ -20,7 +20,7 @@ impl Cluster {
     /// Applies every document, as the administrator.
     ///
     /// # Errors
-    /// What the API server says of the first that it refuses.
+    /// The error of the first document that the API server rejects.
     pub async fn apply(&self, yaml: &str) -> Result<()> {
         for document in serde_saphyr::from_multiple::<Value>(yaml)? {
             if !document.is_null() {
@@ -33,7 +33,7 @@ impl Cluster {
     /// Applies an object, as the administrator.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn apply_object(&self, object: &Value) -> Result<()> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let (Some(version), Some(kind), Some(name)) = (text("/apiVersion"), text("/kind"), text("/metadata/name"))

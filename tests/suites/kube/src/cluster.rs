@@ -1,4 +1,4 @@
-//! etcd and kube-apiserver as child processes, on ports of their own.
+//! etcd and kube-apiserver as child processes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use tokio::time::{Instant, sleep};
 use crate::Result;
 use crate::keys::{Keys, random_token};
 
-/// How long a start may take, on a machine that is busy with more.
-const START_WITHIN: Duration = Duration::from_secs(120);
-/// How long an end may take that was asked for.
-const END_WITHIN: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
-/// How often a port that another process took in the meantime may spoil a start.
+/// The limit on a start, for busy machines.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// The limit on a graceful shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Attempts to start, as another process may take a free port first.
 const STARTS: usize = 5;
 
-/// A running API server and its etcd; they end when this is dropped.
+/// A running API server and its etcd, which are killed when this is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped in this order.
@@ -41,17 +41,17 @@ struct Ports {
     etcd_peers: u16,
 }
 
-/// A folder that goes with this.
+/// A directory that is removed when this is dropped.
 #[derive(Debug)]
 struct Folder(PathBuf);
 
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts a new, empty one.
+    /// Starts an empty cluster.
     ///
     /// # Errors
-    /// If the programs are not named by `KUBE_APISERVER` and `ETCD`, or do not come up; with what they wrote.
+    /// If `KUBE_APISERVER` or `ETCD` is not set, or a program does not start; includes its output.
     pub async fn start() -> Result<Self> {
         let (etcd, api_server) = (program("ETCD")?, program("KUBE_APISERVER")?);
         let mut last = None;
@@ -85,14 +85,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts the API server, on the port that it had before, and waits until it is ready.
+    /// Starts the API server on its port and waits until it is ready.
     ///
     /// # Errors
-    /// If it does not come up; with what it wrote.
+    /// If it does not become ready; includes its output.
     pub async fn start_api_server(&mut self) -> Result<()> {
         let mut process = Process::start(&mut self.api_server_command(), folder("kube-apiserver")?)?;
         let client = self.client().await?;
-        let deadline = Instant::now() + START_WITHIN;
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let request = http::Request::get("/readyz").body(Vec::new())?;
             let Err(error) = client.request_text(request).await else {
@@ -100,71 +100,71 @@ impl Cluster {
                 return Ok(());
             };
             if let Some(status) = process.ended() {
-                return Err(format!("kube-apiserver ended ({status}):\n{}", process.log()).into());
+                return Err(format!("kube-apiserver exited ({status}):\n{}", process.log()).into());
             }
             if Instant::now() > deadline {
                 return Err(format!("kube-apiserver is not ready: {error}\n{}", process.log()).into());
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Asks the API server to end, as in a rolling update, and waits for it.
+    /// Shuts the API server down gracefully, like a rolling update.
     ///
     /// # Errors
-    /// If it does not end.
+    /// If it does not exit in time.
     pub async fn stop_api_server(&mut self) -> Result<()> {
         let Some(mut process) = self.api_server.take() else {
             return Ok(());
         };
-        process.end(END_WITHIN).await?;
+        process.end(STOP_TIMEOUT).await?;
         Ok(())
     }
 
-    /// Kills the API server, as a machine that fails.
+    /// Kills the API server, like the failure of its machine.
     pub fn kill_api_server(&mut self) {
         self.api_server = None;
     }
 
-    /// A client for the administrator.
+    /// Returns a client for the administrator.
     ///
     /// # Errors
-    /// If there can be none.
+    /// If the kubeconfig cannot be read.
     pub async fn client(&self) -> Result<Client> {
         Ok(Client::try_from(self.admin_config().await?)?)
     }
 
-    /// How the administrator speaks to the API server.
+    /// Returns the client configuration of the administrator.
     ///
     /// # Errors
-    /// If the kubeconfig can't be read.
+    /// If the kubeconfig cannot be read.
     pub async fn admin_config(&self) -> Result<Config> {
         self.config(&self.admin).await
     }
 
-    /// How the bearer of a token speaks to the API server.
+    /// Returns the client configuration for a token.
     ///
     /// # Errors
-    /// If the kubeconfig can't be read.
+    /// If the kubeconfig cannot be read.
     pub async fn config(&self, token: &str) -> Result<Config> {
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text(token))?;
         Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
     }
 
-    /// A kubeconfig file for the bearer of a token.
+    /// Writes a kubeconfig file for a token.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If it cannot be written.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
         let path = self.folder.0.join(format!("kubeconfig-{}", random_token()?));
         std::fs::write(&path, self.kubeconfig_text(token))?;
         Ok(path)
     }
 
-    /// A kubeconfig file for the administrator.
+    /// Writes a kubeconfig file for the administrator.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If it cannot be written.
     pub fn admin_kubeconfig(&self) -> Result<PathBuf> {
         self.kubeconfig(&self.admin)
     }
@@ -209,9 +209,9 @@ current-context: tests
             .arg(flag("token-auth-file", &folder.0.join("tokens.csv")))
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(flag("service-account-signing-key-file", &keys.signing))
-            .arg(flag("service-account-key-file", &keys.checking))
+            .arg(flag("service-account-key-file", &keys.verifying))
             .arg("--service-cluster-ip-range=10.96.0.0/24")
-            // Asked to end, it waits so long for watches over HTTP/1; a minute by default.
+            // A graceful shutdown waits this long for watches over HTTP/1; the default is a minute.
             .arg("--request-timeout=5s");
         command
     }
@@ -235,7 +235,7 @@ fn start_etcd(binary: &Path, ports: Ports) -> Result<Process> {
 fn program(name: &str) -> Result<PathBuf> {
     std::env::var_os(name)
         .map(PathBuf::from)
-        .ok_or_else(|| format!("{name} is not set: run these tests by `make test-kube`").into())
+        .ok_or_else(|| format!("{name} is not set: run these tests with `make test-kube`").into())
 }
 
 // === impl Ports ===

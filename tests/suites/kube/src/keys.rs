@@ -1,4 +1,4 @@
-//! The cluster's keys: an authority of its own, the API server's certificate, and the key that signs tokens.
+//! The cluster's keys: its certificate authority, the API server's certificate, and the key that signs tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,23 @@ use crate::Result;
 /// Files and keys of a cluster.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    /// The authority's certificate.
+    /// The certificate of the authority.
     pub authority: PathBuf,
     /// The API server's certificate.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The key of that certificate.
     pub key: PathBuf,
     /// The key that signs the tokens of service accounts.
     pub signing: PathBuf,
-    /// What checks them.
-    pub checking: PathBuf,
+    /// The public key that verifies them.
+    pub verifying: PathBuf,
     signer: EcdsaKeyPair,
 }
 
 // === impl Keys ===
 
 impl Keys {
-    /// New ones, in files of this folder.
+    /// Generates keys into files of this directory.
     pub fn new(folder: &Path) -> Result<Self> {
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
@@ -53,34 +53,34 @@ impl Keys {
         let tokens = KeyPair::generate()?;
         let random = SystemRandom::new();
         let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, tokens.serialized_der(), &random)
-            .map_err(|error| format!("the key that signs tokens: {error}"))?;
+            .map_err(|error| format!("generate the token signing key: {error}"))?;
         Ok(Self {
             authority: write("ca.crt", &authority_pem)?,
             certificate: write("server.crt", &server.pem())?,
             key: write("server.key", &server_key.serialize_pem())?,
             signing: write("tokens.key", &tokens.serialize_pem())?,
-            checking: write("tokens.pub", &tokens.public_key_pem())?,
+            verifying: write("tokens.pub", &tokens.public_key_pem())?,
             signer,
         })
     }
 
-    /// A JSON Web Token with these claims (ES256).
+    /// Signs a JSON Web Token with these claims (ES256).
     pub fn sign(&self, claims: &Value) -> Result<String> {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let text = format!("{}.{}", part(&json!({"alg": "ES256"})), part(claims));
         let signature = self
             .signer
             .sign(&SystemRandom::new(), text.as_bytes())
-            .map_err(|error| format!("a token: {error}"))?;
+            .map_err(|error| format!("sign a token: {error}"))?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 
-/// A token that nobody can guess.
+/// Generates an unguessable token.
 pub(crate) fn random_token() -> Result<String> {
     let mut bytes = [0; 24];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|error| format!("a random token: {error}"))?;
+        .map_err(|error| format!("generate a random token: {error}"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

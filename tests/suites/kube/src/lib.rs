@@ -1,5 +1,5 @@
-//! A real Kubernetes API server with its etcd, as child processes on loopback: [`Cluster`]. With RBAC, tokens and official
-//! CRDs, and without controllers, nodes or containers: what those would do to an object, a test does.
+//! [`Cluster`] runs a real Kubernetes API server and etcd as child processes on loopback. It has RBAC, tokens and the official
+//! CRDs, but no controllers, nodes or containers: a test makes the changes that those would make to objects.
 
 mod apply;
 mod cluster;
@@ -9,5 +9,5 @@ mod tokens;
 
 pub use cluster::Cluster;
 
-/// Anything that can go wrong in a test's tools.
+/// The result of a test helper.
 pub type Result<T> = infertally_harness::Result<T>;

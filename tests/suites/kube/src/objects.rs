@@ -1,4 +1,5 @@
-//! What the tests put into a cluster: the official CRDs, pools, and pods whose status is made up, as no kubelet runs them.
+//! The objects that tests create: the official CRDs, pools, service accounts, and pods, whose status the tests set, as there
+//! is no kubelet.
 
 use infertally_harness::eventually;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{Cluster, Result};
 
-/// Where all of it is.
+/// The namespace of all objects.
 pub const NAMESPACE: &str = "default";
 
-/// A version of the InferencePool.
+/// An API version of InferencePool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolVersion {
     /// `inference.networking.k8s.io/v1`.
@@ -57,20 +58,20 @@ impl PoolVersion {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Installs the CRD of a version, and waits until it is served.
+    /// Installs the CRD of a version and waits until it is served.
     ///
     /// # Errors
-    /// If it never is.
+    /// If it is not served in time.
     pub async fn install(&self, version: PoolVersion) -> Result<()> {
         self.apply_file(version.file()).await?;
         let pools = self.pools(version).await?;
         eventually(async || Ok(pools.list(&Default::default()).await.map(drop)?)).await
     }
 
-    /// Makes a pool, or changes it.
+    /// Creates or updates a pool.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn put_pool(&self, version: PoolVersion, name: &str, app: &str, ports: &[u16]) -> Result<()> {
         let object = json!({
             "apiVersion": version.kind().api_version(),
@@ -84,7 +85,7 @@ impl Cluster {
     /// Deletes a pool.
     ///
     /// # Errors
-    /// If there is none.
+    /// If it does not exist.
     pub async fn delete_pool(&self, version: PoolVersion, name: &str) -> Result<()> {
         self.pools(version)
             .await?
@@ -98,20 +99,20 @@ impl Cluster {
         Ok(Api::namespaced_with(self.client().await?, NAMESPACE, &resource))
     }
 
-    /// Makes a service account.
+    /// Creates a service account.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn create_account(&self, name: &str) -> Result<()> {
         let metadata = json!({"name": name, "namespace": NAMESPACE});
         self.apply_object(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}))
             .await
     }
 
-    /// Makes a pod that is bound to a node, as pods that run are. A namespace needs its service account for that.
+    /// Creates a pod that is bound to a node, and the service account that it needs.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn create_pod(&self, name: &str, app: &str) -> Result<()> {
         self.create_account("default").await?;
         let pod = json!({
@@ -123,10 +124,10 @@ impl Cluster {
         self.apply_object(&pod).await
     }
 
-    /// Says how it runs, as its kubelet would.
+    /// Sets the status of a pod, like its kubelet.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn set_status(&self, name: &str, address: &str, ready: bool) -> Result<()> {
         let ready = if ready { "True" } else { "False" };
         let status = json!({"status": {
@@ -142,28 +143,28 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes a pod that runs and is ready.
+    /// Creates a pod that is running and ready.
     ///
     /// # Errors
-    /// If the API server refuses it.
+    /// If the API server rejects it.
     pub async fn create_ready_pod(&self, name: &str, app: &str, address: &str) -> Result<()> {
         self.create_pod(name, app).await?;
         self.set_status(name, address, true).await
     }
 
-    /// Deletes a pod: after that it terminates, until its kubelet says that it has.
+    /// Deletes a pod, which is then terminating until [`Cluster::finish_pod`].
     ///
     /// # Errors
-    /// If there is none.
+    /// If it does not exist.
     pub async fn delete_pod(&self, name: &str) -> Result<()> {
         self.pods().await?.delete(name, &DeleteParams::default()).await?;
         Ok(())
     }
 
-    /// Its kubelet says that it has terminated.
+    /// Removes a terminating pod, like its kubelet.
     ///
     /// # Errors
-    /// If there is none.
+    /// If it does not exist.
     pub async fn finish_pod(&self, name: &str) -> Result<()> {
         let now = DeleteParams::default().grace_period(0);
         self.pods().await?.delete(name, &now).await?;

@@ -1,5 +1,5 @@
-//! Tokens of service accounts: short-lived ones, which the API server gives, and the long-lived one in a Secret, which
-//! Kubernetes' token controller would put there.
+//! Tokens of service accounts: short-lived ones from the API server, and the long-lived one in a Secret, which Kubernetes'
+//! token controller would create.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,37 +10,37 @@ use serde_json::json;
 
 use crate::{Cluster, Result};
 
-/// The annotation that says whose token a Secret wants.
+/// The annotation with the service account of a Secret.
 const ACCOUNT: &str = "kubernetes.io/service-account.name";
 
 impl Cluster {
-    /// A token of a service account, good for an hour, as `kubectl create token` gives it.
+    /// Requests a token of a service account that is valid for an hour, like `kubectl create token`.
     ///
     /// # Errors
-    /// If there is no such account.
+    /// If the account does not exist.
     pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         let request = TokenRequest {
             spec: Some(TokenRequestSpec::default()),
             ..TokenRequest::default()
         };
-        let answer = accounts
+        let response = accounts
             .create_token_request(account, &PostParams::default(), &request)
             .await?;
-        let token = answer.status.and_then(|status| status.token);
-        token.ok_or_else(|| "a TokenRequest without a token".into())
+        let token = response.status.and_then(|status| status.token);
+        token.ok_or_else(|| "the TokenRequest has no token".into())
     }
 
-    /// Fills a Secret of type `kubernetes.io/service-account-token`, as the token controller does.
+    /// Fills a Secret of type `kubernetes.io/service-account-token`, like the token controller.
     ///
     /// # Errors
-    /// If there is no such Secret, or not its account.
+    /// If the Secret or its account does not exist.
     pub async fn fill_token_secret(&self, namespace: &str, name: &str) -> Result<()> {
         let client = self.client().await?;
         let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let secret = secrets.get(name).await?;
         let annotations = secret.metadata.annotations.unwrap_or_default();
-        let account = annotations.get(ACCOUNT).ok_or("a Secret of no account")?;
+        let account = annotations.get(ACCOUNT).ok_or("the Secret names no service account")?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, namespace);
         let uid = accounts.get(account).await?.metadata.uid;
         let token = self.keys.sign(&json!({
@@ -63,14 +63,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// The token in a Secret, as the guide's `kubectl get secret` reads it.
+    /// Reads the token in a Secret, like the guide's `kubectl get secret`.
     ///
     /// # Errors
-    /// If there is none.
+    /// If it has none.
     pub async fn token_in_secret(&self, namespace: &str, name: &str) -> Result<String> {
         let secrets: Api<Secret> = Api::namespaced(self.client().await?, namespace);
         let data = secrets.get(name).await?.data.unwrap_or_default();
-        let token = data.get("token").ok_or("a Secret without a token")?;
+        let token = data.get("token").ok_or("the Secret has no token")?;
         Ok(String::from_utf8(token.0.clone())?)
     }
 }

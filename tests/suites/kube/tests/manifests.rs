@@ -1,9 +1,9 @@
-//! Every manifest, and every object that the documents show, on a real API server with the real CRDs: applied by the server,
-//! no field unknown. And the pods are let into a namespace of the level *restricted*.
+//! Applies every manifest, and every object in the documents, to a real API server with the real CRDs: it knows every field,
+//! and its Pod Security admission accepts the pods at the level *restricted*.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 use std::collections::BTreeSet;
@@ -16,23 +16,23 @@ use infertally_manifests::yaml::{self, text};
 use infertally_manifests::{blocks, kustomize, pods};
 use serde_json::{Value, json};
 
-/// What a namespace needs before anything is in it. Its level is enforced for pods; workloads are only warned of.
+/// Creates a namespace with the level *restricted*, which is enforced for pods; workloads only get a warning.
 async fn namespace(cluster: &Cluster, name: &str) -> Result<()> {
     let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
     cluster.apply_object(&namespace).await?;
-    // By Kubernetes' own controller.
+    // Kubernetes' controller would create it.
     let account =
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}});
     cluster.apply_object(&account).await
 }
 
-/// A cluster with the CRDs of everything that the manifests name.
+/// Starts a cluster with all CRDs that the manifests use.
 async fn cluster() -> Result<Cluster> {
     let cluster = Cluster::start().await?;
     cluster.install(V1).await?;
     cluster.install(V1Alpha2).await?;
-    let folder = std::env::var_os("CRDS").ok_or("CRDS is not set: run these tests by `make test-kube`")?;
+    let folder = std::env::var_os("CRDS").ok_or("CRDS is not set: run these tests with `make test-kube`")?;
     for file in yaml::files(&PathBuf::from(folder), ".yaml")? {
         for object in yaml::documents(&std::fs::read_to_string(&file)?)? {
             if object["kind"] == "CustomResourceDefinition" {
@@ -43,7 +43,7 @@ async fn cluster() -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Objects of Kubernetes; a Kustomization is none.
+/// Whether a document is an object of the API; a Kustomization is not.
 fn is_object(document: &Value) -> bool {
     ["/apiVersion", "/kind", "/metadata/name"]
         .iter()
@@ -51,7 +51,7 @@ fn is_object(document: &Value) -> bool {
         && document["kind"] != "Kustomization"
 }
 
-/// What is shipped, each with where it is from: by folder, and files that belong to none.
+/// The shipped objects, each with its source: the kustomizations, and the files outside of them.
 fn shipped() -> Result<Vec<(String, Value)>> {
     let mut found = Vec::new();
     let folders = kustomize::folders()?;
@@ -73,7 +73,7 @@ fn shipped() -> Result<Vec<(String, Value)>> {
     Ok(found)
 }
 
-/// Every object that a document shows whole.
+/// The complete objects in the documents.
 fn documented() -> Result<Vec<(String, Value)>> {
     let mut found = Vec::new();
     for block in blocks::everywhere()?
@@ -87,7 +87,7 @@ fn documented() -> Result<Vec<(String, Value)>> {
 }
 
 #[tokio::test]
-async fn everything_that_is_shipped_or_documented_is_applied_and_its_pods_are_let_in() -> Result<()> {
+async fn every_shipped_or_documented_object_is_applied_and_its_pods_are_admitted() -> Result<()> {
     let cluster = cluster().await?;
     let mut objects = shipped()?;
     assert!(objects.len() > 20, "{}", objects.len());
@@ -98,40 +98,40 @@ async fn everything_that_is_shipped_or_documented_is_applied_and_its_pods_are_le
     for name in namespaces {
         namespace(&cluster, name).await?;
     }
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     for (place, object) in &objects {
-        // A CRD is served a moment after it was made.
+        // A CRD is served a moment after its creation.
         let applied = eventually(async || match cluster.apply_object(object).await {
             Err(error) if error.to_string().contains("404") => Err(error),
             done => Ok(done),
         });
         match applied.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) | Err(error) => refused.push(format!("{place}: {error}")),
+            Ok(Err(error)) | Err(error) => rejected.push(format!("{place}: {error}")),
         }
     }
-    assert!(refused.is_empty(), "{}", refused.join("\n"));
+    assert!(rejected.is_empty(), "{}", rejected.join("\n"));
 
-    let mut made = 0;
+    let mut created = 0;
     for (place, object) in &objects {
         let Some(template) = pods::template(object) else {
             continue;
         };
-        made += 1;
-        let mut pod = pod_of(template, made, text(object, "/metadata/namespace"));
-        let made = cluster.apply_object(&pod).await;
-        made.map_err(|error| format!("{place}: {error}"))?;
-        // And the same pod is kept out once it is not as the level wants it.
-        pod["metadata"]["name"] = json!("kept-out");
+        created += 1;
+        let mut pod = pod_of(template, created, text(object, "/metadata/namespace"));
+        let applied = cluster.apply_object(&pod).await;
+        applied.map_err(|error| format!("{place}: {error}"))?;
+        // The same pod is rejected once it violates the level.
+        pod["metadata"]["name"] = json!("violation");
         pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = json!(true);
-        let refused = cluster.apply_object(&pod).await.unwrap_err().to_string();
-        assert!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
+        let error = cluster.apply_object(&pod).await.unwrap_err().to_string();
+        assert!(error.contains("violates PodSecurity \"restricted"), "{error}");
     }
-    assert!(made >= 3, "{made}");
+    assert!(created >= 3, "{created}");
     Ok(())
 }
 
-/// The pod that a workload's controller would make.
+/// The pod that a workload's controller would create.
 fn pod_of(template: &Value, number: usize, namespace: &str) -> Value {
     let namespace = if namespace.is_empty() { "default" } else { namespace };
     let mut pod = template.clone();
@@ -143,7 +143,7 @@ fn pod_of(template: &Value, number: usize, namespace: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_field_that_nobody_knows_is_refused_of_every_kind() -> Result<()> {
+async fn an_unknown_field_is_rejected_in_every_kind() -> Result<()> {
     let cluster = cluster().await?;
     for name in ["default", "envoy-gateway-system"] {
         namespace(&cluster, name).await?;
@@ -159,12 +159,12 @@ async fn a_field_that_nobody_knows_is_refused_of_every_kind() -> Result<()> {
         let objects = kustomize::build(&repository(path))?;
         let mut object = objects.into_iter().find(|object| object["kind"] == kind).unwrap();
         object["spec"]["misspelt"] = json!(true);
-        let said = eventually(async || match cluster.apply_object(&object).await {
+        let result = eventually(async || match cluster.apply_object(&object).await {
             Err(error) if error.to_string().contains("404") => Err(error),
             done => Ok(done),
         });
-        let said = said.await?.unwrap_err().to_string();
-        assert!(said.contains("misspelt"), "{kind}: {said}");
+        let error = result.await?.unwrap_err().to_string();
+        assert!(error.contains("misspelt"), "{kind}: {error}");
     }
     Ok(())
 }

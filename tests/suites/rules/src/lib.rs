@@ -1,8 +1,8 @@
-//! What is shipped for Prometheus, as the tests take it: as it is ([`shipped`]), and with its minutes made seconds
-//! ([`hurried`]), so that a real Prometheus can be watched with it.
+//! Access to the shipped Prometheus files for the tests: verbatim ([`shipped`]), or with shorter durations ([`speedup`]) for
+//! tests with a real Prometheus.
 
-pub mod hurried;
 pub mod shipped;
+pub mod speedup;
 
-/// Anything that can go wrong in a test's tools.
+/// The result of a test helper.
 pub type Result<T> = infertally_harness::Result<T>;

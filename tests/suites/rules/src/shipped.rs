@@ -10,40 +10,43 @@ use crate::Result;
 /// A rule of a rule file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The alert's name, or the name of what is recorded.
+    /// The name of the alert or of the recorded series.
     pub name: String,
-    /// All of it.
+    /// The whole rule.
     pub yaml: Value,
 }
 
-/// Where a file is.
+/// The path of a file in `k8s/monitoring`.
 pub fn path(file: &str) -> PathBuf {
     repository("k8s/monitoring").join(file)
 }
 
-/// A file's text.
+/// Reads a file.
 ///
 /// # Errors
-/// If it can't be read.
+/// If it cannot be read.
 pub fn text(file: &str) -> Result<String> {
     std::fs::read_to_string(path(file)).map_err(|error| format!("{file}: {error}").into())
 }
 
-/// A file of one document.
+/// Reads a file with a single YAML document.
 ///
 /// # Errors
-/// If it can't be read, or is no YAML.
+/// If it cannot be read, or is not YAML.
 pub fn yaml(file: &str) -> Result<Value> {
     serde_saphyr::from_str(&text(file)?).map_err(|error| format!("{file}: {error}").into())
 }
 
-/// All rules of a rule file, in its order.
+/// Reads all rules of a rule file, in order.
 ///
 /// # Errors
-/// If it can't be read, or is no rule file.
+/// If it cannot be read, or is not a rule file.
 pub fn rules(file: &str) -> Result<Vec<Rule>> {
     let yaml = yaml(file)?;
-    let groups = yaml.get("groups").and_then(Value::as_array).ok_or("no groups")?;
+    let groups = yaml
+        .get("groups")
+        .and_then(Value::as_array)
+        .ok_or("the rule file has no groups")?;
     let rules = groups
         .iter()
         .flat_map(|group| group.get("rules").and_then(Value::as_array).into_iter().flatten());
@@ -51,20 +54,20 @@ pub fn rules(file: &str) -> Result<Vec<Rule>> {
         .map(|rule| {
             let name = rule.get("alert").or_else(|| rule.get("record")).and_then(Value::as_str);
             Ok(Rule {
-                name: name.ok_or("a rule without a name")?.to_owned(),
+                name: name.ok_or("a rule has no name")?.to_owned(),
                 yaml: rule.clone(),
             })
         })
         .collect()
 }
 
-/// A text with one part in the place of another.
+/// Replaces a part of a shipped text.
 ///
 /// # Errors
-/// If the part is not there: a test's change must not be lost when the shipped text changes.
+/// If the part is missing: otherwise a test would silently run without its change after the shipped text changes.
 pub fn replace(text: &str, old: &str, new: &str) -> Result<String> {
     if !text.contains(old) {
-        return Err(format!("the shipped file does not hold {old:?}").into());
+        return Err(format!("the shipped file does not contain {old:?}").into());
     }
     Ok(text.replace(old, new))
 }

@@ -1,10 +1,10 @@
-//! The shipped files: promtool is content with them, each alert is tested both ways and has its runbook, and what is there
-//! in two forms is the same in both.
+//! Tests of the shipped files: promtool accepts them, every alert has unit tests and a runbook, and copies of the same rules
+//! are equal.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use infertally_harness::repository;
 use infertally_rules::shipped;
 use serde_json::{Value, json};
 
-/// The alerts of the inference gateway's metrics guide, as it prints them.
+/// The alerts of the inference gateway's metrics guide, verbatim.
 const GUIDE: &str = include_str!("../fixtures/guide-alerts.yaml");
 
 fn alerts() -> Vec<shipped::Rule> {
@@ -27,15 +27,15 @@ fn strings<'a>(values: &'a Value, key: &str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn promtool_is_content_with_the_rules() {
+fn promtool_accepts_the_rules() {
     for file in ["alerts.yaml", "recording-rules.yaml"] {
         promtool::run(&["check", "rules"], &shipped::path(file)).unwrap();
     }
 }
 
 #[test]
-fn promtool_is_content_with_the_scrape_configurations() {
-    // The files that they name are a user's, so they are not looked for.
+fn promtool_accepts_the_scrape_configurations() {
+    // Syntax only, because the files that they reference exist only on a user's machine.
     for file in [
         "prometheus.yaml",
         "prometheus-kubernetes.yaml",
@@ -52,28 +52,28 @@ fn the_unit_tests_of_the_alerts_pass() {
 }
 
 #[test]
-fn each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+fn each_alert_has_a_unit_test_that_fires_and_one_that_does_not() {
     let file = shipped::yaml("alerts.test.yaml").unwrap();
-    let (mut fire, mut rest) = (BTreeSet::new(), BTreeSet::new());
-    for scene in file["tests"].as_array().unwrap() {
-        for case in scene["alert_rule_test"].as_array().unwrap() {
+    let (mut firing, mut inactive) = (BTreeSet::new(), BTreeSet::new());
+    for test in file["tests"].as_array().unwrap() {
+        for case in test["alert_rule_test"].as_array().unwrap() {
             let fires = case["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty());
-            let cases = if fires { &mut fire } else { &mut rest };
+            let cases = if fires { &mut firing } else { &mut inactive };
             cases.insert(case["alertname"].as_str().unwrap());
         }
     }
     let alerts = alerts();
     let alerts: BTreeSet<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
-    assert_eq!(fire, alerts, "alerts with a case in which they fire");
-    assert_eq!(rest, alerts, "alerts with a case in which they do not");
+    assert_eq!(firing, alerts, "alerts with a unit test in which they fire");
+    assert_eq!(inactive, alerts, "alerts with a unit test in which they do not fire");
 }
 
 #[test]
-fn the_four_of_the_guide_stand_as_it_has_them() {
+fn the_four_alerts_of_the_guide_are_verbatim() {
     let guide: Vec<Value> = serde_saphyr::from_multiple(GUIDE).unwrap();
     let shipped: Vec<_> = alerts().into_iter().take(guide.len()).map(|alert| alert.yaml).collect();
     assert_eq!(shipped, guide);
-    // Its advice on the thresholds, too, which is a comment to YAML.
+    // Including its advice on thresholds, which YAML parses as comments.
     let text = shipped::text("alerts.yaml").unwrap();
     for line in GUIDE.lines().filter(|line| line.starts_with("expr:")) {
         assert!(text.contains(line), "{line}");
@@ -81,7 +81,7 @@ fn the_four_of_the_guide_stand_as_it_has_them() {
 }
 
 #[test]
-fn each_alert_has_its_runbook_and_ours_name_it() {
+fn each_alert_has_a_runbook_and_our_alerts_link_to_it() {
     let runbooks = std::fs::read_to_string(repository("docs/alerts.md")).unwrap();
     let sections: Vec<_> = runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     let alerts = alerts();
@@ -95,13 +95,13 @@ fn each_alert_has_its_runbook_and_ours_name_it() {
 }
 
 #[test]
-fn promtool_is_content_with_every_query_in_the_documents() {
+fn promtool_accepts_every_query_in_the_documents() {
     let ours = ["inference_", "infertally_", "lora_syncer_", "vllm:", "up{"];
     let others = ["curl", "kubectl", "_*", "…"];
     let mut rules = Vec::new();
     for document in ["docs/alerts.md", "docs/prometheus.md"] {
         let text = std::fs::read_to_string(repository(document)).unwrap();
-        // Every second piece of a line stands in code.
+        // Every second piece between backticks is code.
         let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         let queries = code.filter(|code| {
             ours.iter().any(|part| code.contains(part)) && !others.iter().any(|part| code.contains(part))
@@ -112,25 +112,28 @@ fn promtool_is_content_with_every_query_in_the_documents() {
     let file = std::env::temp_dir().join(format!("infertally-queries-{}", std::process::id()));
     let groups = json!({"groups": [{"name": "documents", "rules": rules}]});
     std::fs::write(&file, groups.to_string()).unwrap();
-    let judged = promtool::run(&["check", "rules", "--lint=none"], &file);
+    let checked = promtool::run(&["check", "rules", "--lint=none"], &file);
     std::fs::remove_file(&file).unwrap();
-    judged.unwrap();
+    checked.unwrap();
 }
 
 #[test]
-fn the_rules_for_the_operator_are_the_same() {
+fn the_prometheus_rules_equal_the_rule_files() {
     for (file, wrapped) in [
         ("alerts.yaml", "operator/alerts/prometheusrule.yaml"),
         ("recording-rules.yaml", "operator/model-servers/prometheusrule.yaml"),
     ] {
-        let made = shipped::yaml(wrapped).unwrap();
-        let from = shipped::yaml(file).unwrap();
-        assert_eq!(made["spec"], from, "{wrapped} is old: run scripts/prometheus-rules.sh");
+        let generated = shipped::yaml(wrapped).unwrap();
+        let source = shipped::yaml(file).unwrap();
+        assert_eq!(
+            generated["spec"], source,
+            "{wrapped} is out of date: run scripts/prometheus-rules.sh"
+        );
     }
 }
 
 #[test]
-fn every_form_of_scraping_gives_the_jobs_that_the_rules_know() {
+fn every_scrape_configuration_uses_the_jobs_of_the_rules() {
     let jobs = |file: &str| {
         let file = shipped::yaml(file).unwrap();
         strings(&file["scrape_configs"], "job_name")
@@ -138,7 +141,7 @@ fn every_form_of_scraping_gives_the_jobs_that_the_rules_know() {
             .map(str::to_owned)
             .collect::<BTreeSet<_>>()
     };
-    let of_monitor = |file: &str| {
+    let job_of_monitor = |file: &str| {
         let file = shipped::yaml(file).unwrap();
         let endpoints = file["spec"]
             .get("endpoints")
@@ -158,14 +161,16 @@ fn every_form_of_scraping_gives_the_jobs_that_the_rules_know() {
         "lora/podmonitor",
         "syncer/servicemonitor",
     ];
-    let given: BTreeSet<_> = monitors.map(|name| of_monitor(&format!("operator/{name}.yaml"))).into();
-    assert_eq!(given, BTreeSet::from(all));
+    let actual: BTreeSet<_> = monitors
+        .map(|name| job_of_monitor(&format!("operator/{name}.yaml")))
+        .into();
+    assert_eq!(actual, BTreeSet::from(all));
 
     let model_servers = BTreeSet::from(["infertally-model-servers".to_owned()]);
     assert_eq!(jobs("model-servers.yaml"), model_servers);
     assert_eq!(jobs("model-servers-kubernetes.yaml"), model_servers);
     assert_eq!(
-        of_monitor("operator/model-servers/podmonitor.yaml"),
+        job_of_monitor("operator/model-servers/podmonitor.yaml"),
         "infertally-model-servers"
     );
 }

@@ -1,9 +1,9 @@
-//! The recording rules agree with the syncer: the same pods, read by both, come to the same series.
+//! Tests that the recording rules agree with the syncer: both scrape the same pods and produce the same series.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use infertally_rules::shipped::{self, replace};
 
 type Page = BTreeMap<Series, f64>;
 
-/// Every engine that the syncer knows.
+/// Every engine that the syncer supports.
 const ENGINES: [&str; 8] = [
     "vllm-0.9",
     "vllm-data-parallel",
@@ -49,8 +49,8 @@ async fn start_prometheus(pods: &[Pod]) -> Prometheus {
     let targets: Vec<_> = pods.iter().map(|pod| format!("127.0.0.1:{}", pod.port())).collect();
     let servers = shipped::text("model-servers.yaml").unwrap();
     let servers = replace(&servers, "vllm.example:8000", &targets.join(", ")).unwrap();
-    let quick = "scrape_interval: 500ms\n  scrape_timeout: 500ms";
-    let servers = replace(&servers, "scrape_interval: 5s", quick).unwrap();
+    let fast = "scrape_interval: 500ms\n  scrape_timeout: 500ms";
+    let servers = replace(&servers, "scrape_interval: 5s", fast).unwrap();
     let config =
         "global: {evaluation_interval: 250ms}\nrule_files: [rules.yaml]\nscrape_config_files: [servers.yaml]\n";
     let rules = shipped::text("recording-rules.yaml").unwrap();
@@ -61,12 +61,12 @@ async fn start_prometheus(pods: &[Pod]) -> Prometheus {
 
 async fn start_syncer(pods: &[Pod]) -> Syncer {
     let binary = std::env::var_os("INFERTALLY_SYNCER").map(PathBuf::from);
-    let binary = binary.unwrap_or_else(|| panic!("INFERTALLY_SYNCER is not set: run these tests by `make test`"));
+    let binary = binary.unwrap_or_else(|| panic!("INFERTALLY_SYNCER is not set: run these tests with `make test`"));
     let mut arguments = vec![
         "--scrape-interval=500ms".to_owned(),
         "--scrape-timeout=490ms".to_owned(),
     ];
-    // Without a name a target is called by its address, and so it is in the shipped scrape configuration.
+    // A target without a name is named after its address, as in the shipped scrape configuration.
     arguments.extend(
         pods.iter()
             .map(|pod| format!("--target=http://127.0.0.1:{}", pod.port())),
@@ -75,7 +75,7 @@ async fn start_syncer(pods: &[Pod]) -> Syncer {
     Syncer::pool(&binary, &arguments).await.unwrap()
 }
 
-/// What Prometheus has recorded.
+/// The series that Prometheus recorded.
 async fn recorded(prometheus: &Prometheus) -> Result<Page> {
     let mut page = Page::new();
     for rule in shipped::rules("recording-rules.yaml")? {
@@ -91,7 +91,7 @@ async fn recorded(prometheus: &Prometheus) -> Result<Page> {
     Ok(page)
 }
 
-/// The same series of the syncer.
+/// The same series from the syncer.
 async fn served(syncer: &Syncer) -> Result<Page> {
     let rules = shipped::rules("recording-rules.yaml")?;
     let mut page = parse_values(&syncer.metrics().await?)?;
@@ -99,15 +99,15 @@ async fn served(syncer: &Syncer) -> Result<Page> {
     Ok(page)
 }
 
-/// Once they agree: what both say. A mean may differ by its rounding.
-async fn agreed(prometheus: &Prometheus, syncer: &Syncer, wanted: impl Fn(&Page) -> bool) -> Page {
+/// Waits until both have equal series and `expected` holds. Averages may differ by rounding.
+async fn agreed(prometheus: &Prometheus, syncer: &Syncer, expected: impl Fn(&Page) -> bool) -> Page {
     let both = eventually(async || {
         let (ours, theirs) = (served(syncer).await?, recorded(prometheus).await?);
         let same = ours.len() == theirs.len()
             && ours.iter().zip(&theirs).all(|((series, value), (other, computed))| {
                 series == other && (value - computed).abs() <= 1e-12 * value.abs()
             });
-        if same && wanted(&ours) {
+        if same && expected(&ours) {
             return Ok(ours);
         }
         let of = |page: &Page, series: &Series| page.get(series).copied();
@@ -133,11 +133,11 @@ fn ready(page: &Page) -> f64 {
 }
 
 #[tokio::test]
-async fn prometheus_computes_what_the_syncer_serves() {
+async fn prometheus_records_the_series_that_the_syncer_serves() {
     let mut pages: Vec<_> = ENGINES.iter().map(|engine| Behaviour::Page(page_of(engine))).collect();
     pages.push(Behaviour::Page(full(load(7.0, 3.0, 0.125)).unwrap()));
     pages.push(Behaviour::Page(small(load(0.0, 0.0, 0.0))));
-    // One that says nothing of its load, and those that can't be read.
+    // One that reports no load, and two whose scrapes fail.
     pages.push(Behaviour::Page("python_info{version=\"3.12\"} 1\n".into()));
     pages.push(Behaviour::Status(503));
     pages.push(Behaviour::Hang);
@@ -150,9 +150,9 @@ async fn prometheus_computes_what_the_syncer_serves() {
     for rule in shipped::rules("recording-rules.yaml").unwrap() {
         assert!(page.keys().any(|series| series.name == rule.name), "no {}", rule.name);
     }
-    autoscaling_asks_for_the_totals(&prometheus, &page).await;
+    autoscaling_queries_return_the_totals(&prometheus, &page).await;
 
-    // A load changes, a server of another engine comes to an address, and some go.
+    // A load changes, an address changes its engine, and some pods are removed.
     pods[8].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
     pods[9].set(Behaviour::Page(page_of("sglang-ranks")));
     pods.truncate(10);
@@ -167,14 +167,14 @@ async fn prometheus_computes_what_the_syncer_serves() {
     );
     assert_eq!(page[&changed], 70.0);
 
-    // None is left: that is a zero, and no average.
+    // Without pods, ready_pods is zero and there is no average.
     pods.clear();
     let page = agreed(&prometheus, &syncer, |page| page.len() == 1).await;
     assert_eq!(ready(&page), 0.0);
 }
 
-/// The queries of the autoscaling example give the pool's totals.
-async fn autoscaling_asks_for_the_totals(prometheus: &Prometheus, page: &Page) {
+/// The queries of the autoscaling example return the pool's totals.
+async fn autoscaling_queries_return_the_totals(prometheus: &Prometheus, page: &Page) {
     let keda = shipped::yaml("autoscaling/keda.yaml").unwrap();
     let triggers = keda["spec"]["triggers"].as_array().unwrap();
     let gauges = [
@@ -190,10 +190,10 @@ async fn autoscaling_asks_for_the_totals(prometheus: &Prometheus, page: &Page) {
             .filter(|(series, _)| series.name == gauge)
             .map(|(_, value)| value)
             .sum();
-        let answer = prometheus.query(&query).await.unwrap();
+        let result = prometheus.query(&query).await.unwrap();
         assert!(
-            matches!(answer[..], [(_, value)] if value == total),
-            "{query}: {answer:?}, not {total}"
+            matches!(result[..], [(_, value)] if value == total),
+            "{query}: {result:?}, not {total}"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! Discovery on a real API server, with the official CRDs and real pods: what the mock in the syncer's own tests claims of
-//! an API server, a real one says too.
+//! Tests of discovery with a real API server, the official CRDs and pod objects. They confirm the behaviour that the mock
+//! server of the syncer's own tests assumes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
+mod observer;
+mod permissions;
 mod pools;
 mod restarts;
-mod rights;
-mod told;

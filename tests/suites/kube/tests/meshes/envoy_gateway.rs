@@ -1,14 +1,14 @@
-//! Envoy Gateway.
+//! Tests with Envoy Gateway.
 
 use infertally_harness::{Result, repository};
 use infertally_manifests::kustomize;
 use infertally_manifests::yaml::text;
 use serde_json::{Value, json};
 
+use crate::parity::{has_the_same_series, server};
 use crate::rendered::{Rendered, is_wasm};
-use crate::same::{server, shows_the_same};
 
-/// Where Envoy Gateway has Prometheus scrape its proxies.
+/// The port at which Prometheus scrapes the proxies of Envoy Gateway.
 const STATS: u16 = 19001;
 
 fn shipped() -> Result<Vec<Value>> {
@@ -22,7 +22,7 @@ fn shipped() -> Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn what_envoy_gateway_makes_of_the_manifests_shows_what_the_shipped_envoy_shows() -> Result<()> {
+async fn envoy_gateways_envoy_has_the_series_of_the_shipped_envoy() -> Result<()> {
     let rendered = Rendered::by("ENVOY_GATEWAY", &[], &shipped()?)?;
     let managers = rendered.managers();
     let [(_, manager)] = managers.as_slice() else {
@@ -35,11 +35,11 @@ async fn what_envoy_gateway_makes_of_the_manifests_shows_what_the_shipped_envoy_
     assert_eq!(text(filter, "/configuration/value"), r#"{"maxModels":200,"models":[]}"#);
     let server = server().await?;
     let envoy = rendered.run(manager, STATS, server.addr()).await?;
-    shows_the_same(&envoy, &server).await
+    has_the_same_series(&envoy, &server).await
 }
 
 #[test]
-fn the_module_that_it_fetches_is_the_image() {
+fn envoy_gateway_fetches_the_module_from_the_image() {
     let rendered = Rendered::by("ENVOY_GATEWAY", &[], &shipped().unwrap()).unwrap();
     assert_eq!(
         rendered.list("fetched"),
@@ -50,9 +50,9 @@ fn the_module_that_it_fetches_is_the_image() {
     );
 }
 
-/// Its own schemas and checks stand behind these tests: what it would refuse in a cluster, it refuses here.
+/// The translator runs Envoy Gateway's own schemas and checks, so the other tests would notice an invalid manifest.
 #[test]
-fn what_envoy_gateway_would_refuse_is_refused() {
+fn the_translator_rejects_what_envoy_gateway_rejects() {
     for (kind, pointer, value) in [
         ("EnvoyExtensionPolicy", "/spec/wasm/0/failOpen", json!("yes")),
         ("EnvoyExtensionPolicy", "/spec/wasm/0/code/type", json!("File")),
@@ -69,9 +69,9 @@ fn what_envoy_gateway_would_refuse_is_refused() {
     }
 }
 
-/// By itself Envoy Gateway would put it behind, where it sees what the picker made of the request.
+/// Envoy Gateway's default order has Wasm behind ext_proc, where the filter would see the request that the picker changed.
 #[test]
-fn the_filter_stands_before_an_endpoint_picker() {
+fn the_filter_runs_before_an_endpoint_picker() {
     let mut objects = shipped().unwrap();
     let mut picker = objects
         .iter()
@@ -92,6 +92,6 @@ fn the_filter_stands_before_an_endpoint_picker() {
         .iter()
         .map(|filter| text(filter, "/name").to_owned())
         .collect();
-    let place = |part: &str| names.iter().position(|name| name.contains(part));
-    assert!(place("wasm").unwrap() < place("ext_proc").unwrap(), "{names:?}");
+    let position = |part: &str| names.iter().position(|name| name.contains(part));
+    assert!(position("wasm").unwrap() < position("ext_proc").unwrap(), "{names:?}");
 }

@@ -1,18 +1,18 @@
-//! Istio: a gateway and a sidecar.
+//! Tests with Istio: a gateway and a sidecar.
 
 use infertally_harness::{Result, repository};
 use infertally_manifests::kustomize;
 use infertally_manifests::yaml::text;
 use serde_json::{Value, json};
 
+use crate::parity::{has_the_same_series, server};
 use crate::rendered::{Rendered, is_wasm};
-use crate::same::{server, shows_the_same};
 
-/// Envoy's own stats; the agent copies them to 15020.
+/// Envoy's own stats port; the agent copies them to 15020.
 const STATS: u16 = 15090;
 const ADDRESS: &str = "10.0.0.1";
 
-/// A pod of this template that runs, as the fake cluster wants it.
+/// A running pod of this template, with the fields that the fake cluster needs.
 fn pod(name: &str, template: &Value) -> Value {
     let mut pod = template.clone();
     pod["apiVersion"] = json!("v1");
@@ -24,7 +24,7 @@ fn pod(name: &str, template: &Value) -> Value {
     pod
 }
 
-/// What the controllers of Kubernetes would say of a Service with that pod.
+/// The EndpointSlice that Kubernetes' controller would create for a Service with that pod.
 fn endpoints(service: &str, pod: &str, port: u16) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -42,7 +42,7 @@ fn service(objects: Vec<Value>) -> Value {
     service
 }
 
-/// The gateway: what Istio's own controller makes of it is its Service and its pod, which get the Gateway's annotations.
+/// Renders the gateway. Istio's controller would create its Service and its pod, with the annotations of the Gateway.
 fn gateway(change: impl FnOnce(&mut Vec<Value>)) -> Result<Rendered> {
     let mut objects = kustomize::build(&repository("k8s/istio/gateway"))?;
     change(&mut objects);
@@ -73,7 +73,7 @@ fn gateway(change: impl FnOnce(&mut Vec<Value>)) -> Result<Rendered> {
     )
 }
 
-/// A model server's sidecar, in a pod of the shipped Deployment.
+/// Renders the sidecar of a model server, in a pod of the shipped Deployment.
 fn sidecar() -> Result<Rendered> {
     let mut objects = kustomize::build(&repository("k8s/istio/sidecar"))?;
     let template = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
@@ -86,7 +86,7 @@ fn sidecar() -> Result<Rendered> {
     Rendered::by("ISTIO", &["-address", ADDRESS, "-istio-version", "1.31.0"], &objects)
 }
 
-fn is_as_wanted(filter: &Value) {
+fn assert_is_as_shipped(filter: &Value) {
     let filter = &filter["typed_config"]["config"];
     assert_eq!(filter["root_id"], "infertally");
     assert_eq!(filter["failure_policy"], "FAIL_OPEN");
@@ -96,20 +96,20 @@ fn is_as_wanted(filter: &Value) {
 }
 
 #[tokio::test]
-async fn what_istio_makes_of_the_gateway_shows_what_the_shipped_envoy_shows() -> Result<()> {
+async fn istios_gateway_has_the_series_of_the_shipped_envoy() -> Result<()> {
     let rendered = gateway(|_| {})?;
     let managers = rendered.managers();
     let [(_, manager)] = managers.as_slice() else {
         panic!("{} connection managers with the filter", managers.len());
     };
-    is_as_wanted(rendered.filters(manager).iter().find(|filter| is_wasm(filter)).unwrap());
+    assert_is_as_shipped(rendered.filters(manager).iter().find(|filter| is_wasm(filter)).unwrap());
     let server = server().await?;
     let envoy = rendered.run(manager, STATS, server.addr()).await?;
-    shows_the_same(&envoy, &server).await
+    has_the_same_series(&envoy, &server).await
 }
 
 #[tokio::test]
-async fn what_istio_makes_of_the_sidecar_shows_it_too_and_only_for_what_comes_in_on_the_servers_port() -> Result<()> {
+async fn istios_sidecar_has_the_same_series_and_filters_only_inbound_traffic_to_the_servers_port() -> Result<()> {
     let rendered = sidecar()?;
     let managers = rendered.managers();
     assert!(!managers.is_empty());
@@ -117,16 +117,16 @@ async fn what_istio_makes_of_the_sidecar_shows_it_too_and_only_for_what_comes_in
         assert_eq!(chain["filter_chain_match"]["destination_port"], 8000, "{chain}");
     }
     let (_, manager) = managers[0];
-    is_as_wanted(rendered.filters(manager).iter().find(|filter| is_wasm(filter)).unwrap());
+    assert_is_as_shipped(rendered.filters(manager).iter().find(|filter| is_wasm(filter)).unwrap());
     let server = server().await?;
     let envoy = rendered.run(manager, STATS, server.addr()).await?;
-    shows_the_same(&envoy, &server).await
+    has_the_same_series(&envoy, &server).await
 }
 
-/// As `k8s/gateway-api` has it. What istiod itself writes is given: the route's status, and a Service for the pool, whose name
-/// ends with the first digits of the SHA-256 of the pool's.
+/// Uses `k8s/gateway-api`, and the objects that istiod itself writes: the status of the route, and a Service for the pool, whose
+/// name ends with the first digits of the SHA-256 of the pool's name.
 #[test]
-fn the_filter_stands_before_the_endpoint_picker_of_an_inference_pool() {
+fn the_filter_runs_before_the_endpoint_picker_of_an_inference_pool() {
     let rendered = gateway(|objects| {
         objects.retain(|object| object["kind"] != "HTTPRoute");
         objects.extend(kustomize::build(&repository("k8s/gateway-api")).unwrap());

@@ -1,16 +1,16 @@
-//! What the meshes' own translators make of the shipped manifests, run in a real Envoy with the real filter: it must show
-//! exactly the series that the shipped `envoy.yaml` shows for the same traffic.
+//! Tests of the shipped manifests with the translators of Istio and Envoy Gateway: a real Envoy with the rendered
+//! configuration must have exactly the series that the shipped `envoy.yaml` has for the same traffic.
 //!
-//! Envoy gets the rendered configuration but for what ties it to a control plane: what would be discovered is put in its
-//! place, ports are free ones, the module is a local file, and the clusters lead to a simulated model server.
+//! The rendered configuration is changed only to run without a control plane: discovered resources are inlined, ports are
+//! free ones, the module is a local file, and the clusters point to a simulated model server.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 mod envoy_gateway;
 mod istio;
+mod parity;
 mod rendered;
-mod same;

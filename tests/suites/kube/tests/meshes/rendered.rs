@@ -1,4 +1,4 @@
-//! What a translator renders, and how it is made to run here.
+//! Runs a translator, and an Envoy with the configuration that it renders.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ pub(crate) struct Rendered {
 /// A running Envoy.
 pub(crate) struct Running {
     pub(crate) listener: SocketAddr,
-    /// Where the mesh says that Prometheus should look.
+    /// The address that the mesh has Prometheus scrape.
     stats: SocketAddr,
     envoy: Process,
 }
@@ -34,10 +34,10 @@ pub(crate) struct Running {
 // === impl Rendered ===
 
 impl Rendered {
-    /// Has the translator that a variable names translate objects.
+    /// Translates objects with the translator that an environment variable names.
     pub(crate) fn by(variable: &str, arguments: &[&str], objects: &[Value]) -> Result<Self> {
         let program = std::env::var_os(variable)
-            .ok_or_else(|| format!("{variable} is not set: run these tests by `make test-kube`"))?;
+            .ok_or_else(|| format!("{variable} is not set: run these tests with `make test-kube`"))?;
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -58,17 +58,17 @@ impl Rendered {
         })
     }
 
-    /// What the mesh has its Envoy start with.
+    /// Envoy's bootstrap configuration.
     pub(crate) fn bootstrap(&self) -> &Value {
         &self.out["bootstrap"]
     }
 
-    /// A list of what it renders besides.
+    /// A list in the output.
     pub(crate) fn list(&self, name: &str) -> &[Value] {
         self.out[name].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// The connection managers that have the filter, each with the listener's filter chain that it is in.
+    /// The connection managers that contain the filter, each with its filter chain.
     pub(crate) fn managers(&self) -> Vec<(&Value, &Value)> {
         let chains = self.list("listeners").iter().flat_map(|listener| {
             let named = listener["filter_chains"].as_array().into_iter().flatten();
@@ -87,7 +87,7 @@ impl Rendered {
             .collect()
     }
 
-    /// A connection manager's HTTP filters, those that would be discovered in their places.
+    /// The HTTP filters of a connection manager, with those of extension discovery inlined.
     pub(crate) fn filters(&self, manager: &Value) -> Vec<Value> {
         let named = |filter: &Value| {
             let found = self
@@ -104,31 +104,31 @@ impl Rendered {
             .collect()
     }
 
-    /// Starts Envoy with it, in front of a model server. `stats` is the port that the mesh has Prometheus scrape.
+    /// Starts Envoy in front of a model server. `stats` is the port that the mesh has Prometheus scrape.
     pub(crate) async fn run(&self, manager: &Value, stats: u16, upstream: SocketAddr) -> Result<Running> {
         let binaries = Binaries::from_env()?;
         let mut config = self.bootstrap().clone();
-        for tie in ["/dynamic_resources", "/cluster_manager", "/node"] {
-            remove(&mut config, tie);
+        for pointer in ["/dynamic_resources", "/cluster_manager", "/node"] {
+            remove(&mut config, pointer);
         }
         let clusters = config["static_resources"]["clusters"]
             .as_array_mut()
-            .ok_or("no clusters")?;
-        // Those of the stats stay; all others lead to the control plane.
+            .ok_or("the bootstrap has no clusters")?;
+        // Keep those of the stats; the others point to the control plane.
         clusters.retain(|cluster| ["prometheus_stats", "agent"].contains(&text(cluster, "/name")));
 
-        let (listener, served) = (free_port()?, free_port()?);
+        let (listener, local_stats) = (free_port()?, free_port()?);
         let admin = config["admin"]["address"]["socket_address"]["port_value"]
             .as_u64()
-            .ok_or("no admin")?;
-        let admin_here = free_port()?;
-        on_ports(&mut config, &mut |port| match port {
-            _ if port == admin => Ok(admin_here.into()),
-            _ if port == u64::from(stats) => Ok(served.into()),
+            .ok_or("the bootstrap has no admin port")?;
+        let local_admin = free_port()?;
+        replace_ports(&mut config, &mut |port| match port {
+            _ if port == admin => Ok(local_admin.into()),
+            _ if port == u64::from(stats) => Ok(local_stats.into()),
             _ => free_port().map(u64::from),
         })?;
 
-        let manager = self.here(manager, &binaries.wasm)?;
+        let manager = self.localized(manager, &binaries.wasm)?;
         for name in clusters_of(&manager) {
             let endpoint = json!({"endpoint": {"address": address(upstream.port())}});
             let cluster = json!({"name": name, "type": "STATIC", "connect_timeout": "5s", "load_assignment":
@@ -142,24 +142,24 @@ impl Rendered {
             "listeners",
             json!({"name": "tested", "address": address(listener), "filter_chains": chains}),
         )?;
-        Running::start(&binaries, &config, [listener, served, admin_here]).await
+        Running::start(&binaries, &config, [listener, local_stats, local_admin]).await
     }
 
-    /// The connection manager with its routes and filters in it, and the module from a file.
-    fn here(&self, manager: &Value, wasm: &std::path::Path) -> Result<Value> {
-        let mut here = manager.clone();
+    /// The connection manager with its routes and filters inlined, and the module from a file.
+    fn localized(&self, manager: &Value, wasm: &std::path::Path) -> Result<Value> {
+        let mut local = manager.clone();
         let mut filters = self.filters(manager);
-        // What only Istio's own build of Envoy has.
+        // These exist only in Istio's build of Envoy.
         filters.retain(|filter| !text(filter, "/name").starts_with("istio."));
         let wasm_filter = filters.iter_mut().find(|filter| is_wasm(filter)).ok_or("no filter")?;
         wasm_filter["typed_config"]["config"]["vm_config"]["code"] = json!({"local": {"filename": wasm}});
-        here["http_filters"] = filters.into();
+        local["http_filters"] = filters.into();
         if let Some(name) = manager.pointer("/rds/route_config_name") {
             let routes = self.list("routes").iter().find(|routes| routes["name"] == *name);
-            here["route_config"] = routes.ok_or_else(|| format!("no routes {name}"))?.clone();
-            remove(&mut here, "/rds");
+            local["route_config"] = routes.ok_or_else(|| format!("no routes {name}"))?.clone();
+            remove(&mut local, "/rds");
         }
-        Ok(here)
+        Ok(local)
     }
 }
 
@@ -168,7 +168,9 @@ pub(crate) fn is_wasm(filter: &Value) -> bool {
 }
 
 fn push(config: &mut Value, list: &str, value: Value) -> Result<()> {
-    let list = config["static_resources"][list].as_array_mut().ok_or("no such list")?;
+    let list = config["static_resources"][list]
+        .as_array_mut()
+        .ok_or("the bootstrap lacks a list")?;
     list.push(value);
     Ok(())
 }
@@ -188,8 +190,8 @@ fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(loopback(0))?.local_addr()?.port())
 }
 
-/// Gives every address on this machine another port, the same port the same one, and lets only this machine in.
-fn on_ports(value: &mut Value, new: &mut impl FnMut(u64) -> Result<u64>) -> Result<()> {
+/// Moves every address to loopback, and every port to a new one; equal ports stay equal.
+fn replace_ports(value: &mut Value, new: &mut impl FnMut(u64) -> Result<u64>) -> Result<()> {
     fn each(
         value: &mut Value,
         known: &mut std::collections::BTreeMap<u64, u64>,
@@ -199,12 +201,12 @@ fn on_ports(value: &mut Value, new: &mut impl FnMut(u64) -> Result<u64>) -> Resu
             Value::Array(list) => list.iter_mut().try_for_each(|value| each(value, known, new)),
             Value::Object(map) => {
                 if let Some(port) = map.get("port_value").and_then(Value::as_u64) {
-                    let here = match known.get(&port) {
-                        Some(here) => *here,
+                    let local = match known.get(&port) {
+                        Some(local) => *local,
                         None => new(port)?,
                     };
-                    known.insert(port, here);
-                    map.insert("port_value".to_owned(), here.into());
+                    known.insert(port, local);
+                    map.insert("port_value".to_owned(), local.into());
                     map.insert("address".to_owned(), "127.0.0.1".into());
                 }
                 map.values_mut().try_for_each(|value| each(value, known, new))
@@ -215,7 +217,7 @@ fn on_ports(value: &mut Value, new: &mut impl FnMut(u64) -> Result<u64>) -> Resu
     each(value, &mut std::collections::BTreeMap::new(), new)
 }
 
-/// Every cluster that a connection manager's routes lead to.
+/// The clusters of a connection manager's routes.
 fn clusters_of(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Array(list) => list.iter().flat_map(clusters_of).collect(),
@@ -237,7 +239,11 @@ impl Running {
         std::fs::write(&file, config.to_string())?;
         let validated = command(binaries, &file).args(["--mode", "validate"]).output()?;
         if !validated.status.success() {
-            return Err(format!("refused: {}", String::from_utf8_lossy(&validated.stderr)).into());
+            return Err(format!(
+                "Envoy rejects the configuration: {}",
+                String::from_utf8_lossy(&validated.stderr)
+            )
+            .into());
         }
         let running = Self {
             listener: loopback(listener),
@@ -250,7 +256,7 @@ impl Running {
         Ok(running)
     }
 
-    /// The filter's series where the mesh has Prometheus look.
+    /// The filter's series, from the address that the mesh has Prometheus scrape.
     pub(crate) async fn scrape(&self) -> Result<Stats> {
         parse(&get(self.stats, "/stats/prometheus").await?)
     }

@@ -1,59 +1,59 @@
-//! A real Prometheus with the shipped configuration and rules watches Envoys with the filter, two replicas of the syncer,
-//! and simulated model servers: whatever breaks, the right alerts fire, and no others are even pending.
+//! Tests the alerts with a real Prometheus, which scrapes Envoys with the filter, two replicas of the syncer, its LoRA role
+//! and simulated model servers. For every fault the expected alerts fire, and no others are even pending.
 //!
-//! Only the addresses are others than in the shipped files, and time runs a hundred times faster.
+//! Prometheus runs the shipped configuration and rules; only the addresses differ, and durations are a hundredth.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
+mod monitoring;
 mod sidecar;
-mod stage;
+mod system;
 mod traffic;
-mod watch;
 
 use infertally_harness::Behaviour;
 
-use crate::stage::{CALM, Stage, pool_page};
+use crate::monitoring::Targets;
+use crate::system::{IDLE, System, pool_page};
 use crate::traffic::Kind;
-use crate::watch::Targets;
 
-/// Alerts by name, each with what it is about.
+/// Formats alerts, each with its subject, as [`Monitoring`](crate::monitoring::Monitoring) does.
 fn alerts<const N: usize>(alerts: [(&str, &dyn ToString); N]) -> Vec<String> {
-    let told = alerts
+    let alerts = alerts
         .iter()
         .map(|(name, subject)| format!("{name} {}", subject.to_string()));
-    told.map(|alert| alert.trim_end().to_owned()).collect()
+    alerts.map(|alert| alert.trim_end().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn the_right_alerts_fire_and_no_others() {
-    let mut stage = Stage::start().await;
-    let Targets { envoys, sidecars, .. } = stage.watch.targets.clone();
+async fn each_fault_fires_its_alerts_and_no_others() {
+    let mut system = System::start().await;
+    let Targets { envoys, sidecars, .. } = system.monitoring.targets.clone();
     let pool = "default";
-    stage.send(Kind::WELL).await;
-    stage.watch.is_quiet().await;
+    system.send(Kind::HEALTHY).await;
+    system.monitoring.stays_quiet().await;
 
-    // What clients and servers do.
-    stage.send(Kind::ALL).await;
+    // Faults of clients and model servers.
+    system.send(Kind::ALL).await;
     let traffic = alerts([
-        ("HighInferenceErrorRate", &"ill"),
+        ("HighInferenceErrorRate", &"failing"),
         ("HighInferenceRequestLatencyP99", &"slow"),
         ("InferenceRunningRequestsOnlyGrow", &"held"),
-        ("InferenceTokensNotKnown", &"blind"),
+        ("InferenceTokensNotKnown", &"no-usage"),
         ("InfertallyLabelOverflow", &""),
     ]);
-    stage.watch.fires(&traffic).await;
+    system.monitoring.fires(&traffic).await;
 
-    // What happens in the pool; and it works without having been asked through an Envoy.
-    stage.send(&[]).await;
-    for pod in &stage.pods {
+    // Faults of the pool, which also serves requests that no Envoy counts.
+    system.send(&[]).await;
+    for pod in &system.pods {
         pod.set(Behaviour::Page(pool_page(60.0, 3.0, 0.95)));
     }
-    stage.pods[0].set(Behaviour::Status(503));
-    std::fs::remove_file(&stage.targets_file).unwrap();
-    stage.sidecar.as_ref().unwrap().breaks(&stage.sim);
+    system.pods[0].set(Behaviour::Status(503));
+    std::fs::remove_file(&system.targets_file).unwrap();
+    system.sidecar.as_ref().unwrap().fail(&system.sim);
     let servers = alerts([
         ("HighInferencePoolAvgKVCacheUtilization", &pool),
         ("HighInferencePoolAvgQueueSize", &pool),
@@ -63,41 +63,41 @@ async fn the_right_alerts_fire_and_no_others() {
         ("LoraAdapterNotLoaded", &"sql"),
         ("LoraConfigInvalid", &sidecars[0]),
     ]);
-    stage.watch.fires(&servers).await;
+    system.monitoring.fires(&servers).await;
 
-    // All is well again.
-    for pod in &stage.pods {
-        pod.set(Behaviour::Page(CALM.into()));
+    // Everything recovers.
+    for pod in &system.pods {
+        pod.set(Behaviour::Page(IDLE.into()));
     }
-    stage.write_targets();
-    stage.sidecar.as_ref().unwrap().mends(&stage.sim);
-    stage.watch.fires(&[]).await;
+    system.write_targets();
+    system.sidecar.as_ref().unwrap().recover(&system.sim);
+    system.monitoring.fires(&[]).await;
 
-    // What happens to the product itself.
-    stage.pods.clear();
-    stage.sidecar = None;
-    stage.trap_the_filter().await;
-    stage.restart_envoy_without_a_tag().await;
-    let nobody = stage.restart_syncer_with_an_envoy_that_is_not_there().await;
+    // Faults of the filter, the syncer and the LoRA role.
+    system.pods.clear();
+    system.sidecar = None;
+    system.trap_the_filter().await;
+    system.restart_envoy_without_a_tag().await;
+    let unreachable = system.restart_syncer_with_an_unreachable_envoy().await;
     let product = alerts([
         ("InferencePoolNoReadyPods", &pool),
         ("InferencePoolPodsNotRead", &pool),
         ("InfertallyFilterTrapped", &envoys[0]),
         ("InfertallyFilterMissing", &envoys[1]),
-        ("InferenceEnvoyNotRead", &nobody),
+        ("InferenceEnvoyNotRead", &unreachable),
         ("InfertallyScrapeFailing", &sidecars[0]),
     ]);
-    stage.watch.fires(&product).await;
+    system.monitoring.fires(&product).await;
 
-    // Nothing is left.
-    stage.envoys.clear();
-    stage.syncers.clear();
-    let mut nothing = alerts([
+    // Everything is down.
+    system.envoys.clear();
+    system.syncers.clear();
+    let mut down = alerts([
         ("InferenceModelMetricsAbsent", &""),
         ("InferencePoolMetricsAbsent", &""),
     ]);
-    let targets = stage.watch.targets.all();
-    nothing.extend(targets.map(|target| format!("InfertallyScrapeFailing {target}")));
-    stage.watch.fires(&nothing).await;
-    stage.watch.has_seen_every_alert();
+    let targets = system.monitoring.targets.all();
+    down.extend(targets.map(|target| format!("InfertallyScrapeFailing {target}")));
+    system.monitoring.fires(&down).await;
+    system.monitoring.saw_every_alert();
 }

@@ -1,5 +1,5 @@
-//! The LoRA role beside the model server, with its mounted configuration.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+//! The LoRA role as a sidecar of the model server, with a mounted configuration file.
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,15 +9,15 @@ use infertally_harness::{Mount, Syncer};
 use infertally_sim::Sim;
 
 const FILE: &str = "configmap.yaml";
-const LOADS: &str = "/v1/load_lora_adapter";
+const LOAD_PATH: &str = "/v1/load_lora_adapter";
 
 pub struct Sidecar {
     role: Syncer,
     config: Mount,
 }
 
-/// It wants the adapter `sql`.
-fn good(server: SocketAddr) -> String {
+/// A configuration that requests the adapter `sql`.
+fn valid_config(server: SocketAddr) -> String {
     let (host, port) = (server.ip(), server.port());
     format!(
         "vLLMLoRAConfig:\n  host: {host}\n  port: {port}\n  ensureExist:\n    models:\n    - {{id: sql, source: org/sql}}\n"
@@ -29,7 +29,7 @@ fn good(server: SocketAddr) -> String {
 impl Sidecar {
     pub async fn start(binary: &Path, server: SocketAddr) -> Self {
         let config = Mount::new().unwrap();
-        config.mount("good", &[(FILE, &good(server))]).unwrap();
+        config.mount("valid", &[(FILE, &valid_config(server))]).unwrap();
         let mut command = Command::new(binary);
         command.args(["lora", "--metrics-address", "127.0.0.1", "--metrics-port", "0"]);
         command.args(["--reconcile-trigger", "200ms", "--health-check-interval", "100ms"]);
@@ -42,17 +42,18 @@ impl Sidecar {
         self.role.address()
     }
 
-    /// The server has been restarted and can't load any more, and somebody has broken the file.
-    pub fn breaks(&self, server: &Sim) {
-        server.set_behaviour(LOADS, "status=500").unwrap();
+    /// The model server has restarted and cannot load adapters, and the file is invalid.
+    pub fn fail(&self, server: &Sim) {
+        server.set_behaviour(LOAD_PATH, "status=500").unwrap();
         server.reset_adapters();
-        self.config.mount("bad", &[(FILE, "vLLMLoRAConfig: [\n")]).unwrap();
+        self.config.mount("invalid", &[(FILE, "vLLMLoRAConfig: [\n")]).unwrap();
     }
 
-    /// All is well again. The file differs from the first, and a change ends all waiting.
-    pub fn mends(&self, server: &Sim) {
-        server.set_behaviour(LOADS, "").unwrap();
-        let text = good(server.addr()).replace("org/sql", "org/sql-2");
-        self.config.mount("better", &[(FILE, &text)]).unwrap();
+    /// The model server loads again and the file is valid. The file also differs from the first one: a change ends the
+    /// backoff.
+    pub fn recover(&self, server: &Sim) {
+        server.set_behaviour(LOAD_PATH, "").unwrap();
+        let text = valid_config(server.addr()).replace("org/sql", "org/sql-2");
+        self.config.mount("changed", &[(FILE, &text)]).unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Kinds of traffic, each for a model of its own, that go on until they are stopped.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+//! Continuous traffic of several kinds, each with its own model.
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use infertally_harness::client::{exchange, leave_after_events, request};
 use infertally_harness::counted::COMPLETIONS;
 use tokio::task::JoinSet;
 
-/// Between two requests of a kind to an Envoy.
+/// The pause between two requests of a kind to an Envoy.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Requests for a model, one after the other.
+/// Requests for a model, one at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     model: &'static str,
@@ -20,7 +20,7 @@ pub struct Kind {
     with_usage: bool,
 }
 
-const fn well(model: &'static str) -> Kind {
+const fn healthy(model: &'static str) -> Kind {
     Kind {
         model,
         behaviour: "",
@@ -32,33 +32,39 @@ const fn well(model: &'static str) -> Kind {
 // === impl Kind ===
 
 impl Kind {
-    /// All models that the Envoys have room for.
-    pub const WELL: &[Self] = &[well("tiny"), well("ill"), well("slow"), well("blind"), well("held")];
-    /// All that clients and servers can do wrong; `tiny` and half of `ill` are well.
+    /// One for each model that the Envoys admit.
+    pub const HEALTHY: &[Self] = &[
+        healthy("tiny"),
+        healthy("failing"),
+        healthy("slow"),
+        healthy("no-usage"),
+        healthy("held"),
+    ];
+    /// Every fault of clients and servers; `tiny` and half of `failing` are healthy.
     pub const ALL: &[Self] = &[
-        well("tiny"),
-        well("ill"),
+        healthy("tiny"),
+        healthy("failing"),
         Self {
             behaviour: "status=503",
             is_stream: false,
-            ..well("ill")
+            ..healthy("failing")
         },
         Self {
             behaviour: "delay=1500ms",
-            ..well("slow")
+            ..healthy("slow")
         },
         Self {
             with_usage: false,
-            ..well("blind")
+            ..healthy("no-usage")
         },
         Self {
             behaviour: "hang=event:3",
-            ..well("held")
+            ..healthy("held")
         },
-        well("one-too-many"),
+        healthy("one-too-many"),
     ];
-    /// The models of all kinds but the base model, for the model server.
-    pub const ADAPTERS: [&str; 5] = ["ill", "slow", "blind", "held", "one-too-many"];
+    /// The models of all kinds except the base model: the model server's adapters.
+    pub const ADAPTERS: [&str; 5] = ["failing", "slow", "no-usage", "held", "one-too-many"];
 
     fn body(self) -> String {
         let Self {
@@ -76,18 +82,18 @@ impl Kind {
     }
 }
 
-/// Sends these kinds to each Envoy until it is dropped.
+/// Sends these kinds to each Envoy until the result is dropped.
 pub fn send(kinds: &[Kind], envoys: &[SocketAddr]) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for kind in kinds {
         for envoy in envoys {
-            tasks.spawn(go_on(*kind, *envoy));
+            tasks.spawn(send_repeatedly(*kind, *envoy));
         }
     }
     tasks
 }
 
-async fn go_on(kind: Kind, envoy: SocketAddr) {
+async fn send_repeatedly(kind: Kind, envoy: SocketAddr) {
     let request = request(
         "POST",
         COMPLETIONS,

@@ -1,9 +1,9 @@
-//! Prometheus with the shipped configuration, and which alerts it has.
+//! Prometheus with the shipped configuration, and its alerts.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 use std::collections::BTreeSet;
@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use infertally_harness::Prometheus;
 use infertally_harness::{Result, eventually};
-use infertally_rules::hurried::hurried;
 use infertally_rules::shipped::{self, replace};
+use infertally_rules::speedup::speed_up;
 use tokio::time::Instant;
 
-/// How much faster time runs.
-const HURRY: u32 = 100;
-/// How long it has to be quiet: longer than the longest wait of an alert but those that look back a quarter of an hour.
+/// The factor by which durations are shorter.
+const SPEEDUP: u32 = 100;
+/// How long no alert may be pending: longer than the longest `for`, except for alerts with a range of 15 minutes.
 const QUIET: Duration = Duration::from_secs(6);
-/// Thresholds that are seconds.
+/// Thresholds in seconds, which shrink with the durations.
 const SECONDS: [[&str; 2]; 2] = [
     [
         "_duration_seconds_bucket[5m])) > 10.0",
@@ -28,10 +28,10 @@ const SECONDS: [[&str; 2]; 2] = [
     ],
     ["_discovery_age_seconds) > 60", "_discovery_age_seconds) > 0.6"],
 ];
-/// Labels that say what an alert is about, the first that there is.
+/// The labels that identify the subject of an alert; the first one present counts.
 const SUBJECT: [&str; 5] = ["model_name", "adapter_name", "name", "envoy", "instance"];
 
-/// What is scraped.
+/// The targets that Prometheus scrapes.
 #[derive(Clone)]
 pub struct Targets {
     pub syncers: Vec<SocketAddr>,
@@ -39,11 +39,11 @@ pub struct Targets {
     pub sidecars: Vec<SocketAddr>,
 }
 
-pub struct Watch {
+pub struct Monitoring {
     pub targets: Targets,
     prometheus: Prometheus,
-    /// Names of alerts that may still be there.
-    before: BTreeSet<String>,
+    /// The names of the previous alerts, which may not have resolved yet.
+    previous: BTreeSet<String>,
     seen: BTreeSet<String>,
 }
 
@@ -55,7 +55,7 @@ impl Targets {
     }
 }
 
-/// The shipped configuration with these targets, as quick as Prometheus' own timeouts allow on a busy machine.
+/// The shipped configuration with these targets, with intervals as short as Prometheus' timeouts allow on a busy machine.
 fn config(targets: &Targets) -> Result<String> {
     let list = |addresses: &[SocketAddr]| {
         addresses
@@ -80,48 +80,48 @@ fn config(targets: &Targets) -> Result<String> {
     Ok(config)
 }
 
-/// The shipped rules in a hurry.
+/// The shipped rules with shorter durations.
 fn rules() -> Result<String> {
     let mut text = shipped::text("alerts.yaml")?;
     for [old, new] in SECONDS {
         text = replace(&text, old, new)?;
     }
-    hurried(serde_saphyr::from_str(&text)?, HURRY)
+    speed_up(serde_saphyr::from_str(&text)?, SPEEDUP)
 }
 
-// === impl Watch ===
+// === impl Monitoring ===
 
-impl Watch {
-    /// Starts it, and waits until all is scraped.
+impl Monitoring {
+    /// Starts Prometheus and waits until every target is up.
     pub async fn start(targets: Targets) -> Self {
         let (config, rules) = (config(&targets).unwrap(), rules().unwrap());
         let prometheus = Prometheus::start(&config, &[("alerts.yaml", &rules)]).await;
-        let watch = Self {
+        let monitoring = Self {
             targets,
             prometheus: prometheus.unwrap(),
-            before: BTreeSet::new(),
+            previous: BTreeSet::new(),
             seen: BTreeSet::new(),
         };
-        let all = watch.targets.all().count();
+        let all = monitoring.targets.all().count();
         let up = eventually(async || {
-            let up = watch.prometheus.query("sum(up)").await?;
+            let up = monitoring.prometheus.query("sum(up)").await?;
             match up[..] {
                 [(_, count)] if count == all as f64 => Ok(()),
-                _ => Err(format!("{up:?} of {all} are up").into()),
+                _ => Err(format!("{up:?} of {all} targets are up").into()),
             }
         });
         up.await.unwrap();
-        watch
+        monitoring
     }
 
-    /// No alert is pending, for a while; once it is so.
-    pub async fn is_quiet(&mut self) {
+    /// Waits until no alert is pending, and checks that none becomes pending for [`QUIET`].
+    pub async fn stays_quiet(&mut self) {
         eventually(async || none(&self.now("").await?)).await.unwrap();
         let since = Instant::now();
         let quiet = eventually(async || {
             none(&self.seen_since(since).await?).unwrap();
             if since.elapsed() < QUIET {
-                Err("not for long".into())
+                Err("not quiet for long enough".into())
             } else {
                 Ok(())
             }
@@ -130,17 +130,17 @@ impl Watch {
         self.every_rule_evaluates().await;
     }
 
-    /// Exactly these come to fire, and in that time no others are pending but the last ones.
-    pub async fn fires(&mut self, wanted: &[String]) {
+    /// Waits until exactly these alerts fire, and checks that meanwhile no others were pending except the previous ones.
+    pub async fn fires(&mut self, expected: &[String]) {
         let since = Instant::now();
-        let wanted: BTreeSet<_> = wanted.iter().cloned().collect();
-        let names: BTreeSet<_> = wanted.iter().map(|alert| name_of(alert)).collect();
+        let expected: BTreeSet<_> = expected.iter().cloned().collect();
+        let names: BTreeSet<_> = expected.iter().map(|alert| name_of(alert)).collect();
         let fire = eventually(async || {
             let firing = self.now("alertstate=\"firing\"").await?;
-            if firing == wanted {
+            if firing == expected {
                 Ok(())
             } else {
-                Err(format!("{firing:?} fire, not {wanted:?}").into())
+                Err(format!("{firing:?} fire, not {expected:?}").into())
             }
         });
         fire.await.unwrap();
@@ -151,16 +151,19 @@ impl Watch {
             .iter()
             .map(|alert| name_of(alert))
             .collect();
-        let allowed = &names | &self.before;
-        assert!(seen.is_subset(&allowed), "{seen:?}, and only {allowed:?} is right");
+        let allowed = &names | &self.previous;
+        assert!(
+            seen.is_subset(&allowed),
+            "{seen:?} were pending, allowed are {allowed:?}"
+        );
         self.every_rule_evaluates().await;
-        println!("{:?}: {wanted:?}", since.elapsed());
+        println!("{:?}: {expected:?}", since.elapsed());
         self.seen.extend(names.clone());
-        self.before = names;
+        self.previous = names;
     }
 
-    /// Nothing that is shipped was left out.
-    pub fn has_seen_every_alert(&self) {
+    /// Checks that every shipped alert has fired.
+    pub fn saw_every_alert(&self) {
         let shipped: BTreeSet<_> = shipped::rules("alerts.yaml")
             .unwrap()
             .into_iter()
@@ -169,12 +172,12 @@ impl Watch {
         assert_eq!(self.seen, shipped);
     }
 
-    /// The alerts of now, each with its subject.
+    /// The current alerts, each with its subject.
     async fn now(&self, selector: &str) -> Result<BTreeSet<String>> {
         self.alerts(&format!("ALERTS{{{selector}}}")).await
     }
 
-    /// Those that were pending or fired at any evaluation.
+    /// The alerts that were pending or firing at any evaluation since then.
     async fn seen_since(&self, since: Instant) -> Result<BTreeSet<String>> {
         let range = since.elapsed().as_millis().max(1);
         self.alerts(&format!("count_over_time(ALERTS[{range}ms])")).await
@@ -182,12 +185,12 @@ impl Watch {
 
     async fn alerts(&self, expression: &str) -> Result<BTreeSet<String>> {
         let alerts = self.prometheus.query(expression).await?;
-        let told = alerts.iter().map(|(labels, _)| {
+        let alerts = alerts.iter().map(|(labels, _)| {
             let subject = SUBJECT.iter().find_map(|label| labels[label].as_str());
             let name = labels["alertname"].as_str().unwrap();
             format!("{name} {}", subject.unwrap_or_default()).trim_end().to_owned()
         });
-        Ok(told.collect())
+        Ok(alerts.collect())
     }
 
     async fn every_rule_evaluates(&self) {

@@ -1,9 +1,9 @@
-//! Everything that runs.
+//! The system under test: model servers, Envoys, syncers, a sidecar, and the Prometheus that monitors them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a helper of a test fails it"
+    reason = "a failed helper fails the test"
 )]
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,29 +20,29 @@ use infertally_harness::{Result, eventually};
 use infertally_sim::{Sim, SimConfig};
 use tokio::task::JoinSet;
 
+use crate::monitoring::{Monitoring, Targets};
 use crate::sidecar::Sidecar;
 use crate::traffic::{self, Kind};
-use crate::watch::{Targets, Watch};
 
-/// A pod that has nothing to do.
-pub const CALM: &str = "vllm:num_requests_waiting 0\nvllm:num_requests_running 0\nvllm:kv_cache_usage_perc 0\n";
-/// As many as there are kinds of good traffic.
-const MAX_MODELS: usize = Kind::WELL.len();
+/// The page of an idle pod.
+pub const IDLE: &str = "vllm:num_requests_waiting 0\nvllm:num_requests_running 0\nvllm:kv_cache_usage_perc 0\n";
+/// Just enough for the healthy traffic.
+const MAX_MODELS: usize = Kind::HEALTHY.len();
 const TAG: &str = "  - {tag_name: version, regex: '(version=\\.=(.*?);\\.;)'}\n";
 
-pub struct Stage {
+pub struct System {
     pub pods: Vec<Pod>,
     pub sidecar: Option<Sidecar>,
     pub envoys: Vec<Envoy>,
     pub syncers: Vec<Syncer>,
     pub targets_file: PathBuf,
-    pub watch: Watch,
+    pub monitoring: Monitoring,
     targets: String,
     pub sim: Sim,
     traffic: JoinSet<()>,
 }
 
-/// A pod's page.
+/// The page of a pod with this load.
 pub fn pool_page(waiting: f64, running: f64, kv_cache: f64) -> Bytes {
     small(Load {
         waiting,
@@ -53,10 +53,10 @@ pub fn pool_page(waiting: f64, running: f64, kv_cache: f64) -> Bytes {
 
 fn path(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable).map(PathBuf::from);
-    path.unwrap_or_else(|| panic!("{variable} is not set: run these tests by `make test`"))
+    path.unwrap_or_else(|| panic!("{variable} is not set: run these tests with `make test`"))
 }
 
-/// The filter built so that a header kills its VM.
+/// Uses the build of the filter in which a request header traps the VM.
 fn binaries() -> Binaries {
     Binaries {
         wasm: path("INFERTALLY_TRAP_WASM"),
@@ -75,9 +75,9 @@ async fn start_syncer(listen: SocketAddr, more: &[&str]) -> Result<Syncer> {
     Syncer::start(command.args(more)).await
 }
 
-// === impl Stage ===
+// === impl System ===
 
-impl Stage {
+impl System {
     pub async fn start() -> Self {
         let sim = Sim::start(SimConfig {
             adapters: Kind::ADAPTERS.map(str::to_owned).into(),
@@ -86,7 +86,7 @@ impl Stage {
         let sim = sim.await.unwrap();
         let (mut pods, mut envoys, mut syncers) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..2 {
-            pods.push(Pod::start(Behaviour::Page(CALM.into())).await.unwrap());
+            pods.push(Pod::start(Behaviour::Page(IDLE.into())).await.unwrap());
             let envoy = Envoy::start(&binaries(), sim.addr(), 1, few_models).await;
             envoys.push(envoy.unwrap());
         }
@@ -102,13 +102,13 @@ impl Stage {
             syncers.push(start_syncer(any, &["--targets-file", &file]).await.unwrap());
         }
         let sidecar = Sidecar::start(&path("INFERTALLY_SYNCER"), sim.addr()).await;
-        let watch = Watch::start(Targets {
+        let monitoring = Monitoring::start(Targets {
             syncers: syncers.iter().map(Syncer::address).collect(),
             envoys: envoys.iter().map(Envoy::stats_listener).collect(),
             sidecars: vec![sidecar.address()],
         });
         Self {
-            watch: watch.await,
+            monitoring: monitoring.await,
             pods,
             sidecar: Some(sidecar),
             envoys,
@@ -120,7 +120,7 @@ impl Stage {
         }
     }
 
-    /// From now on this is sent, and nothing else.
+    /// Replaces the traffic.
     pub async fn send(&mut self, kinds: &[Kind]) {
         let envoys: Vec<_> = self.envoys.iter().map(Envoy::listener).collect();
         self.traffic = traffic::send(kinds, &envoys);
@@ -132,7 +132,7 @@ impl Stage {
         std::fs::rename(new, &self.targets_file).unwrap();
     }
 
-    /// The filter in the first Envoy dies, and comes back with a request that follows.
+    /// Traps the filter in the first Envoy; a later request gets a new VM.
     pub async fn trap_the_filter(&self) {
         let envoy = self.envoys[0].listener();
         let status = async |headers: &[_], body| -> Result<u16> {
@@ -140,14 +140,14 @@ impl Stage {
             Ok(exchange(envoy, &request, usize::MAX).await?.answer.status)
         };
         assert_eq!(status(&[("x-infertally-trap", "1")], b"{}").await.unwrap(), 503);
-        let back = eventually(async || match status(&[], PROMPT).await? {
+        let recovered = eventually(async || match status(&[], PROMPT).await? {
             200 => Ok(()),
             status => Err(format!("status {status}").into()),
         });
-        back.await.unwrap();
+        recovered.await.unwrap();
     }
 
-    /// The second Envoy comes back where it was, with a mistake in its configuration.
+    /// Restarts the second Envoy on its ports with an error in its configuration.
     pub async fn restart_envoy_without_a_tag(&mut self) {
         let envoy = self.envoys.pop().unwrap();
         let ports = Ports {
@@ -157,30 +157,30 @@ impl Stage {
             upstream: self.sim.addr().port(),
         };
         drop(envoy);
-        // A port may be another process' for a moment.
+        // Another process may use a port for a moment.
         let envoy = eventually(async || {
             Envoy::start_on(&binaries(), ports, 1, |config| few_models(config)?.replace(TAG, "")).await
         });
         self.envoys.push(envoy.await.unwrap());
     }
 
-    /// The second replica comes back where it was. Gives the address of the Envoy.
-    pub async fn restart_syncer_with_an_envoy_that_is_not_there(&mut self) -> SocketAddr {
-        let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    /// Restarts the second syncer on its port with one more Envoy, whose address it returns.
+    pub async fn restart_syncer_with_an_unreachable_envoy(&mut self) -> SocketAddr {
+        let unreachable = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .local_addr()
             .unwrap();
         let syncer = self.syncers.pop().unwrap();
         let address = syncer.address();
         syncer.end().await.unwrap();
-        let (file, envoy) = (self.targets_file.display().to_string(), format!("http://{nobody}"));
+        let (file, envoy) = (self.targets_file.display().to_string(), format!("http://{unreachable}"));
         let syncer = eventually(async || start_syncer(address, &["--targets-file", &file, "--envoy", &envoy]).await);
         self.syncers.push(syncer.await.unwrap());
-        nobody
+        unreachable
     }
 }
 
-impl Drop for Stage {
+impl Drop for System {
     fn drop(&mut self) {
         _ = std::fs::remove_file(&self.targets_file);
     }

@@ -1,5 +1,5 @@
-//! The demo's traffic without end, at a pace, for whoever runs the rest elsewhere; and a look whether a page answers, for
-//! images that hold no other client.
+//! Continuous traffic for setups that run Envoy and the syncer elsewhere, and a health check for images that contain no other
+//! HTTP client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use infertally_harness::client::get;
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
-use crate::traffic::{Sent, faulty, well};
+use crate::traffic::{Batch, faults, healthy};
 
-/// Faults come with every so many rounds, so that some 2 % of the requests fail: not enough to alert anybody.
+/// Rounds between faults: about 2 % of the requests fail, which fires no alert.
 const FAULTS_EVERY: u64 = 8;
-/// A health check must know soon.
-const CHECK_WITHIN: Duration = Duration::from_secs(2);
+/// Shorter than the timeout of a container's health check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends until it is told to end. Who answers may come and go; what fails is told.
+/// Sends traffic forever. A failed request is reported on stderr and does not stop it.
 pub(crate) async fn send(to: &str, pause: Duration) {
     for round in 0_u64.. {
-        let faults = if round % FAULTS_EVERY == 0 {
-            faulty()
+        let faulty = if round % FAULTS_EVERY == 0 {
+            faults()
         } else {
             Vec::new()
         };
-        for Sent { title, requests, .. } in well().into_iter().chain(faults) {
+        for Batch { title, requests, .. } in healthy().into_iter().chain(faulty) {
             for request in requests {
                 let sent = async { request.send(resolve(to).await?).await };
                 if let Err(error) = sent.await {
@@ -36,21 +36,23 @@ pub(crate) async fn send(to: &str, pause: Duration) {
     }
 }
 
-/// Whether a page of `http://host:port/path` answers with 200.
+/// Checks that a URL returns status 200.
 ///
 /// # Errors
-/// If it does not, in time.
+/// If it does not, or not in time.
 pub(crate) async fn check(url: &str) -> Result<()> {
     let rest = url
         .strip_prefix("http://")
-        .ok_or("not of the form http://HOST:PORT/PATH")?;
+        .ok_or_else(|| format!("{url} is not a URL of the form http://HOST:PORT/PATH"))?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let page = async { get(resolve(authority).await?, &format!("/{path}")).await };
-    timeout(CHECK_WITHIN, page).await.map_err(|_| "no answer")??;
+    timeout(CHECK_TIMEOUT, page)
+        .await
+        .map_err(|_| format!("no response from {url} within {} s", CHECK_TIMEOUT.as_secs()))??;
     Ok(())
 }
 
 async fn resolve(authority: &str) -> Result<SocketAddr> {
     let address = lookup_host(authority).await?.next();
-    address.ok_or_else(|| format!("{authority}: no address").into())
+    address.ok_or_else(|| format!("{authority} does not resolve to an address").into())
 }

@@ -1,4 +1,4 @@
-//! The same traffic through a mesh's Envoy and through the shipped one must leave the same series.
+//! Sends the same traffic through the Envoy of a mesh and the shipped one, and compares their series.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::rendered::Running;
 
-/// The guide's metrics of each request, a histogram by its buckets.
+/// The guide's metrics of requests, histograms by their buckets.
 const GUIDE: [(&str, &[&str]); 8] = [
     ("inference_model_request_total", &["model_name", "target_model_name"]),
     (
@@ -44,19 +44,19 @@ const GUIDE: [(&str, &[&str]); 8] = [
         &["le", "model_name", "target_model_name"],
     ),
 ];
-/// Besides these.
-const GUIDE_ALSO: [(&str, &[&str]); 2] = [
+/// The other metrics of the guide.
+const GUIDE_OTHERS: [(&str, &[&str]); 2] = [
     ("inference_model_running_requests", &["model_name"]),
     ("inference_extension_info", &["build_ref", "commit"]),
 ];
 const REQUESTS: u64 = 3;
 
-/// A model server of the model `tiny`.
+/// Starts a model server with the model `tiny`.
 pub(crate) async fn server() -> Result<Sim> {
     Ok(Sim::start(SimConfig::default()).await?)
 }
 
-/// An answer, a stream, and an error.
+/// Sends a JSON request, a stream and an invalid request. Returns the statuses.
 async fn traffic(to: SocketAddr) -> Result<Vec<u16>> {
     let messages = json!([{"role": "user", "content": "What is your favourite movie?"}]);
     let usage = json!({"include_usage": true});
@@ -72,7 +72,7 @@ async fn traffic(to: SocketAddr) -> Result<Vec<u16>> {
     Ok(statuses)
 }
 
-fn all_counted(stats: &Stats) -> Result<()> {
+fn check_all_counted(stats: &Stats) -> Result<()> {
     let counted = stats.iter().filter(|(series, _)| series.name.contains("request_total"));
     let counted: u64 = counted.map(|(_, value)| value).sum();
     if counted == REQUESTS {
@@ -82,32 +82,32 @@ fn all_counted(stats: &Stats) -> Result<()> {
     }
 }
 
-fn only_in_one(a: &Stats, b: &Stats) -> Result<()> {
+fn check_same_series(a: &Stats, b: &Stats) -> Result<()> {
     let series = |stats: &Stats| stats.keys().map(Series::to_string).collect::<BTreeSet<_>>();
     let (a, b) = (series(a), series(b));
     let differ: Vec<_> = a.symmetric_difference(&b).collect();
     if differ.is_empty() {
         Ok(())
     } else {
-        Err(format!("only in one of the two: {differ:?}").into())
+        Err(format!("series in only one of the two: {differ:?}").into())
     }
 }
 
-/// Sends it, and compares.
-pub(crate) async fn shows_the_same(mesh: &Running, server: &Sim) -> Result<()> {
+/// Sends the traffic through both and compares.
+pub(crate) async fn has_the_same_series(mesh: &Running, server: &Sim) -> Result<()> {
     let shipped = Envoy::start(&Binaries::from_env()?, server.addr(), 1, Ok).await?;
     assert_eq!(traffic(shipped.listener()).await?, [200, 200, 404]);
     assert_eq!(traffic(mesh.listener).await?, [200, 200, 404]);
-    eventually(async || all_counted(&shipped.scrape().await?)).await?;
+    eventually(async || check_all_counted(&shipped.scrape().await?)).await?;
     let of_mesh = eventually(async || {
         let stats = mesh.scrape().await?;
-        all_counted(&stats)?;
-        // The filter tells its own health now and then.
-        only_in_one(&shipped.scrape().await?, &stats).map(|()| stats)
+        check_all_counted(&stats)?;
+        // Retried, because the series of the filter's own health appear after a moment.
+        check_same_series(&shipped.scrape().await?, &stats).map(|()| stats)
     })
     .await
     .map_err(|error| format!("{error}\n{}", mesh.log()))?;
-    for (name, labels) in GUIDE.iter().chain(&GUIDE_ALSO) {
+    for (name, labels) in GUIDE.iter().chain(&GUIDE_OTHERS) {
         let mut found = of_mesh.keys().filter(|series| series.name == *name).peekable();
         assert!(found.peek().is_some(), "no {name}");
         for series in found {

@@ -1,4 +1,5 @@
-//! The syncer among pods and Envoys that come, go, lie and hang.
+//! Soaks the syncer: a pool and Envoys that appear, disappear, report invalid pages and hang.
+//! Run it with `scripts/bench.sh syncer-soak`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,14 +8,14 @@ use clap::Parser;
 use infertally_harness::Result;
 use infertally_harness::soak::soak;
 
-/// The syncer among pods and Envoys that come, go, lie and hang: fails if a gauge is wrong, a page is missing, or memory
-/// grows.
+/// Soak the syncer with pods and Envoys that appear, disappear, report invalid pages and hang; fails if a gauge is wrong, a
+/// scrape of the syncer fails, or its memory grows
 #[derive(Parser)]
 struct Args {
-    /// The syncer.
-    #[arg(long)]
+    /// The syncer's binary
+    #[arg(long, value_name = "FILE")]
     syncer: PathBuf,
-    /// For how long.
+    /// Duration
     #[arg(long, default_value_t = 600)]
     seconds: u64,
 }
