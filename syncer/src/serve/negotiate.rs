@@ -1,20 +1,20 @@
-//! What a client wants of the page: the format by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
+//! Content negotiation of the page: the format by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
 //! 12.5.3).
 //!
-//! A client is never refused for what it accepts: one that names nothing we have gets text 0.0.4, as with every
-//! exporter. What can't be read of a header is passed over.
+//! No client gets 406: one that accepts none of our formats gets text 0.0.4, as from every exporter. A malformed element
+//! of a header is ignored.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AsHeaderName};
 
 use crate::exposition::Format;
 
-/// A weight in thousandths, as exact as the standard lets a client write one.
+/// A weight in thousandths, the precision of the standard.
 type Weight = u16;
 
 const FULL: Weight = 1000;
 
-/// The format that the client gives most weight to; text when it does not care.
+/// The format with the higher weight; text if both have the same.
 pub fn format(headers: &HeaderMap) -> Format {
     let text = weight_of(Format::Text, headers);
     let open_metrics = weight_of(Format::OpenMetrics, headers);
@@ -25,7 +25,7 @@ pub fn format(headers: &HeaderMap) -> Format {
     }
 }
 
-/// Whether the client takes gzip, and likes it no less than plain bytes.
+/// Whether the client accepts gzip with no less weight than identity.
 pub fn gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut rest) = (None, None, None);
     for item in items(headers, ACCEPT_ENCODING) {
@@ -37,12 +37,12 @@ pub fn gzip(headers: &HeaderMap) -> bool {
         };
         *slot = (*slot).max(Some(item.weight));
     }
-    // An identity that isn't named is acceptable, but liked least.
+    // An identity that is not listed is acceptable, with the least weight.
     let gzip = gzip.or(rest).unwrap_or(0);
     gzip > 0 && gzip >= identity.unwrap_or(0)
 }
 
-/// What the most specific range that fits the format gives it; of several such ranges, the best.
+/// The weight of the most specific range that matches the format; of several, the highest.
 fn weight_of(format: Format, headers: &HeaderMap) -> Weight {
     let (media_type, group, version) = match format {
         Format::Text => ("text/plain", "text/*", "0.0.4"),
@@ -76,7 +76,7 @@ struct Item<'a> {
     weight: Weight,
 }
 
-/// The elements of all headers of the name whose weight can be read.
+/// The elements of all headers of the name that have a valid weight.
 fn items(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = Item<'_>> {
     headers
         .get_all(name)
