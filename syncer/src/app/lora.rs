@@ -89,7 +89,7 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
         };
     }
     let limits = Limits {
-        drain: DRAIN,
+        drain_timeout: DRAIN,
         ..Limits::default()
     };
     let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits).await?;

@@ -1,4 +1,4 @@
-//! What both roles serve with: from arguments to a server that has its address.
+//! The server of either role, bound from the arguments.
 
 use std::net::SocketAddr;
 
@@ -8,27 +8,27 @@ use crate::serve::auth::{Auth, Kubernetes, Times, TokenError, TokenFile};
 use crate::serve::tls::{Tls, TlsError};
 use crate::serve::{Limits, ServeError, Server, Settings};
 
-/// Why there is no server.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
-    /// The token's file.
+    /// The token file.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The API server that is to be asked.
+    /// No configuration for a client of the API server.
     #[error("metrics auth kubernetes")]
     Kubernetes(#[from] ClientError),
-    /// The address.
+    /// The address cannot be bound.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
 
-/// Takes the address, with the certificate and the rights that the arguments say.
+/// Binds the address, with the authentication and certificate of the arguments.
 ///
 /// # Errors
-/// What of it can't be used.
+/// One of them cannot be used.
 pub(super) async fn bind(
     listen: SocketAddr,
     auth_mode: AuthMode,
@@ -50,7 +50,7 @@ pub(super) async fn bind(
         _ if args.tls_self_signed => Some(Tls::self_signed(names(listen))?),
         _ => None,
     };
-    tracing::info!(auth = ?auth_mode, "who may read /metrics");
+    tracing::info!(auth = ?auth_mode, "authentication of /metrics");
     let settings = Settings {
         listen,
         auth,
@@ -60,7 +60,7 @@ pub(super) async fn bind(
     Ok(Server::bind(settings).await?)
 }
 
-/// Whom a certificate of our own making is for: a client that checks names must be told to trust it anyway.
+/// The names of a self-signed certificate. A client that verifies names uses one of these.
 fn names(listen: SocketAddr) -> Vec<String> {
     let mut names = vec!["localhost".to_owned()];
     if !listen.ip().is_unspecified() {

@@ -1,42 +1,54 @@
-//! Who may read `/metrics`: everyone, who has the token of a file, or whom Kubernetes lets.
+//! Who can scrape `/metrics`: everybody, holders of the token in a file, or users that Kubernetes authorizes.
 //!
-//! Never open by failure: what can't be asked or read is a refusal.
+//! Fails closed: a token that cannot be checked is refused.
 
 mod kubernetes;
 mod token;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
 
 pub use kubernetes::{Kubernetes, Times};
 pub use token::{TokenError, TokenFile};
 
-/// Who may read.
+/// Who can scrape.
 pub enum Auth {
-    /// Everyone.
+    /// Everybody.
     None,
-    /// Who has the token.
+    /// Holders of the token.
     Token(TokenFile),
-    /// Whose token Kubernetes knows, and gives the right.
+    /// Users that Kubernetes authenticates and authorizes.
     Kubernetes(Box<Kubernetes>),
 }
 
-/// Why a request gets no page.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No token, or none that is known.
+    /// The token is missing or invalid.
     Unauthorized,
-    /// Known, and without the right.
+    /// The token is valid, and its user has no permission.
     Forbidden,
-    /// It can't be found out.
+    /// The token cannot be checked.
     Unavailable,
+}
+
+/// Middleware that lets authorized requests pass.
+pub(super) async fn require(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
+    match auth.check(request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 // === impl Auth ===
 
 impl Auth {
-    /// Whether a request with these headers may read.
-    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    async fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self {
             Self::None => Ok(()),
             Self::Token(file) => file.check(bearer(headers)?).await,
@@ -61,9 +73,24 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
         .ok_or(Refusal::Unauthorized)
 }
 
-/// Whether the bytes can be sent as a token: visible ASCII, and some of it.
+/// Whether a header can hold the token: at least one byte, all of visible ASCII.
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+// === impl Refusal ===
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unauthorized => {
+                let challenge = [(WWW_AUTHENTICATE, "Bearer")];
+                (StatusCode::UNAUTHORIZED, challenge, "bearer token missing or invalid\n").into_response()
+            }
+            Self::Forbidden => (StatusCode::FORBIDDEN, "no permission to get /metrics\n").into_response(),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "the token cannot be checked now\n").into_response(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_read_as_clients_write_it() {
+    fn bearer_scheme_is_case_insensitive_and_blanks_are_trimmed() {
         for value in ["Bearer abc", "bearer abc", "BEARER   abc", "Bearer abc  "] {
             assert_eq!(bearer(&headers(&[value.as_bytes()])), Ok("abc"), "{value}");
         }
     }
 
     #[test]
-    fn what_is_no_bearer_token_is_none() {
+    fn malformed_or_repeated_authorization_is_unauthorized() {
         let cases: [&[&[u8]]; 9] = [
             &[],
             &[b""],

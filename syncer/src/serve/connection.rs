@@ -1,119 +1,111 @@
-//! One connection, from the accepted socket to its end: the handshake, HTTP/1.1 or HTTP/2, and the end that its
-//! [`Activity`] decides.
+//! One connection, from the accepted socket to its close: the TLS handshake, HTTP/1.1 or HTTP/2, and the close that
+//! its [`Slot`] decides.
 
 use std::convert::Infallible;
-use std::error::Error;
-use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
+use std::time::Duration;
 
-use http::Request;
+use axum::extract::Request;
+use axum::{BoxError, Router};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::activity::{Activity, End};
 use super::limits::{BODY_WINDOW, HEADER_BYTES, HEADERS, Limits, STREAMS};
-use super::linger::Lingering;
-use super::routes::Site;
+use super::linger::Linger;
+use super::slots::{CloseReason, Slot};
 use super::tls::Tls;
 
 /// What all connections share.
-pub struct Door {
-    site: Site,
-    tls: Option<Tls>,
-    limits: Limits,
+pub struct Protocol {
+    pub tls: Option<Tls>,
     http: Builder<TokioExecutor>,
+    routes: TowerToHyperService<Router>,
+    limits: Limits,
 }
 
-/// Why a connection ended otherwise than by a goodbye.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError {
-    /// Before HTTP.
-    #[error(transparent)]
-    Handshake(#[from] super::tls::HandshakeError),
-    /// Within HTTP: broken off, or no HTTP.
-    #[error(transparent)]
-    Http(Box<dyn Error + Send + Sync>),
-    /// Without a goodbye.
-    #[error("cut off")]
-    Cut(#[source] End),
-}
+// === impl Protocol ===
 
-// === impl Door ===
-
-impl Door {
-    /// A door to the site.
-    pub fn new(site: Site, tls: Option<Tls>, limits: Limits) -> Self {
+impl Protocol {
+    pub fn new(router: Router, tls: Option<Tls>, limits: Limits) -> Self {
         Self {
-            site,
             tls,
-            limits,
             http: http(),
+            routes: TowerToHyperService::new(router),
+            limits,
         }
     }
 
-    /// Keeps the certificate fresh. Never returns.
-    pub async fn keep_fresh(&self) {
-        match &self.tls {
-            Some(tls) => tls.keep_fresh(self.limits.tls_reload).await,
-            None => pending().await,
-        }
-    }
-
-    /// Serves a connection to its end; while the server shuts down, until the caller has waited enough.
+    /// Serves a connection until it is closed.
     ///
     /// # Errors
-    /// The client's, all of them.
-    pub async fn serve(self: &Arc<Self>, stream: TcpStream, activity: &Arc<Activity>) -> Result<(), ConnectionError> {
-        let Some(tls) = &self.tls else {
-            return self.speak(stream, activity).await;
+    /// The close was not graceful. A [`CloseReason`] is the server's decision.
+    pub async fn serve(&self, stream: TcpStream, slot: Slot) -> Result<(), BoxError> {
+        let linger = Linger::of(&stream)?;
+        let served = match &self.tls {
+            Some(tls) => self.serve_tls(tls, stream, &slot).await,
+            None => self.serve_http(stream, &slot).await,
         };
-        let stream = tokio::select! {
-            stream = tls.accept(stream) => stream?,
-            end = activity.end() => return Err(ConnectionError::Cut(end)),
-        };
-        self.speak(stream, activity).await
+        if !served.as_ref().is_err_and(|error| error.is::<CloseReason>()) {
+            // What the client does after the response is no error.
+            _ = linger.close(self.limits.close_timeout).await;
+        }
+        served
     }
 
-    async fn speak<S>(self: &Arc<Self>, stream: S, activity: &Arc<Activity>) -> Result<(), ConnectionError>
+    async fn serve_tls(&self, tls: &Tls, stream: TcpStream, slot: &Slot) -> Result<(), BoxError> {
+        let stream = tokio::select! {
+            stream = tls.accept(stream) => stream?,
+            reason = slot.close_reason() => return Err(reason.into()),
+        };
+        self.serve_http(stream, slot).await
+    }
+
+    async fn serve_http<S>(&self, stream: S, slot: &Slot) -> Result<(), BoxError>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let service = service_fn(|request: Request<Incoming>| {
-            let exchange = activity.begin();
-            let door = Arc::clone(self);
-            // The body is not read: it ends here.
-            let (head, _) = request.into_parts();
-            async move { Ok::<_, Infallible>(door.site.answer(&head).await.map(|body| body.of(exchange))) }
+            let in_flight = slot.begin();
+            let response = self.routes.call(request);
+            async move {
+                // The request is in flight until hyper drops the body.
+                Ok::<_, Infallible>(response.await?.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _held = &in_flight;
+                        frame
+                    })
+                }))
+            }
         });
-        let stream = Lingering::new(stream, self.limits.farewell);
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
-        let end = tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(ConnectionError::Http),
-            end = activity.end() => end,
+        let reason = tokio::select! {
+            closed = connection.as_mut() => return closed,
+            reason = slot.close_reason() => reason,
         };
-        if end == End::Overdue {
-            return Err(ConnectionError::Cut(end));
-        }
+        let patience = match reason {
+            CloseReason::Overdue => return Err(reason.into()),
+            // There is nothing to complete.
+            _ if slot.is_unused() => return Err(reason.into()),
+            // The server's own drain timeout bounds it.
+            CloseReason::Shutdown if !slot.is_idle() => Duration::MAX,
+            _ => self.limits.close_timeout,
+        };
         connection.as_mut().graceful_shutdown();
-        if end == End::Shutdown && activity.idle_since().is_none() {
-            // For as long as the server waits.
-            return connection.await.map_err(ConnectionError::Http);
-        }
-        match timeout(self.limits.farewell, connection).await {
-            Ok(ended) => ended.map_err(ConnectionError::Http),
-            Err(_) => Err(ConnectionError::Cut(end)),
-        }
+        timeout(patience, connection)
+            .await
+            .unwrap_or_else(|_| Err(reason.into()))
     }
 }
 
-/// hyper's limits. Its own clock for heads runs between requests too, where [`Activity`] has another measure, and does
-/// not run before the version is known: it stays off.
+/// hyper's own header timeout stays off: it bounds the idle time between requests, too, for which [`Slot`] has another
+/// limit, and does not run before the version of HTTP is known.
 fn http() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder

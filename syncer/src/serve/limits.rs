@@ -1,75 +1,74 @@
-//! What one client, or a thousand, can take of the server at most. Each cap stands beside its reason.
+//! Limits on what clients can take of the server. Each default stands beside its reason.
 
 use std::time::Duration;
 
-/// Some scrapers, the probes and a few people, with room to spare; each connection costs a file descriptor and up to
-/// two buffers of [`HEADER_BYTES`]. Past it the connection that has been idle for longest makes room.
+/// Some scrapers, the probes and a few people, with room to spare. A connection costs two file descriptors (see
+/// [`super::linger`]) and up to two buffers of [`HEADER_BYTES`].
 const CONNECTIONS: usize = 256;
 
 /// A page of a large pool has megabytes and stays in memory until its client has read it: this times a page is what
-/// the slowest clients can hold. More than one scraper asks at a time, but hardly sixteen.
+/// the slowest clients can hold. More than one scraper scrapes at a time, but hardly sixteen.
 const PAGES: usize = 16;
 
-/// Both ends of a network that loses packets have sent a head, or shaken hands, in this time.
-const HEAD: Duration = Duration::from_secs(10);
+/// Enough for a request head, or a TLS handshake, over a network that loses packets at both ends.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longer than the usual scrape intervals, which end at two minutes, so that a scraper keeps its connection.
-const IDLE: Duration = Duration::from_secs(180);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A request that is on its way when a connection is made is read by then; who has sent none is idle.
-const SETTLE: Duration = Duration::from_secs(1);
+/// A request sent with the connection is read by then; a client that has sent none is idle.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 /// Half of the time after which Prometheus gives up by default.
-const TURN: Duration = Duration::from_secs(5);
+const PAGE_WAIT: Duration = Duration::from_secs(5);
 
-/// Prometheus gives up after 10 s by default, and nobody scrapes with more than half a minute of patience.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Prometheus gives up after 10 s by default, and hardly anybody sets more than half a minute.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An idle connection that is told to go needs a round trip to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// A round trip: what a client needs to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Well within the 30 s that Kubernetes gives a pod between SIGTERM and SIGKILL.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the certificate's files are read again: the kubelet itself takes about a minute to bring a new Secret.
+/// The kubelet itself takes about a minute to mount a new Secret.
 const TLS_RELOAD: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head, in HTTP/1.1 and HTTP/2. A token of a service account has one or two thousand.
+/// Bytes of a request head, in HTTP/1.1 and HTTP/2. A service account token has one or two thousand.
 pub(super) const HEADER_BYTES: u32 = 16 * 1024;
 
 /// Headers of a request. Prometheus sends seven; proxies add theirs.
 pub(super) const HEADERS: usize = 64;
 
-/// Requests at a time on one connection of HTTP/2. Nobody has cause for more than a page or two.
+/// Concurrent streams of an HTTP/2 connection. Nobody has cause for more than a page or two.
 pub(super) const STREAMS: u32 = 8;
 
-/// What a client of HTTP/2 may send of a body that nobody reads: the least that the protocol starts with.
+/// Bytes of a request body that an HTTP/2 client may send although no route reads it: the protocol's initial window.
 pub(super) const BODY_WINDOW: u32 = 65_535;
 
 /// The limits that tests make smaller.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time. Past it, the one that has been idle for longest is closed for the new one; until there
-    /// is one, the new one waits.
+    /// Concurrent connections. At the limit, the connection that has been idle for longest is closed for a new one,
+    /// which waits until then.
     pub connections: usize,
     /// How long a connection must have been idle to be closed for another.
-    pub settle: Duration,
+    pub eviction_grace: Duration,
     /// Pages of metrics in memory at a time.
     pub pages: usize,
-    /// From a request for a page to its place in memory. Past it, the answer is 503.
-    pub turn: Duration,
-    /// From a connection's start to the end of its first request's head, with TLS' handshake.
-    pub head: Duration,
-    /// From an answer's end to the end of the next request's head.
-    pub idle: Duration,
-    /// From a request's head to the end of its answer, as far as the client lets us send it. Past it, the connection
-    /// is cut off.
-    pub answer: Duration,
-    /// From the decision to close an idle connection to its end, and from our end of any connection to the client's.
-    pub farewell: Duration,
-    /// From the order to shut down to the end of the last answer.
-    pub drain: Duration,
-    /// Between two looks at the files of the certificate.
+    /// How long a request waits for one of `pages`, before it gets 503.
+    pub page_wait: Duration,
+    /// From a connection's start to the end of its first request head, TLS handshake included.
+    pub header_timeout: Duration,
+    /// From the end of a response to the end of the next request head.
+    pub idle_timeout: Duration,
+    /// From the end of a request head to the end of the response. Past it, the connection is reset.
+    pub response_timeout: Duration,
+    /// From the start of a graceful close to its end, and from the server's FIN to the client's.
+    pub close_timeout: Duration,
+    /// From the signal to shut down to the end of the last response.
+    pub drain_timeout: Duration,
+    /// The interval at which the certificate's files are read again.
     pub tls_reload: Duration,
 }
 
@@ -79,14 +78,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: CONNECTIONS,
-            settle: SETTLE,
+            eviction_grace: EVICTION_GRACE,
             pages: PAGES,
-            turn: TURN,
-            head: HEAD,
-            idle: IDLE,
-            answer: ANSWER,
-            farewell: FAREWELL,
-            drain: DRAIN,
+            page_wait: PAGE_WAIT,
+            header_timeout: HEADER_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            response_timeout: RESPONSE_TIMEOUT,
+            close_timeout: CLOSE_TIMEOUT,
+            drain_timeout: DRAIN_TIMEOUT,
             tls_reload: TLS_RELOAD,
         }
     }

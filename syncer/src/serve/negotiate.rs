@@ -1,23 +1,25 @@
-//! What a client wants of the page: the format by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
+//! Content negotiation of the page: the format by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
 //! 12.5.3).
 //!
-//! A client is never refused for what it accepts: one that names nothing we have gets text 0.0.4, as with every
-//! exporter. What can't be read of a header is passed over.
+//! No client gets 406: one that accepts none of our formats gets text 0.0.4, as from every exporter. A malformed element
+//! of a header is ignored.
 
 use http::HeaderMap;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AsHeaderName};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
 use crate::exposition::Format;
 
-/// A weight in thousandths, as exact as the standard lets a client write one.
+/// A weight in thousandths, the precision of the standard.
 type Weight = u16;
 
 const FULL: Weight = 1000;
 
-/// The format that the client gives most weight to; text when it does not care.
+/// The format with the higher weight; text if both have the same.
 pub fn format(headers: &HeaderMap) -> Format {
-    let text = weight_of(Format::Text, headers);
-    let open_metrics = weight_of(Format::OpenMetrics, headers);
+    let text = weight(headers, ACCEPT, |range| range.matches("text/plain", "text/*", "0.0.4"));
+    let open_metrics = weight(headers, ACCEPT, |range| {
+        range.matches("application/openmetrics-text", "application/*", "1.0.0")
+    });
     if open_metrics > text {
         Format::OpenMetrics
     } else {
@@ -25,46 +27,26 @@ pub fn format(headers: &HeaderMap) -> Format {
     }
 }
 
-/// Whether the client takes gzip, and likes it no less than plain bytes.
+/// Whether the client accepts gzip with no less weight than identity.
 pub fn gzip(headers: &HeaderMap) -> bool {
-    let (mut gzip, mut identity, mut rest) = (None, None, None);
-    for item in items(headers, ACCEPT_ENCODING) {
-        let slot = match item.name.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => &mut gzip,
-            "identity" => &mut identity,
-            "*" => &mut rest,
-            _ => continue,
-        };
-        *slot = (*slot).max(Some(item.weight));
-    }
-    // An identity that isn't named is acceptable, but liked least.
-    let gzip = gzip.or(rest).unwrap_or(0);
-    gzip > 0 && gzip >= identity.unwrap_or(0)
+    let gzip = weight(headers, ACCEPT_ENCODING, |coding| {
+        match coding.name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Some(1),
+            "*" => Some(0),
+            _ => None,
+        }
+    });
+    // An identity that is not listed is acceptable, with the least weight.
+    let identity = weight(headers, ACCEPT_ENCODING, |coding| {
+        coding.name.eq_ignore_ascii_case("identity").then_some(0)
+    });
+    gzip > 0 && gzip >= identity
 }
 
-/// What the most specific range that fits the format gives it; of several such ranges, the best.
-fn weight_of(format: Format, headers: &HeaderMap) -> Weight {
-    let (media_type, group, version) = match format {
-        Format::Text => ("text/plain", "text/*", "0.0.4"),
-        Format::OpenMetrics => ("application/openmetrics-text", "application/*", "1.0.0"),
-    };
-    items(headers, ACCEPT)
-        .filter_map(|item| {
-            let specific = if item.name.eq_ignore_ascii_case(media_type) {
-                match item.parameter("version") {
-                    Some(wanted) if wanted == version => 3,
-                    Some(_) => return None,
-                    None => 2,
-                }
-            } else if item.name.eq_ignore_ascii_case(group) {
-                1
-            } else if item.name == "*/*" {
-                0
-            } else {
-                return None;
-            };
-            Some((specific, item.weight))
-        })
+/// The weight of the most specific element that matches; of several, the highest.
+fn weight(headers: &HeaderMap, name: HeaderName, specificity: impl Fn(&Item) -> Option<u8>) -> Weight {
+    items(headers, name)
+        .filter_map(|item| Some((specificity(&item)?, item.weight)))
         .max()
         .map_or(0, |(_, weight)| weight)
 }
@@ -76,8 +58,8 @@ struct Item<'a> {
     weight: Weight,
 }
 
-/// The elements of all headers of the name whose weight can be read.
-fn items(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = Item<'_>> {
+/// The elements of all headers of the name that have a valid weight.
+fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Item<'_>> {
     headers
         .get_all(name)
         .iter()
@@ -91,7 +73,7 @@ fn items(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = I
                 weight: FULL,
             };
             if let Some(written) = item.parameter("q") {
-                item.weight = weight(written)?;
+                item.weight = parse_weight(written)?;
             }
             Some(item)
         })
@@ -107,10 +89,24 @@ impl<'a> Item<'a> {
             .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim().trim_matches('"'))
     }
+
+    /// How specifically a media range names this version of the type, if it does.
+    fn matches(&self, media_type: &str, group: &str, version: &str) -> Option<u8> {
+        if self.name.eq_ignore_ascii_case(media_type) {
+            return match self.parameter("version") {
+                Some(wanted) => (wanted == version).then_some(3),
+                None => Some(2),
+            };
+        }
+        if self.name.eq_ignore_ascii_case(group) {
+            return Some(1);
+        }
+        (self.name == "*/*").then_some(0)
+    }
 }
 
 /// `0`, `1`, or either with up to three decimals, and not above 1.
-fn weight(written: &str) -> Option<Weight> {
+fn parse_weight(written: &str) -> Option<Weight> {
     let (whole, decimals) = written.split_once('.').unwrap_or((written, ""));
     if !matches!(whole, "0" | "1") || decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;

@@ -1,153 +1,137 @@
-//! The four paths, and what each answers to whom. `/metrics` is for those whom [`Auth`] lets in; the probes' paths are
-//! for all, because a kubelet has no token.
+//! The routes of a role. `/metrics` is for clients that [`Auth`] lets in; the probes are for all, because a kubelet
+//! sends no token.
 
+use std::convert::Infallible;
+use std::error::Error;
+use std::io::{self, Write};
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::stream;
+use http::StatusCode;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::request::Parts;
-use http::{Method, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::error;
 
-use super::auth::{Auth, Refusal};
-use super::body::Body;
+use super::auth::{self, Auth};
 use super::limits::Limits;
-use super::{Pages, negotiate, page};
+use super::{Pages, negotiate};
+use crate::exposition::{Format, encode};
 
-/// What `/` says.
 const INDEX: &str = "infertally-syncer\n\n/metrics  for Prometheus\n/healthz  alive\n/readyz   ready\n";
 
-/// What is served, and to whom.
-pub struct Site {
+/// The default size of an HTTP/2 frame. hyper takes the next frame when it has room for it, so the body lives about as
+/// long as the client takes to read it; hyper would take a single large frame at once.
+const FRAME: usize = 16 * 1024;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct AppState {
     pages: Arc<dyn Pages>,
-    auth: Auth,
-    /// Places for pages in memory.
-    places: Arc<Semaphore>,
-    /// How long a request waits for one.
-    turn: Duration,
+    /// Permits for pages in memory.
+    permits: Arc<Semaphore>,
+    page_wait: Duration,
 }
 
-// === impl Site ===
-
-impl Site {
-    /// A site with room for as many pages as the limits say.
-    pub fn new(pages: Arc<dyn Pages>, auth: Auth, limits: &Limits) -> Self {
-        Self {
+/// The router of a role.
+pub fn router(pages: Arc<dyn Pages>, auth: Auth, limits: &Limits) -> Router {
+    let authorized = from_fn_with_state(Arc::new(auth), auth::require);
+    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    Router::new()
+        .route("/metrics", get(metrics).route_layer(authorized))
+        .route("/healthz", get("ok\n"))
+        .route("/readyz", get(ready))
+        .route("/", get(INDEX))
+        .method_not_allowed_fallback(async || {
+            let allow = [(ALLOW, "GET, HEAD")];
+            (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD are allowed\n")
+        })
+        .fallback(async || (StatusCode::NOT_FOUND, "not found; / lists what there is\n"))
+        .layer(header(CACHE_CONTROL, "no-store"))
+        .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .with_state(AppState {
             pages,
-            auth,
-            places: Arc::new(Semaphore::new(limits.pages)),
-            turn: limits.turn,
-        }
-    }
+            permits: Arc::new(Semaphore::new(limits.pages)),
+            page_wait: limits.page_wait,
+        })
+}
 
-    /// Answers a request by its head.
-    pub async fn answer(&self, request: &Parts) -> Response<Body> {
-        let answer = self.route(request).await;
-        if request.method == Method::HEAD {
-            without_body(answer)
-        } else {
-            answer
-        }
-    }
-
-    async fn route(&self, request: &Parts) -> Response<Body> {
-        let path = request.uri.path();
-        if !matches!(path, "/" | "/metrics" | "/healthz" | "/readyz") {
-            return text(StatusCode::NOT_FOUND, "not found: see /");
-        }
-        if !matches!(request.method, Method::GET | Method::HEAD) {
-            return with(
-                text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD"),
-                ALLOW,
-                HeaderValue::from_static("GET, HEAD"),
-            );
-        }
-        match path {
-            "/metrics" => self.metrics(request).await,
-            "/healthz" => text(StatusCode::OK, "ok"),
-            "/readyz" => match self.pages.ready() {
-                Ok(()) => text(StatusCode::OK, "ok"),
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, &why),
-            },
-            _ => text(StatusCode::OK, INDEX.trim_end()),
-        }
-    }
-
-    async fn metrics(&self, request: &Parts) -> Response<Body> {
-        if let Err(refusal) = self.auth.check(&request.headers).await {
-            return refused(refusal);
-        }
-        let Ok(Ok(place)) = timeout(self.turn, Arc::clone(&self.places).acquire_owned()).await else {
-            return with(
-                text(StatusCode::SERVICE_UNAVAILABLE, "too many pages are being read"),
-                RETRY_AFTER,
-                HeaderValue::from_static("1"),
-            );
-        };
-        let format = negotiate::format(&request.headers);
-        let gzip = negotiate::gzip(&request.headers);
-        let pages = Arc::clone(&self.pages);
-        // A large page takes tens of milliseconds, in which the other connections go on.
-        let rendered = spawn_blocking(move || (page::render(&pages.families(), format, gzip), place)).await;
-        let (page, place) = match rendered {
-            Ok((Ok(page), place)) => (page, place),
-            Ok((Err(error), _)) => return failed(&error),
-            Err(error) => return failed(&error),
-        };
-        let mut answer = Response::new(Body::page(page, place));
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-        headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        answer
+async fn ready(State(state): State<AppState>) -> Response {
+    match state.pages.ready() {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
     }
 }
 
-fn refused(refusal: Refusal) -> Response<Body> {
-    match refusal {
-        Refusal::Unauthorized => with(
-            text(StatusCode::UNAUTHORIZED, "a valid bearer token is needed"),
-            WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer"),
-        ),
-        Refusal::Forbidden => text(StatusCode::FORBIDDEN, "this token has no right to get /metrics"),
-        Refusal::Unavailable => text(StatusCode::SERVICE_UNAVAILABLE, "the token can't be checked now"),
+async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let Ok(Ok(permit)) = timeout(state.page_wait, state.permits.acquire_owned()).await else {
+        let retry = [(RETRY_AFTER, "1")];
+        return (StatusCode::SERVICE_UNAVAILABLE, retry, "too many scrapes in flight\n").into_response();
+    };
+    let format = negotiate::format(&headers);
+    let gzip = negotiate::gzip(&headers);
+    // A large page takes tens of milliseconds, which would hold up the other connections. The permit goes along: a
+    // client that disconnects leaves the page in memory until it is rendered.
+    let rendered = spawn_blocking(move || render(&*state.pages, format, gzip).map(|page| (page, permit)));
+    let (page, permit) = match rendered.await {
+        Ok(Ok(rendered)) => rendered,
+        Ok(Err(error)) => return failed(&error),
+        Err(error) => return failed(&error),
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (CONTENT_LENGTH, page.len().into()),
+        (VARY, HeaderValue::from_static("accept, accept-encoding")),
+    ];
+    let coding = gzip.then_some([(CONTENT_ENCODING, "gzip")]);
+    (headers, coding, body(page, permit)).into_response()
+}
+
+/// Renders and compresses, fast rather than well, because each scrape does it. tower-http's `CompressionLayer` would
+/// compress on the tasks that serve all connections, and send no `Content-Length`.
+fn render(pages: &dyn Pages, format: Format, gzip: bool) -> io::Result<Bytes> {
+    let mut page = String::new();
+    encode(&pages.families(), format, &mut page);
+    if !gzip {
+        return Ok(page.into());
     }
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
+    compressed.write_all(page.as_bytes())?;
+    Ok(compressed.finish()?.into())
 }
 
-fn failed(error: &dyn std::error::Error) -> Response<Body> {
-    error!(error = crate::error_chain(error), "the page of metrics can't be made");
-    text(StatusCode::INTERNAL_SERVER_ERROR, "the page can't be made: see the log")
+/// The page in small frames; the permit is held until the last one is taken, or the client disconnects.
+fn body(mut page: Bytes, permit: OwnedSemaphorePermit) -> Body {
+    Body::from_stream(stream::iter(iter::from_fn(move || {
+        let _held = &permit;
+        (!page.is_empty()).then(|| Ok::<_, Infallible>(page.split_to(page.len().min(FRAME))))
+    })))
 }
 
-/// A line of text.
-fn text(status: StatusCode, line: &str) -> Response<Body> {
-    let mut answer = Response::new(Body::from(Bytes::from(format!("{line}\n"))));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
-}
-
-fn with(mut answer: Response<Body>, name: HeaderName, value: HeaderValue) -> Response<Body> {
-    answer.headers_mut().insert(name, value);
-    answer
-}
-
-/// The answer to HEAD: what GET would say, but for the body.
-fn without_body(answer: Response<Body>) -> Response<Body> {
-    let length = answer.body().len();
-    with(answer.map(|_| Body::default()), CONTENT_LENGTH, length.into())
+fn failed(error: &dyn Error) -> Response {
+    error!(
+        error = crate::error_chain(error),
+        "failed to render /metrics; replied with 500"
+    );
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "failed to render the page; the log has the reason\n",
+    )
+        .into_response()
 }

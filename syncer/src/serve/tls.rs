@@ -1,17 +1,20 @@
-//! TLS: the certificate and its key, from files that are read again while we run, or self-signed.
+//! TLS with a certificate and key from files, which are read again while the server runs, or with a self-signed
+//! certificate.
 //!
-//! A pair that can't be used never takes the place of one that can. Connections keep the certificate that they began
-//! with.
+//! Files that cannot be used never replace a certificate that can. A connection keeps the certificate of its handshake.
 
-use std::future;
+use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::BoxError;
 use rcgen::{CertificateParams, DnType, KeyPair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use ring::digest::{SHA256, digest};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -21,23 +24,22 @@ use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
-use super::hash;
 use crate::error_chain;
 use crate::file;
 
-/// A chain of certificates has some ten thousand bytes; a file a hundred times that is not one.
+/// A certificate chain has some ten thousand bytes; a file a hundred times that is not one.
 const PEM_BYTES: u64 = 1024 * 1024;
 
-/// What is said to a client that speaks plain HTTP, as Go's servers do.
+/// The response to plain HTTP, as Go's servers send it.
 const PLAIN_HTTP: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\
     content-length: 42\r\n\r\nthis port speaks TLS: use https:// for it\n";
 
-/// What TLS is spoken with.
+/// The TLS side of a server.
 pub struct Tls {
-    /// The files, and what they held when we began.
-    files: Option<(Files, Pair)>,
-    config: RwLock<Arc<ServerConfig>>,
+    /// The files, and what they held at the start.
+    files: Option<(Files, Pem)>,
+    config: watch::Sender<Arc<ServerConfig>>,
 }
 
 struct Files {
@@ -45,172 +47,105 @@ struct Files {
     key: PathBuf,
 }
 
-/// What the files hold.
-#[derive(Clone, PartialEq)]
-struct Pair {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-}
+/// The bytes of both files.
+type Pem = (Vec<u8>, Vec<u8>);
 
-/// Why a certificate can't be used.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Not there, not allowed, no file.
-    #[error("{path}: cannot be read")]
-    Read {
-        /// Of the certificate or of the key.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Not PEM, or without what it should hold.
-    #[error("{path}: no PEM of a {what}")]
-    Pem {
-        /// Of the certificate or of the key.
-        path: PathBuf,
-        /// Which of them.
-        what: &'static str,
-        /// What is wrong with it.
-        source: pem::Error,
-    },
-    /// The two don't belong together, or are of no kind that TLS uses.
-    #[error("certificate {certificate} with key {key}")]
-    Pair {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What is wrong with them.
-        source: rustls::Error,
-    },
-    /// A certificate for these names can't be made.
-    #[error("self-signed certificate for {names:?}")]
-    SelfSigned {
-        /// What was asked for.
-        names: Vec<String>,
-        /// What is wrong with them.
-        source: rcgen::Error,
-    },
-    /// A certificate that was made can't be used.
-    #[error("self-signed certificate")]
-    Unusable(#[source] rustls::Error),
-}
-
-/// Why a connection speaks no TLS.
-#[derive(Debug, thiserror::Error)]
-pub enum HandshakeError {
-    /// It broke, or what it sent is no TLS that we speak.
-    #[error("handshake")]
-    Failed(#[from] io::Error),
-    /// It speaks plain HTTP; it was told.
-    #[error("plain HTTP where TLS is spoken")]
-    PlainHttp,
+    /// A file cannot be read.
+    #[error("{0}: cannot be read")]
+    Read(PathBuf, #[source] io::Error),
+    /// A file has no certificate, or no key.
+    #[error("{0}: no {1} in PEM")]
+    Pem(PathBuf, &'static str, #[source] pem::Error),
+    /// The key is not the certificate's, or of a kind that TLS does not use.
+    #[error("certificate {0} with key {1}")]
+    Pair(PathBuf, PathBuf, #[source] rustls::Error),
+    /// No usable certificate can be made for the names.
+    #[error("self-signed certificate for {0:?}")]
+    SelfSigned(Vec<String>, #[source] BoxError),
 }
 
 // === impl Tls ===
 
 impl Tls {
-    /// With a chain of certificates and its key, both PEM.
+    /// TLS with a certificate chain and its key, both PEM.
     ///
     /// # Errors
-    /// A file that can't be read, has not what it should, or a key that is not the certificate's.
+    /// A file cannot be read, holds something else, or the key is not the certificate's.
     pub async fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
         let files = Files { certificate, key };
-        let pair = files.read().await?;
-        let config = files.config(&pair)?;
+        let pem = files.read().await?;
+        let config = watch::Sender::new(files.config(&pem)?);
         Ok(Self {
-            config: RwLock::new(config),
-            files: Some((files, pair)),
+            config,
+            files: Some((files, pem)),
         })
     }
 
-    /// With a certificate that is made now for the names (of DNS, or addresses); clients can't check it but by its
+    /// TLS with a certificate made now for the names (of DNS, or addresses). Clients can verify it only by its
     /// fingerprint, which is logged.
     ///
     /// # Errors
-    /// A name that a certificate can't hold.
+    /// A certificate cannot hold one of the names.
     pub fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
-        let made = || {
-            let key = KeyPair::generate()?;
-            let mut params = CertificateParams::new(names.clone())?;
-            params.distinguished_name.push(DnType::CommonName, "infertally-syncer");
-            Ok((params.self_signed(&key)?, key))
-        };
-        let (certificate, key) = made().map_err(|source| TlsError::SelfSigned {
-            names: names.clone(),
-            source,
-        })?;
-        info!(
-            ?names,
-            sha256 = hash::fingerprint(certificate.der()),
-            "self-signed certificate"
-        );
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        let config = config(vec![certificate.into()], key).map_err(TlsError::Unusable)?;
+        let config = self_signed(&names).map_err(|source| TlsError::SelfSigned(names, source))?;
         Ok(Self {
             files: None,
-            config: RwLock::new(config),
+            config: watch::Sender::new(config),
         })
     }
 
-    /// Shakes hands. A client of plain HTTP is told what is wrong.
-    pub(super) async fn accept(&self, mut stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    /// The server's side of the handshake. A client that speaks plain HTTP gets 400.
+    pub(super) async fn accept(&self, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let mut first = [0];
         stream.peek(&mut first).await?;
         if first.iter().any(u8::is_ascii_uppercase) {
-            // Read before it is closed: what lies unread would make a reset of the close, and undo the answer.
-            let _count = stream.read(&mut [0; 4096]).await?;
             stream.write_all(PLAIN_HTTP).await?;
-            stream.shutdown().await?;
-            return Err(HandshakeError::PlainHttp);
+            return Err(io::Error::other("plain HTTP on a TLS port; replied with 400"));
         }
-        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        Ok(TlsAcceptor::from(config).accept(stream).await?)
+        let config = Arc::clone(&self.config.borrow());
+        TlsAcceptor::from(config).accept(stream).await
     }
 
-    /// Reads the files again and again, and takes what is new and can be used. Never returns.
-    pub(super) async fn keep_fresh(&self, every: Duration) {
+    /// Reads the files at the interval, and uses what is new and valid. Never returns.
+    pub(super) async fn reload(&self, interval: Duration) {
         let Some((files, first)) = &self.files else {
-            return future::pending().await;
+            return pending().await;
         };
-        // Nothing while the files can't be read.
-        let mut seen = Some(first.clone());
+        let mut last = Ok(first.clone());
         loop {
-            sleep(every).await;
-            let read = files.read().await;
-            if read.as_ref().ok() == seen.as_ref() {
+            sleep(interval).await;
+            let read = files.read().await.map_err(|error| error_chain(&error));
+            if read == last {
                 continue;
             }
             let config = match &read {
-                Ok(pair) => files.config(pair).map_err(|error| error_chain(&error)),
-                Err(error) => Err(error_chain(error)),
+                Ok(pem) => files.config(pem).map_err(|error| error_chain(&error)),
+                Err(error) => Err(error.clone()),
             };
             match config {
                 Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    info!(certificate = %files.certificate.display(), "new certificate");
+                    self.config.send_replace(config);
+                    info!(certificate = %files.certificate.display(), "reloaded the certificate");
                 }
-                Err(error) => warn!(error, "the certificate in use is kept"),
+                Err(error) => warn!(error, "cannot reload the certificate; keeping the one in use"),
             }
-            seen = read.ok();
+            last = read;
         }
     }
 }
 
+// === impl Files ===
+
 impl Files {
-    async fn read(&self) -> Result<Pair, TlsError> {
-        Ok(Pair {
-            certificate: read(&self.certificate).await?,
-            key: read(&self.key).await?,
-        })
+    async fn read(&self) -> Result<Pem, TlsError> {
+        Ok((read(&self.certificate).await?, read(&self.key).await?))
     }
 
-    fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, TlsError> {
-        let pem = |path: &PathBuf, what| {
-            let path = path.clone();
-            move |source| TlsError::Pem { path, what, source }
-        };
-        let chain = CertificateDer::pem_slice_iter(&pair.certificate)
+    fn config(&self, (certificate, key): &Pem) -> Result<Arc<ServerConfig>, TlsError> {
+        let chain = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|chain| {
                 if chain.is_empty() {
@@ -219,24 +154,33 @@ impl Files {
                     Ok(chain)
                 }
             })
-            .map_err(pem(&self.certificate, "certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(&pair.key).map_err(pem(&self.key, "private key"))?;
-        config(chain, key).map_err(|source| TlsError::Pair {
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-            source,
-        })
+            .map_err(|source| TlsError::Pem(self.certificate.clone(), "certificate", source))?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|source| TlsError::Pem(self.key.clone(), "private key", source))?;
+        config(chain, key).map_err(|source| TlsError::Pair(self.certificate.clone(), self.key.clone(), source))
     }
 }
 
 async fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    file::read(path, PEM_BYTES).await.map_err(|source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    let read = file::read(path, PEM_BYTES).await;
+    read.map_err(|source| TlsError::Read(path.to_owned(), source))
 }
 
-/// rustls holds the key against the certificate.
+fn self_signed(names: &[String]) -> Result<Arc<ServerConfig>, BoxError> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "infertally-syncer");
+    let certificate = params.self_signed(&key)?;
+    info!(
+        ?names,
+        sha256 = fingerprint(certificate.der()),
+        "made a self-signed certificate"
+    );
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    Ok(config(vec![certificate.into()], key)?)
+}
+
+/// rustls checks that the key is the certificate's.
 fn config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -247,4 +191,11 @@ fn config(
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The SHA-256 as `openssl x509 -fingerprint` writes it.
+fn fingerprint(certificate: &[u8]) -> String {
+    let hash = digest(&SHA256, certificate);
+    let digits: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    digits.join(":")
 }

@@ -1,4 +1,4 @@
-//! An API server that says what a test wants, and tells what it was asked.
+//! A scripted API server that records the reviews it receives.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -19,20 +19,20 @@ use tokio::task::JoinSet;
 pub const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 pub const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
-/// What a review is answered with.
+/// The reply to a review.
 #[derive(Clone, Debug)]
-pub enum Say {
-    /// 201 and the review as it was asked, with this status.
+pub enum Reply {
+    /// 201 and the review as it was sent, with this status.
     Status(Value),
     /// 201 and these bytes.
     Bytes(String),
-    /// This code, and a body of the kind Status.
+    /// This code, and a Status object.
     Code(u16),
-    /// Nothing, ever.
-    Nothing,
+    /// None, ever.
+    Never,
 }
 
-/// The server; it ends when this is dropped.
+/// The server; it stops when this is dropped.
 pub struct ApiServer {
     pub client: Client,
     script: Arc<Script>,
@@ -40,29 +40,29 @@ pub struct ApiServer {
 }
 
 struct Script {
-    says: Mutex<(Say, Say)>,
-    asked: Mutex<Vec<(String, Value)>>,
-    /// Answers wait for one of these each.
+    replies: Mutex<(Reply, Reply)>,
+    received: Mutex<Vec<(String, Value)>>,
+    /// Each reply waits for a permit.
     gate: Semaphore,
 }
 
 // === impl ApiServer ===
 
 impl ApiServer {
-    /// Says this of tokens, and of rights.
-    pub async fn start(token: Say, access: Say) -> Self {
+    /// Replies with these to TokenReviews and SubjectAccessReviews.
+    pub async fn start(token: Reply, access: Reply) -> Self {
         let server = Self::start_gated(token, access).await;
         server.open_gate();
         server
     }
 
-    /// The same, but answers wait until the gate is opened.
-    pub async fn start_gated(token: Say, access: Say) -> Self {
+    /// The same, but holds the replies until the gate is opened.
+    pub async fn start_gated(token: Reply, access: Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let script = Arc::new(Script {
-            says: Mutex::new((token, access)),
-            asked: Mutex::default(),
+            replies: Mutex::new((token, access)),
+            received: Mutex::default(),
             gate: Semaphore::new(0),
         });
         let mut serving = JoinSet::new();
@@ -75,7 +75,7 @@ impl ApiServer {
                     let script = Arc::clone(&script);
                     let service = service_fn(move |request| {
                         let script = Arc::clone(&script);
-                        async move { Ok::<_, Infallible>(script.answer(request).await) }
+                        async move { Ok::<_, Infallible>(script.reply(request).await) }
                     });
                     connections.spawn(async move {
                         _ = http1::Builder::new()
@@ -93,25 +93,25 @@ impl ApiServer {
         }
     }
 
-    /// From now on says this.
-    pub fn say(&self, token: Say, access: Say) {
-        *self.script.says.lock().unwrap() = (token, access);
+    /// From now on replies with these.
+    pub fn reply_with(&self, token: Reply, access: Reply) {
+        *self.script.replies.lock().unwrap() = (token, access);
     }
 
-    /// Lets all answers pass.
+    /// Sends the replies held, and all that follow.
     pub fn open_gate(&self) {
         self.script.gate.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 
-    /// What it was asked: paths and bodies.
-    pub fn asked(&self) -> Vec<(String, Value)> {
-        self.script.asked.lock().unwrap().clone()
+    /// Paths and bodies of the requests.
+    pub fn received(&self) -> Vec<(String, Value)> {
+        self.script.received.lock().unwrap().clone()
     }
 
-    /// How many token reviews and how many access reviews it was asked for.
+    /// Numbers of TokenReviews and SubjectAccessReviews.
     pub fn counts(&self) -> (usize, usize) {
-        let asked = self.asked();
-        let count = |wanted| asked.iter().filter(|(path, _)| path == wanted).count();
+        let received = self.received();
+        let count = |review| received.iter().filter(|(path, _)| path == review).count();
         (count(TOKEN_REVIEWS), count(ACCESS_REVIEWS))
     }
 }
@@ -119,42 +119,42 @@ impl ApiServer {
 // === impl Script ===
 
 impl Script {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn reply(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let mut review: Value = serde_json::from_slice(&body).unwrap();
-        self.asked
+        self.received
             .lock()
             .unwrap()
             .push((head.uri.path().to_owned(), review.clone()));
         self.gate.acquire().await.unwrap().forget();
-        let (token, access) = self.says.lock().unwrap().clone();
-        let say = match head.uri.path() {
+        let (token, access) = self.replies.lock().unwrap().clone();
+        let reply = match head.uri.path() {
             TOKEN_REVIEWS => token,
             ACCESS_REVIEWS => access,
-            _ => Say::Code(404),
+            _ => Reply::Code(404),
         };
-        let (status, body) = match say {
-            Say::Status(status) => {
+        let (status, body) = match reply {
+            Reply::Status(status) => {
                 review["status"] = status;
                 (StatusCode::CREATED, review.to_string())
             }
-            Say::Bytes(bytes) => (StatusCode::CREATED, bytes),
-            Say::Code(code) => {
+            Reply::Bytes(bytes) => (StatusCode::CREATED, bytes),
+            Reply::Code(code) => {
                 let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code});
                 (StatusCode::from_u16(code).unwrap(), body.to_string())
             }
-            Say::Nothing => std::future::pending().await,
+            Reply::Never => std::future::pending().await,
         };
-        let mut answer = Response::new(Full::from(body));
-        *answer.status_mut() = status;
-        answer
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        response
     }
 }
 
-/// A user as the API server knows one.
-pub fn prometheus() -> Say {
-    Say::Status(json!({
+/// An authenticated user.
+pub fn prometheus() -> Reply {
+    Reply::Status(json!({
         "authenticated": true,
         "user": {
             "username": "system:serviceaccount:monitoring:prometheus",
@@ -165,15 +165,15 @@ pub fn prometheus() -> Say {
     }))
 }
 
-/// The answer to a token that nobody has given out.
-pub fn unknown() -> Say {
-    Say::Status(json!({"authenticated": false, "error": "[invalid bearer token, token lookup failed]", "user": {}}))
+/// The status of an invalid token.
+pub fn unknown() -> Reply {
+    Reply::Status(json!({"authenticated": false, "error": "[invalid bearer token, token lookup failed]", "user": {}}))
 }
 
-pub fn allowed() -> Say {
-    Say::Status(json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding"}))
+pub fn allowed() -> Reply {
+    Reply::Status(json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding"}))
 }
 
-pub fn not_allowed() -> Say {
-    Say::Status(json!({"allowed": false}))
+pub fn not_allowed() -> Reply {
+    Reply::Status(json!({"allowed": false}))
 }

@@ -1,4 +1,4 @@
-//! Certificates of tests, and clients that trust one of them.
+//! Certificates for tests, and clients that trust one of them.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::stage::{Client, Running, within};
+use crate::harness::{Client, TestServer, in_time};
 use infertally_harness::Mount;
 
-/// A certificate for localhost, and its key, both PEM.
+/// A certificate for localhost and its key, in PEM.
 pub struct Pair {
     pub certificate: String,
     pub key: String,
@@ -32,14 +32,14 @@ impl Pair {
         }
     }
 
-    /// Puts the pair where Kubernetes would.
+    /// Mounts the pair as the kubelet mounts a Secret.
     pub fn mount(&self, dir: &Mount, version: &str) {
         dir.mount(version, &[("tls.crt", &self.certificate), ("tls.key", &self.key)])
             .unwrap();
     }
 
-    /// Connects, if the server shows this certificate.
-    pub async fn connect(&self, server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    /// Connects, if the server presents this certificate.
+    pub async fn connect(&self, server: &TestServer, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -50,11 +50,11 @@ impl Pair {
         config.alpn_protocols = vec![protocol.to_vec()];
         let stream = server.connect().await.stream;
         let name = ServerName::try_from("localhost").unwrap();
-        within(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+        in_time(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
     }
 
     /// The same, for HTTP/1.1.
-    pub async fn client(&self, server: &Running) -> std::io::Result<Client<TlsStream<TcpStream>>> {
+    pub async fn client(&self, server: &TestServer) -> std::io::Result<Client<TlsStream<TcpStream>>> {
         Ok(Client::new(self.connect(server, b"http/1.1").await?))
     }
 }

@@ -11,9 +11,9 @@ use infertally_syncer::serve::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
-use crate::stage::{Fixed, NEVER, Running, SOON, open, until, within};
+use crate::harness::{Fixed, NEVER, SOON, TestServer, eventually, in_time, without_auth};
 
-/// A client's connection; the task ends with the connection.
+/// A client connection; the task ends with it.
 pub struct Http2 {
     send: SendRequest<Empty<Bytes>>,
     pub connection: JoinHandle<hyper::Result<()>>,
@@ -21,7 +21,7 @@ pub struct Http2 {
 
 impl Http2 {
     pub async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Self {
-        let (send, connection) = within(http2::handshake(TokioExecutor::new(), TokioIo::new(stream)))
+        let (send, connection) = in_time(http2::handshake(TokioExecutor::new(), TokioIo::new(stream)))
             .await
             .unwrap();
         Self {
@@ -30,7 +30,7 @@ impl Http2 {
         }
     }
 
-    pub fn ask(
+    pub fn request(
         &self,
         method: Method,
         path: &str,
@@ -43,127 +43,130 @@ impl Http2 {
             .unwrap();
         let mut send = self.send.clone();
         async move {
-            let (head, body) = within(send.send_request(request)).await?.into_parts();
+            let (head, body) = in_time(send.send_request(request)).await?.into_parts();
             Ok(http::Response::from_parts(
                 head,
-                within(body.collect()).await?.to_bytes(),
+                in_time(body.collect()).await?.to_bytes(),
             ))
         }
     }
 }
 
-async fn connect(server: &Running) -> Http2 {
+async fn connect(server: &TestServer) -> Http2 {
     Http2::over(server.connect().await.stream).await
 }
 
 #[tokio::test]
-async fn it_answers_as_http_1_does() {
+async fn http_2_responds_as_http_1_does() {
     let pages = Fixed::small();
-    let server = Running::start(pages.clone(), open(Limits::default())).await;
+    let server = TestServer::start(pages.clone(), without_auth(Limits::default())).await;
     let client = connect(&server).await;
-    let got = client.ask(Method::GET, "/metrics").await.unwrap();
+    let got = client.request(Method::GET, "/metrics").await.unwrap();
     assert_eq!(
         (got.status(), got.body().as_ref()),
         (StatusCode::OK, pages.page(Format::Text).as_bytes())
     );
     for path in ["/metrics", "/nowhere"] {
-        let got = client.ask(Method::GET, path).await.unwrap();
-        let head = client.ask(Method::HEAD, path).await.unwrap();
+        let got = client.request(Method::GET, path).await.unwrap();
+        let head = client.request(Method::HEAD, path).await.unwrap();
         assert_eq!(head.status(), got.status());
         assert_eq!(head.headers()["content-length"], got.headers()["content-length"]);
         assert_eq!(head.body().len(), 0);
     }
     assert_eq!(
-        client.ask(Method::POST, "/metrics").await.unwrap().status(),
+        client.request(Method::POST, "/metrics").await.unwrap().status(),
         StatusCode::METHOD_NOT_ALLOWED
     );
     assert_eq!(
-        client.ask(Method::GET, "/nowhere").await.unwrap().status(),
+        client.request(Method::GET, "/nowhere").await.unwrap().status(),
         StatusCode::NOT_FOUND
     );
 }
 
 #[tokio::test]
-async fn large_pages_come_whole_side_by_side() {
+async fn large_pages_are_complete_on_concurrent_streams() {
     let pages = Fixed::large();
-    let server = Running::start(pages.clone(), open(Limits::default())).await;
+    let server = TestServer::start(pages.clone(), without_auth(Limits::default())).await;
     let client = connect(&server).await;
     let page = pages.page(Format::Text);
-    for answer in join_all((0..3).map(|_| client.ask(Method::GET, "/metrics"))).await {
-        assert!(answer.unwrap().body() == page.as_bytes());
+    for response in join_all((0..3).map(|_| client.request(Method::GET, "/metrics"))).await {
+        assert!(response.unwrap().body() == page.as_bytes());
     }
 }
 
 #[tokio::test]
-async fn more_requests_than_streams_wait_their_turn() {
-    let server = Running::plain().await;
+async fn requests_over_the_stream_limit_wait() {
+    let server = TestServer::plain().await;
     let client = connect(&server).await;
-    // By now the client knows how many streams there are.
+    // After this response the client has the server's SETTINGS.
     assert_eq!(
-        client.ask(Method::GET, "/healthz").await.unwrap().status(),
+        client.request(Method::GET, "/healthz").await.unwrap().status(),
         StatusCode::OK
     );
-    let answers = join_all((0..50).map(|_| client.ask(Method::GET, "/healthz"))).await;
+    let responses = join_all((0..50).map(|_| client.request(Method::GET, "/healthz"))).await;
     assert!(
-        answers
+        responses
             .iter()
-            .all(|answer| answer.as_ref().unwrap().status() == StatusCode::OK)
+            .all(|response| response.as_ref().unwrap().status() == StatusCode::OK)
     );
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_goodbye() {
+async fn an_idle_connection_is_closed_gracefully() {
     let limits = Limits {
-        idle: SOON,
-        farewell: NEVER,
+        idle_timeout: SOON,
+        close_timeout: NEVER,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::small(), open(limits)).await;
+    let server = TestServer::start(Fixed::small(), without_auth(limits)).await;
     let client = connect(&server).await;
     assert_eq!(
-        client.ask(Method::GET, "/healthz").await.unwrap().status(),
+        client.request(Method::GET, "/healthz").await.unwrap().status(),
         StatusCode::OK
     );
     assert!(
-        within(client.connection).await.unwrap().is_ok(),
-        "the goodbye is no error"
+        in_time(client.connection).await.unwrap().is_ok(),
+        "the close is graceful"
     );
 }
 
 #[tokio::test]
-async fn who_does_not_read_a_stream_loses_the_connection_and_its_places() {
+async fn a_client_that_does_not_read_a_stream_is_reset() {
     let limits = Limits {
         pages: 1,
-        turn: SOON,
-        answer: 10 * SOON,
+        page_wait: SOON,
+        response_timeout: 10 * SOON,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::large(), open(limits)).await;
+    let server = TestServer::start(Fixed::large(), without_auth(limits)).await;
     let mut client = connect(&server).await;
     let request = Request::get("http://test/metrics").body(Empty::new()).unwrap();
-    let unread = within(client.send.send_request(request)).await.unwrap();
+    let unread = in_time(client.send.send_request(request)).await.unwrap();
     assert_eq!(unread.status(), StatusCode::OK);
-    until(async || server.get("/metrics", &["accept-encoding: gzip"]).await.status == 200).await;
-    assert!(within(unread.into_body().collect()).await.is_err(), "it was cut off");
+    eventually(async || server.get("/metrics", &["accept-encoding: gzip"]).await.status == 200).await;
+    assert!(
+        in_time(unread.into_body().collect()).await.is_err(),
+        "the connection was reset"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_under_way_is_finished_at_the_end() {
+async fn a_response_in_flight_completes_at_shutdown() {
     let pages = Fixed::large();
-    let mut server = Running::start(
+    let mut server = TestServer::start(
         pages.clone(),
-        open(Limits {
-            drain: NEVER,
+        without_auth(Limits {
+            drain_timeout: NEVER,
             ..Limits::default()
         }),
     )
     .await;
     let mut client = connect(&server).await;
     let request = Request::get("http://test/metrics").body(Empty::new()).unwrap();
-    let begun = within(client.send.send_request(request)).await.unwrap();
-    server.tell();
-    until(async || tokio::net::TcpStream::connect(server.address).await.is_err()).await;
-    let body = within(begun.into_body().collect()).await.unwrap().to_bytes();
+    let started = in_time(client.send.send_request(request)).await.unwrap();
+    server.shut_down();
+    eventually(async || tokio::net::TcpStream::connect(server.address).await.is_err()).await;
+    let body = in_time(started.into_body().collect()).await.unwrap().to_bytes();
     assert!(body == pages.page(Format::Text).as_bytes());
-    server.ended().await;
+    server.stopped().await;
 }

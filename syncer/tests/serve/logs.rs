@@ -1,4 +1,4 @@
-//! What is logged: enough to know why nobody gets in, and nothing of tokens.
+//! The log: why scrapes are refused, and no part of a token.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,15 +9,15 @@ use infertally_syncer::serve::auth::{Auth, Times, TokenFile};
 use serde_json::json;
 use tracing::level_filters::LevelFilter;
 
-use crate::api_server::{ApiServer, Say, allowed, not_allowed, prometheus, unknown};
-use crate::kubernetes::{LONG, start};
-use crate::stage::{Fixed, Running, SOON, closed};
+use crate::api_server::{ApiServer, Reply, allowed, not_allowed, prometheus, unknown};
+use crate::harness::{Fixed, SOON, TestServer, with_auth};
+use crate::kubernetes_auth::{LONG, start};
 use infertally_harness::Mount;
 
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl";
 
 thread_local! {
-    /// What was logged on this thread. A test of tokio's has one, with the server's tasks.
+    /// The log of this thread, which runs the test and the server's tasks.
     static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -26,8 +26,8 @@ struct Log;
 // === impl Log ===
 
 impl Log {
-    /// Logs all that a user could turn on in a hurry. One subscriber for all threads: tracing keeps for each line of
-    /// code, not for each thread, whether anybody wants it.
+    /// Logs at level debug. One subscriber for all threads: tracing caches for each callsite, not for each thread,
+    /// whether it is enabled.
     fn start() {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
@@ -38,7 +38,7 @@ impl Log {
         });
     }
 
-    /// What was logged since the last time.
+    /// The log since the last call.
     fn take() -> String {
         String::from_utf8(LOG.take()).unwrap()
     }
@@ -56,10 +56,10 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn kubernetes_answers_are_logged_without_the_token() {
+async fn outcomes_of_reviews_are_logged_without_the_token() {
     Log::start();
-    let repeats = || Say::Status(json!({"authenticated": false, "error": format!("token {TOKEN} has expired")}));
-    let garbage = || Say::Bytes(json!({"kind": "TokenReview", "spec": TOKEN, "status": TOKEN}).to_string());
+    let repeats = || Reply::Status(json!({"authenticated": false, "error": format!("token {TOKEN} has expired")}));
+    let garbage = || Reply::Bytes(json!({"kind": "TokenReview", "spec": TOKEN, "status": TOKEN}).to_string());
     let cases = [
         (prometheus(), allowed(), "serving"),
         (unknown(), allowed(), "token lookup failed"),
@@ -67,11 +67,11 @@ async fn kubernetes_answers_are_logged_without_the_token() {
         (
             garbage(),
             allowed(),
-            "TokenReview: the answer has no status that can be read",
+            "TokenReview: response truncated, over 1048576 bytes, or without a valid status",
         ),
-        (Say::Code(500), allowed(), "TokenReview: status 500"),
-        (Say::Code(403), allowed(), "system:auth-delegator"),
-        (Say::Nothing, allowed(), "the API server did not answer in time"),
+        (Reply::Code(500), allowed(), "TokenReview: status 500"),
+        (Reply::Code(403), allowed(), "system:auth-delegator"),
+        (Reply::Never, allowed(), "the API server did not respond in time"),
         (
             prometheus(),
             not_allowed(),
@@ -80,11 +80,11 @@ async fn kubernetes_answers_are_logged_without_the_token() {
         (
             prometheus(),
             garbage(),
-            "SubjectAccessReview: the answer has no status that can be read",
+            "SubjectAccessReview: response truncated, over 1048576 bytes, or without a valid status",
         ),
     ];
-    for (token, access, says) in cases {
-        let patience = if matches!(token, Say::Nothing) {
+    for (token, access, expected) in cases {
+        let patience = if matches!(token, Reply::Never) {
             SOON
         } else {
             LONG.patience
@@ -95,19 +95,19 @@ async fn kubernetes_answers_are_logged_without_the_token() {
             .get("/metrics", &[&format!("authorization: Bearer {TOKEN}")])
             .await;
         let log = Log::take();
-        assert!(log.contains(says), "{says:?} is not in {log}");
+        assert!(log.contains(expected), "{expected:?} is not in {log}");
         assert!(!log.contains("c2VjcmV0"), "{log}");
     }
 }
 
 #[tokio::test]
-async fn a_token_file_that_breaks_is_logged_once_and_without_the_token() {
+async fn an_unusable_token_file_is_logged_once_and_without_the_token() {
     Log::start();
     let dir = Mount::new().unwrap();
     let path = dir.path("token");
     std::fs::write(&path, TOKEN).unwrap();
     let auth = Auth::Token(TokenFile::open(path.clone()).await.unwrap());
-    let server = Running::start(Fixed::small(), closed(auth, Limits::default())).await;
+    let server = TestServer::start(Fixed::small(), with_auth(auth, Limits::default())).await;
     let header = format!("authorization: Bearer {TOKEN}");
     for (content, status) in [(TOKEN, 200), ("other", 401), ("two tokens", 503), (TOKEN, 200)] {
         std::fs::write(&path, content).unwrap();
@@ -116,7 +116,7 @@ async fn a_token_file_that_breaks_is_logged_once_and_without_the_token() {
         }
     }
     let text = Log::take();
-    assert_eq!(text.matches("nobody can read /metrics").count(), 1, "{text}");
-    assert_eq!(text.matches("the token can be read again").count(), 1, "{text}");
+    assert_eq!(text.matches("replying to every scrape with 503").count(), 1, "{text}");
+    assert_eq!(text.matches("token file can be read again").count(), 1, "{text}");
     assert!(!text.contains("c2VjcmV0") && !text.contains("two tokens"), "{text}");
 }

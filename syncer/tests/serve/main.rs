@@ -1,4 +1,4 @@
-//! The server over real sockets: what it answers, to whom, and what clients can't do to it.
+//! The HTTP server over real sockets: what it responds, who can scrape, and what clients cannot take from it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,13 +9,13 @@
 
 mod api_server;
 mod certificates;
-mod crowds;
-mod ends;
+mod connections;
+mod harness;
 mod http2;
-mod kubernetes;
+mod kubernetes_auth;
 mod logs;
 mod routes;
-mod slow;
-mod stage;
+mod shutdown;
+mod slow_clients;
 mod tls;
-mod token;
+mod token_auth;

@@ -1,4 +1,4 @@
-//! Paths, methods, formats and codings.
+//! Paths, methods, formats and content codings.
 
 use std::io::Read;
 
@@ -6,12 +6,12 @@ use flate2::read::GzDecoder;
 use infertally_syncer::exposition::Format;
 use infertally_syncer::serve::{Limits, Pages, ServeError, Server};
 
-use crate::stage::{Fixed, Running, open};
+use crate::harness::{Fixed, TestServer, without_auth};
 
 #[tokio::test]
-async fn each_path_answers() {
-    let server = Running::plain().await;
-    for (path, status, says) in [
+async fn each_path_responds() {
+    let server = TestServer::plain().await;
+    for (path, status, expected) in [
         ("/", 200, "/metrics"),
         ("/healthz", 200, "ok\n"),
         ("/readyz", 200, "ok\n"),
@@ -23,56 +23,56 @@ async fn each_path_answers() {
         ("/favicon.ico", 404, "not found"),
         ("//healthz", 404, "not found"),
     ] {
-        let answer = server.get(path, &[]).await;
-        assert_eq!(answer.status, status, "{path}");
-        assert!(answer.text().contains(says), "{path}: {}", answer.text());
-        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let response = server.get(path, &[]).await;
+        assert_eq!(response.status, status, "{path}");
+        assert!(response.text().contains(expected), "{path}: {}", response.text());
+        assert!(response.header("content-type").unwrap().starts_with("text/plain"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
     }
 }
 
 #[tokio::test]
-async fn readyz_says_why_not() {
+async fn readyz_reports_why_the_role_is_not_ready() {
     let pages = Fixed::small();
-    let server = Running::start(pages.clone(), open(Limits::default())).await;
+    let server = TestServer::start(pages.clone(), without_auth(Limits::default())).await;
     *pages.ready.lock().unwrap() = Err("no scrape round is done".to_owned());
-    let answer = server.get("/readyz", &[]).await;
-    assert_eq!((answer.status, answer.text()), (503, "no scrape round is done\n"));
+    let response = server.get("/readyz", &[]).await;
+    assert_eq!((response.status, response.text()), (503, "no scrape round is done\n"));
     assert_eq!(server.get("/healthz", &[]).await.status, 200);
     *pages.ready.lock().unwrap() = Ok(());
     assert_eq!(server.get("/readyz", &[]).await.status, 200);
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
-    let server = Running::plain().await;
+async fn other_methods_get_405_with_allow() {
+    let server = TestServer::plain().await;
     let mut client = server.connect().await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PURGE"] {
         for path in ["/", "/metrics", "/healthz", "/readyz"] {
-            let answer = client.ask(method, path, &[]).await;
+            let response = client.request(method, path, &[]).await;
             assert_eq!(
-                (answer.status, answer.header("allow")),
+                (response.status, response.header("allow")),
                 (405, Some("GET, HEAD")),
                 "{method} {path}"
             );
         }
-        assert_eq!(client.ask(method, "/nowhere", &[]).await.status, 404);
+        assert_eq!(client.request(method, "/nowhere", &[]).await.status, 404);
     }
-    let answer = client.ask("CONNECT", "elsewhere:443", &[]).await;
-    assert_eq!(answer.status, 404);
+    let response = client.request("CONNECT", "elsewhere:443", &[]).await;
+    assert_eq!(response.status, 404);
 }
 
 #[tokio::test]
-async fn head_says_what_get_would_say() {
-    let server = Running::plain().await;
+async fn head_has_the_headers_of_get() {
+    let server = TestServer::plain().await;
     let mut client = server.connect().await;
     for path in ["/", "/metrics", "/healthz", "/readyz", "/nowhere"] {
         for headers in [
             &[] as &[&str],
             &["accept-encoding: gzip", "accept: application/openmetrics-text"],
         ] {
-            let got = client.ask("GET", path, headers).await;
-            let head = client.ask("HEAD", path, headers).await;
+            let got = client.request("GET", path, headers).await;
+            let head = client.request("HEAD", path, headers).await;
             assert_eq!(head.status, got.status, "{path}");
             for name in ["content-length", "content-type", "content-encoding", "vary"] {
                 assert_eq!(head.header(name), got.header(name), "{path} {name}");
@@ -82,9 +82,9 @@ async fn head_says_what_get_would_say() {
 }
 
 #[tokio::test]
-async fn the_page_comes_in_the_format_that_is_preferred() {
+async fn the_page_has_the_format_that_the_client_prefers() {
     let pages = Fixed::small();
-    let server = Running::start(pages.clone(), open(Limits::default())).await;
+    let server = TestServer::start(pages.clone(), without_auth(Limits::default())).await;
     let mut client = server.connect().await;
     for (accept, format) in [
         ("accept: */*", Format::Text),
@@ -95,31 +95,31 @@ async fn the_page_comes_in_the_format_that_is_preferred() {
         ("accept: ;;;q=,\"", Format::Text),
         ("accept: application/json", Format::Text),
     ] {
-        let answer = client.ask("GET", "/metrics", &[accept]).await;
-        assert_eq!(answer.status, 200, "{accept}");
-        assert_eq!(answer.header("content-type"), Some(format.content_type()), "{accept}");
-        assert_eq!(answer.header("vary"), Some("accept, accept-encoding"));
-        assert_eq!(answer.header("content-encoding"), None);
-        assert_eq!(answer.text(), pages.page(format), "{accept}");
+        let response = client.request("GET", "/metrics", &[accept]).await;
+        assert_eq!(response.status, 200, "{accept}");
+        assert_eq!(response.header("content-type"), Some(format.content_type()), "{accept}");
+        assert_eq!(response.header("vary"), Some("accept, accept-encoding"));
+        assert_eq!(response.header("content-encoding"), None);
+        assert_eq!(response.text(), pages.page(format), "{accept}");
     }
 }
 
 #[tokio::test]
-async fn gzip_inflates_to_the_same_page() {
+async fn the_gzip_page_decodes_to_the_same_page() {
     let pages = Fixed::large();
-    let server = Running::start(pages.clone(), open(Limits::default())).await;
-    let answer = server.get("/metrics", &["accept-encoding: deflate, gzip;q=0.9"]).await;
-    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let server = TestServer::start(pages.clone(), without_auth(Limits::default())).await;
+    let response = server.get("/metrics", &["accept-encoding: deflate, gzip;q=0.9"]).await;
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
     let mut page = String::new();
-    GzDecoder::new(answer.body.as_slice())
+    GzDecoder::new(response.body.as_slice())
         .read_to_string(&mut page)
         .unwrap();
-    assert!(answer.body.len() < page.len() / 10);
+    assert!(response.body.len() < page.len() / 10);
     assert!(page == pages.page(Format::Text));
 }
 
 #[tokio::test]
-async fn a_page_that_fails_is_one_answer_that_fails() {
+async fn a_page_that_panics_is_500_and_frees_its_permit() {
     struct Failing;
     impl Pages for Failing {
         fn families(&self) -> Vec<infertally_syncer::exposition::Family> {
@@ -129,9 +129,9 @@ async fn a_page_that_fails_is_one_answer_that_fails() {
             Ok(())
         }
     }
-    let server = Running::start(
+    let server = TestServer::start(
         std::sync::Arc::new(Failing),
-        open(Limits {
+        without_auth(Limits {
             pages: 1,
             ..Limits::default()
         }),
@@ -144,12 +144,12 @@ async fn a_page_that_fails_is_one_answer_that_fails() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
-    let server = Running::plain().await;
-    let mut settings = open(Limits::default());
+async fn an_address_in_use_is_named_in_the_error() {
+    let server = TestServer::plain().await;
+    let mut settings = without_auth(Limits::default());
     settings.listen = server.address;
     let Err(error) = Server::bind(settings).await else {
-        panic!("the address is taken twice");
+        panic!("the address was bound twice");
     };
     let ServeError::Bind { address, .. } = &error;
     assert_eq!(*address, server.address);

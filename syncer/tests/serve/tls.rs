@@ -1,4 +1,4 @@
-//! TLS: which certificate is shown, and who does not speak it.
+//! TLS: which certificate is presented, and clients that fail the handshake.
 
 use http::{Method, StatusCode};
 use infertally_syncer::error_chain;
@@ -7,8 +7,8 @@ use infertally_syncer::serve::tls::Tls;
 use infertally_syncer::serve::{Limits, Settings};
 
 use crate::certificates::Pair;
+use crate::harness::{Fixed, NEVER, SOON, TestServer, eventually, request, with_auth, without_auth};
 use crate::http2::Http2;
-use crate::stage::{Fixed, NEVER, Running, SOON, closed, open, request, until};
 use infertally_harness::Mount;
 
 const QUICK: fn() -> Limits = || Limits {
@@ -22,50 +22,50 @@ async fn load(dir: &Mount) -> Result<Tls, String> {
         .map_err(|error| error_chain(&error))
 }
 
-async fn start(dir: &Mount, limits: Limits) -> Running {
+async fn start(dir: &Mount, limits: Limits) -> TestServer {
     let settings = Settings {
         tls: Some(load(dir).await.unwrap()),
-        ..open(limits)
+        ..without_auth(limits)
     };
-    Running::start(Fixed::small(), settings).await
+    TestServer::start(Fixed::small(), settings).await
 }
 
 #[tokio::test]
-async fn both_versions_of_http_are_offered() {
+async fn alpn_offers_both_versions_of_http() {
     let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let server = start(&dir, Limits::default()).await;
 
     let mut http1 = pair.client(&server).await.unwrap();
     assert_eq!(http1.stream.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
-    assert_eq!(http1.ask("GET", "/metrics", &[]).await.status, 200);
+    assert_eq!(http1.request("GET", "/metrics", &[]).await.status, 200);
 
     let stream = pair.connect(&server, b"h2").await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
     let http2 = Http2::over(stream).await;
     assert_eq!(
-        http2.ask(Method::GET, "/metrics").await.unwrap().status(),
+        http2.request(Method::GET, "/metrics").await.unwrap().status(),
         StatusCode::OK
     );
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_and_old_connections_stay() {
+async fn a_new_certificate_is_presented_and_open_connections_stay() {
     let (dir, old, new) = (Mount::new().unwrap(), Pair::new(), Pair::new());
     old.mount(&dir, "1");
     let server = start(&dir, QUICK()).await;
     let mut client = old.client(&server).await.unwrap();
-    assert_eq!(client.ask("GET", "/healthz", &[]).await.status, 200);
+    assert_eq!(client.request("GET", "/healthz", &[]).await.status, 200);
     assert!(new.client(&server).await.is_err());
 
     new.mount(&dir, "2");
-    until(async || new.client(&server).await.is_ok()).await;
+    eventually(async || new.client(&server).await.is_ok()).await;
     assert!(old.client(&server).await.is_err());
-    assert_eq!(client.ask("GET", "/healthz", &[]).await.status, 200);
+    assert_eq!(client.request("GET", "/healthz", &[]).await.status, 200);
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_does_not_replace_what_can() {
+async fn unusable_files_do_not_replace_a_certificate() {
     let (dir, old, new, last) = (Mount::new().unwrap(), Pair::new(), Pair::new(), Pair::new());
     old.mount(&dir, "1");
     let server = start(&dir, QUICK()).await;
@@ -77,7 +77,7 @@ async fn what_cannot_be_used_does_not_replace_what_can() {
     ];
     for (version, files) in bad {
         dir.mount(version, files).unwrap();
-        // Long enough for some looks at the files; none may make a difference.
+        // Long enough for several reloads; none may make a difference.
         for _ in 0..10 {
             assert!(old.client(&server).await.is_ok(), "{version}");
             tokio::time::sleep(SOON / 10).await;
@@ -85,11 +85,11 @@ async fn what_cannot_be_used_does_not_replace_what_can() {
         assert!(new.client(&server).await.is_err(), "{version}");
     }
     last.mount(&dir, "last");
-    until(async || last.client(&server).await.is_ok()).await;
+    eventually(async || last.client(&server).await.is_ok()).await;
 }
 
 #[tokio::test]
-async fn nothing_begins_with_a_pair_that_cannot_be_used() {
+async fn unusable_files_are_an_error_at_start() {
     let (one, other) = (Pair::new(), Pair::new());
     type Files<'a> = &'a [(&'a str, &'a str)];
     let cases: [(&str, Files, &str); 5] = [
@@ -98,12 +98,12 @@ async fn nothing_begins_with_a_pair_that_cannot_be_used() {
         (
             "2",
             &[("tls.crt", "no PEM"), ("tls.key", &one.key)],
-            "tls.crt: no PEM of a certificate: ",
+            "tls.crt: no certificate in PEM: ",
         ),
         (
             "3",
             &[("tls.crt", &one.certificate), ("tls.key", "no PEM")],
-            "tls.key: no PEM of a private key: ",
+            "tls.key: no private key in PEM: ",
         ),
         (
             "4",
@@ -111,49 +111,49 @@ async fn nothing_begins_with_a_pair_that_cannot_be_used() {
             "keys may not be consistent: ",
         ),
     ];
-    for (version, files, says) in cases {
+    for (version, files, expected) in cases {
         let dir = Mount::new().unwrap();
         dir.mount(version, files).unwrap();
         let Err(error) = load(&dir).await else {
-            panic!("{says}");
+            panic!("{expected}");
         };
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_holds_the_names() {
+async fn a_self_signed_certificate_has_the_names() {
     let tls = Tls::self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let server = Running::start(
+    let server = TestServer::start(
         Fixed::small(),
         Settings {
             tls: Some(tls),
-            ..open(Limits::default())
+            ..without_auth(Limits::default())
         },
     )
     .await;
     let error = Pair::new().client(&server).await.err().unwrap();
     assert!(
         error.to_string().contains("UnknownIssuer"),
-        "it is right but for its issuer: {error}"
+        "only its issuer is unknown: {error}"
     );
     assert!(Tls::self_signed(vec!["ü".to_owned()]).is_err());
 }
 
 #[tokio::test]
-async fn plain_http_is_told_that_this_is_tls() {
+async fn plain_http_gets_400_that_names_tls() {
     let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let limits = Limits {
         connections: 1,
-        head: NEVER,
+        header_timeout: NEVER,
         ..Limits::default()
     };
     let server = start(&dir, limits).await;
     for _ in 0..3 {
-        let answer = server.get("/metrics", &[]).await;
+        let response = server.get("/metrics", &[]).await;
         assert_eq!(
-            (answer.status, answer.text()),
+            (response.status, response.text()),
             (400, "this port speaks TLS: use https:// for it\n")
         );
     }
@@ -161,7 +161,7 @@ async fn plain_http_is_told_that_this_is_tls() {
         pair.client(&server)
             .await
             .unwrap()
-            .ask("GET", "/healthz", &[])
+            .request("GET", "/healthz", &[])
             .await
             .status,
         200
@@ -169,18 +169,18 @@ async fn plain_http_is_told_that_this_is_tls() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_come_to_its_end_is_cut_off() {
+async fn an_incomplete_handshake_times_out() {
     let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     let server = start(
         &dir,
         Limits {
-            head: 2 * SOON,
+            header_timeout: 2 * SOON,
             ..Limits::default()
         },
     )
     .await;
-    // Nothing, no TLS, and the beginning of a record that never ends.
+    // Nothing, malformed TLS, and an incomplete record.
     for beginning in ["", "\0\0\0\0\0\0", "\u{16}\u{3}\u{1}\u{1}\0"] {
         let mut client = server.connect().await;
         client.send(beginning).await.unwrap();
@@ -190,15 +190,15 @@ async fn a_handshake_that_does_not_come_to_its_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_trust_us_leaves_no_trace() {
+async fn a_client_that_rejects_the_certificate_frees_its_slot() {
     let (dir, pair, other) = (Mount::new().unwrap(), Pair::new(), Pair::new());
     pair.mount(&dir, "1");
     let mut server = start(
         &dir,
         Limits {
             connections: 1,
-            head: NEVER,
-            drain: NEVER,
+            header_timeout: NEVER,
+            drain_timeout: NEVER,
             ..Limits::default()
         },
     )
@@ -210,17 +210,17 @@ async fn a_client_that_does_not_trust_us_leaves_no_trace() {
         pair.client(&server)
             .await
             .unwrap()
-            .ask("GET", "/healthz", &[])
+            .request("GET", "/healthz", &[])
             .await
             .status,
         200
     );
-    server.tell();
-    server.ended().await;
+    server.shut_down();
+    server.stopped().await;
 }
 
 #[tokio::test]
-async fn tls_and_a_token_go_together() {
+async fn tls_and_a_token_combine() {
     let (dir, pair) = (Mount::new().unwrap(), Pair::new());
     pair.mount(&dir, "1");
     std::fs::write(dir.path("token"), "s3cret\n").unwrap();
@@ -231,15 +231,15 @@ async fn tls_and_a_token_go_together() {
     );
     let settings = Settings {
         tls: Some(load(&dir).await.unwrap()),
-        ..closed(auth, Limits::default())
+        ..with_auth(auth, Limits::default())
     };
-    let server = Running::start(Fixed::small(), settings).await;
+    let server = TestServer::start(Fixed::small(), settings).await;
     let mut client = pair.client(&server).await.unwrap();
     client.send(&request("GET", "/metrics", &[])).await.unwrap();
-    assert_eq!(client.answer("GET").await.unwrap().status, 401);
+    assert_eq!(client.response("GET").await.unwrap().status, 401);
     assert_eq!(
         client
-            .ask("GET", "/metrics", &["authorization: Bearer s3cret"])
+            .request("GET", "/metrics", &["authorization: Bearer s3cret"])
             .await
             .status,
         200

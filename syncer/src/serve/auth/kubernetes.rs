@@ -1,61 +1,69 @@
-//! Kubernetes decides: a TokenReview says whose the token is, a SubjectAccessReview whether that user may get
-//! `/metrics`, as for `kubectl get --raw`. Our own service account needs the ClusterRole `system:auth-delegator`.
+//! Authentication and authorization by Kubernetes: a TokenReview returns the token's user, a SubjectAccessReview
+//! whether that user can get `/metrics`, as for `kubectl get --raw`. The syncer's own service account needs the
+//! ClusterRole `system:auth-delegator`.
 //!
-//! Answers are kept for a short time by the token's hash; the token itself is neither kept nor logged.
+//! Outcomes are cached by the token's hash; the token itself is neither kept nor logged.
 
-mod answers;
 mod review;
 
 use std::time::Duration;
 
 use kube::Client;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use ring::digest::{SHA256, digest};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::Refusal;
 use crate::error_chain;
-use crate::serve::hash::sha256;
-use answers::Answers;
-use review::ReviewError;
 
-/// A right that is taken away counts for so long yet. controller-runtime, whose filter the guide's reference uses,
-/// takes a minute for the token too.
+/// A permission that is revoked counts for so long. controller-runtime, whose filter the guide's reference uses, caches
+/// TokenReviews for a minute, too.
 const ALLOWED: Duration = Duration::from_secs(60);
 
-/// Short, so that a right that was just given is seen soon.
+/// Short, so that a permission that was just granted counts soon.
 const REFUSED: Duration = Duration::from_secs(10);
 
-/// Just so long that many requests together ask a sick API server once.
+/// Just enough for many concurrent requests to send one review to an API server that fails.
 const UNAVAILABLE: Duration = Duration::from_secs(1);
 
-/// Half of Prometheus' default patience with a scrape.
+/// Half of Prometheus' default scrape timeout.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What one syncer may ask of the API server at a time, though a thousand made-up tokens come.
+/// Concurrent reviews that one syncer sends to the API server, however many made-up tokens arrive.
 const REVIEWS: usize = 8;
 
-/// For how long each answer is kept, and waited for.
+/// Few scrapers have a token; the rest is for clients that guess.
+const CACHED_TOKENS: u64 = 1024;
+
+/// How long each outcome of a review is cached, and how long a request waits for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// For how long a token that may read is not asked about again.
+    /// For a token whose user has permission.
     pub allowed: Duration,
-    /// The same for one that may not.
+    /// For an invalid token, or a user without permission.
     pub refused: Duration,
-    /// The same for one that could not be asked about.
+    /// For a token that could not be reviewed.
     pub unavailable: Duration,
-    /// For how long a request waits for the API server, both reviews together.
+    /// How long a request waits for both reviews together.
     pub patience: Duration,
 }
 
-/// Asks an API server.
+/// Reviews by an API server, cached.
 pub struct Kubernetes {
     client: Client,
-    times: Times,
-    answers: Answers,
-    /// Places for reviews under way.
+    patience: Duration,
     reviews: Semaphore,
+    /// Apart from the refusals, so that guessed tokens evict no scraper's.
+    allowed: ReviewCache<()>,
+    refused: ReviewCache<Refusal>,
+    unavailable: ReviewCache<Refusal>,
 }
+
+/// By SHA-256 of the token.
+type ReviewCache<V> = Cache<Vec<u8>, V>;
 
 // === impl Times ===
 
@@ -73,65 +81,78 @@ impl Default for Times {
 // === impl Kubernetes ===
 
 impl Kubernetes {
-    /// Asks the client's API server, as the client's user.
+    /// Sends reviews to the client's API server, as the client's user.
     pub fn new(client: Client, times: Times) -> Self {
         Self {
             client,
-            times,
-            answers: Answers::default(),
+            patience: times.patience,
             reviews: Semaphore::new(REVIEWS),
+            allowed: cache(times.allowed),
+            refused: cache(times.refused),
+            unavailable: cache(times.unavailable),
         }
     }
 
-    /// Whether the bearer of the token may get `/metrics`. Requests with one token ask once.
+    /// Whether the token's user can get `/metrics`. Concurrent requests with one token share one review.
     pub(super) async fn check(&self, token: &str) -> Result<(), Refusal> {
-        let slot = self.answers.slot(sha256(token.as_bytes()));
-        let asked = slot.get_or_ask(async || {
-            let answer = timeout(self.times.patience, self.ask(token)).await.unwrap_or_else(|_| {
-                warn!(patience = ?self.times.patience, "the API server did not answer in time");
-                Err(Refusal::Unavailable)
-            });
-            (answer, self.keep(answer))
-        });
-        // Who asks may go away, and leave the asking to the next: no request waits longer for that.
-        timeout(self.times.patience, asked)
-            .await
-            .unwrap_or(Err(Refusal::Unavailable))
-    }
-
-    fn keep(&self, answer: Result<(), Refusal>) -> Duration {
-        match answer {
-            Ok(()) => self.times.allowed,
-            Err(Refusal::Unauthorized | Refusal::Forbidden) => self.times.refused,
-            Err(Refusal::Unavailable) => self.times.unavailable,
+        let hash = digest(&SHA256, token.as_bytes());
+        let review = self.cached_refusal_or_review(hash.as_ref(), token);
+        let outcome = self.allowed.try_get_with_by_ref(hash.as_ref(), review);
+        // When the client whose request sent the review disconnects, another request sends it again, and waits no
+        // longer for that.
+        match timeout(self.patience, outcome).await {
+            Ok(outcome) => outcome.map_err(|refusal| *refusal),
+            Err(_) => Err(Refusal::Unavailable),
         }
     }
 
-    async fn ask(&self, token: &str) -> Result<(), Refusal> {
-        let Ok(_place) = self.reviews.acquire().await else {
-            return Err(Refusal::Unavailable);
-        };
-        let user = match review::user_of(&self.client, token).await {
-            Ok(Ok(user)) => user,
-            Ok(Err(why)) => {
-                debug!(why, "a token that is not known");
-                return Err(Refusal::Unauthorized);
+    async fn cached_refusal_or_review(&self, hash: &[u8], token: &str) -> Result<(), Refusal> {
+        for refusals in [&self.refused, &self.unavailable] {
+            if let Some(refusal) = refusals.get(hash).await {
+                return Err(refusal);
             }
-            Err(error) => return Err(unavailable(&error)),
-        };
-        let name = user.username.clone();
-        match review::may_get_metrics(&self.client, user).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => {
-                debug!(user = name, why, "a user without the right to get /metrics");
-                Err(Refusal::Forbidden)
-            }
-            Err(error) => Err(unavailable(&error)),
         }
+        let refusal = match timeout(self.patience, self.review(token)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(refusal)) => refusal,
+            Err(_) => {
+                warn!(timeout = ?self.patience, "the API server did not respond in time; replying to the scrape with 503");
+                Refusal::Unavailable
+            }
+        };
+        let refusals = if refusal == Refusal::Unavailable {
+            &self.unavailable
+        } else {
+            &self.refused
+        };
+        refusals.insert(hash.to_vec(), refusal).await;
+        Err(refusal)
+    }
+
+    async fn review(&self, token: &str) -> Result<(), Refusal> {
+        let _permit = self.reviews.acquire().await.map_err(|_| Refusal::Unavailable)?;
+        review::review(&self.client, token).await.map_err(|error| {
+            let refusal = error.refusal();
+            if refusal == Refusal::Unavailable {
+                warn!(
+                    error = error_chain(&error),
+                    "review failed; replying to the scrape with 503"
+                );
+            } else {
+                debug!(error = error_chain(&error), "scrape refused");
+            }
+            refusal
+        })
     }
 }
 
-fn unavailable(error: &ReviewError) -> Refusal {
-    warn!(error = error_chain(error), "nobody new can read /metrics");
-    Refusal::Unavailable
+fn cache<V: Clone + Send + Sync + 'static>(keep: Duration) -> ReviewCache<V> {
+    Cache::builder()
+        .max_capacity(CACHED_TOKENS)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(keep)
+        .build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! A bearer token from a file. The file is read for each request: it is small, a scrape is rare, and so a new token
-//! counts at once, however it came (a mounted Secret changes by a link that is swapped).
+//! A bearer token in a file. The file is read for each request, which costs little at the rate of scrapes: a rotated
+//! token counts at once, whether the file was rewritten or, as a mounted Secret, replaced by a link.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,84 +17,71 @@ use crate::serve::limits::HEADER_BYTES;
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
-    /// Whether it could not be used when it was read last, so that this is logged once.
-    broken: AtomicBool,
+    /// Whether the last read failed, so that a failure is logged once.
+    failed: AtomicBool,
 }
 
-/// Why the file opens to nobody.
+/// Why the file has no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Not there, not allowed, no file.
-    #[error("token file {path}: cannot be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Nothing in it that can be sent as a token.
-    #[error("token file {path}: not one token of visible ASCII")]
-    NoToken {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file cannot be read.
+    #[error("token file {0}: cannot be read")]
+    Read(PathBuf, #[source] io::Error),
+    /// A header cannot hold what is in the file.
+    #[error("token file {0}: not one token of visible ASCII")]
+    Invalid(PathBuf),
 }
 
 // === impl TokenFile ===
 
 impl TokenFile {
-    /// The file at the path, which has a token now.
+    /// The file at the path.
     ///
     /// # Errors
-    /// It has none.
+    /// It holds no token now.
     pub async fn open(path: PathBuf) -> Result<Self, TokenError> {
         let file = Self {
             path,
-            broken: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         };
         file.read().await?;
         Ok(file)
     }
 
-    /// Whether this is the token. Takes the same time for any token of the right length.
+    /// Compares the token with the file's, in constant time.
     pub(super) async fn check(&self, token: &str) -> Result<(), Refusal> {
-        let read = self.read().await;
-        let was_broken = self.broken.swap(read.is_err(), Ordering::Relaxed);
-        match read {
+        let expected = self.read().await;
+        let had_failed = self.failed.swap(expected.is_err(), Ordering::Relaxed);
+        match expected {
             Ok(expected) => {
-                if was_broken {
-                    info!(path = %self.path.display(), "the token can be read again");
+                if had_failed {
+                    info!(path = %self.path.display(), "token file can be read again");
                 }
-                if token.as_bytes().ct_eq(&expected).into() {
-                    Ok(())
-                } else {
-                    Err(Refusal::Unauthorized)
-                }
+                let equal = token.as_bytes().ct_eq(&expected).into();
+                if equal { Ok(()) } else { Err(Refusal::Unauthorized) }
             }
             Err(error) => {
-                if !was_broken {
-                    warn!(error = error_chain(&error), "nobody can read /metrics");
+                if !had_failed {
+                    warn!(
+                        error = error_chain(&error),
+                        "replying to every scrape with 503 until the token can be read"
+                    );
                 }
                 Err(Refusal::Unavailable)
             }
         }
     }
 
-    /// The token; blanks and newlines around it are not part of it.
+    /// The token, without blanks and newlines around it.
     async fn read(&self) -> Result<Vec<u8>, TokenError> {
         let bytes = file::read(&self.path, HEADER_BYTES.into())
             .await
-            .map_err(|source| TokenError::Read {
-                path: self.path.clone(),
-                source,
-            })?;
+            .map_err(|source| TokenError::Read(self.path.clone(), source))?;
         let token = bytes.trim_ascii();
         if is_token(token) {
             Ok(token.to_vec())
         } else {
-            Err(TokenError::NoToken {
-                path: self.path.clone(),
-            })
+            Err(TokenError::Invalid(self.path.clone()))
         }
     }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// As `acceptHeader` of Prometheus' `scrape/scrape.go` makes them.
+/// What `acceptHeader` of Prometheus' `scrape/scrape.go` returns.
 const PROMETHEUS_2_20: &str = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 const PROMETHEUS_2_45: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 const PROMETHEUS_2_53: &str = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
@@ -28,7 +28,7 @@ fn gzip_for(accept_encoding: &str) -> bool {
 }
 
 #[test]
-fn prometheus_gets_openmetrics_where_it_puts_it_first() {
+fn prometheus_gets_openmetrics_when_it_weighs_it_highest() {
     for accept in [
         PROMETHEUS_2_45,
         PROMETHEUS_2_53,
@@ -41,7 +41,7 @@ fn prometheus_gets_openmetrics_where_it_puts_it_first() {
 }
 
 #[test]
-fn a_version_that_we_do_not_have_is_not_meant() {
+fn a_range_of_another_version_does_not_match() {
     assert_eq!(format_for(PROMETHEUS_2_20), Format::Text);
     assert_eq!(
         format_for("application/openmetrics-text;version=2.0.0, text/plain;q=0.1"),
@@ -54,7 +54,7 @@ fn a_version_that_we_do_not_have_is_not_meant() {
 }
 
 #[test]
-fn who_does_not_care_gets_text() {
+fn text_is_the_default() {
     assert_eq!(format(&HeaderMap::new()), Format::Text);
     for accept in [
         "",
@@ -81,7 +81,7 @@ fn the_most_specific_range_decides() {
 }
 
 #[test]
-fn names_are_read_in_any_case_and_values_in_quotes() {
+fn names_are_case_insensitive_and_values_may_be_quoted() {
     assert_eq!(
         format_for("Application/OpenMetrics-Text ; Version=\"1.0.0\" ; Q=0.5, text/plain;q=0.4"),
         Format::OpenMetrics
@@ -89,13 +89,13 @@ fn names_are_read_in_any_case_and_values_in_quotes() {
 }
 
 #[test]
-fn several_headers_are_one_list() {
+fn several_headers_form_one_list() {
     let headers = with(ACCEPT, &[b"text/plain;q=0.3", b"application/openmetrics-text"]);
     assert_eq!(format(&headers), Format::OpenMetrics);
 }
 
 #[test]
-fn what_cannot_be_read_is_passed_over() {
+fn malformed_elements_are_ignored() {
     for q in ["2", "1.001", "0.0001", "-1", "nan", "", ".5", "0.x"] {
         let accept = format!("application/openmetrics-text;q={q}, text/plain;q=0.001");
         assert_eq!(format_for(&accept), Format::Text, "{accept}");
@@ -105,7 +105,7 @@ fn what_cannot_be_read_is_passed_over() {
 }
 
 #[test]
-fn gzip_is_for_those_who_take_it() {
+fn gzip_is_used_when_accepted() {
     for (accepted, expected) in [
         ("gzip", true),
         ("x-gzip", true),
@@ -131,14 +131,14 @@ fn gzip_is_for_those_who_take_it() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_an_answer(bytes in proptest::collection::vec(32_u8..=255, 0..64)) {
+    fn any_bytes_are_negotiated(bytes in proptest::collection::vec(32_u8..=255, 0..64)) {
         prop_assume!(HeaderValue::from_bytes(&bytes).is_ok());
         let _ = format(&with(ACCEPT, &[&bytes]));
         let _ = gzip(&with(ACCEPT_ENCODING, &[&bytes]));
     }
 
     #[test]
-    fn the_heavier_format_is_sent(text in 0_u16..=1000, open_metrics in 0_u16..=1000) {
+    fn the_format_with_the_higher_weight_is_sent(text in 0_u16..=1000, open_metrics in 0_u16..=1000) {
         let q = |weight: u16| format!("{}.{:03}", weight / 1000, weight % 1000);
         let accept = format!("application/openmetrics-text;q={},text/plain;q={}", q(open_metrics), q(text));
         let expected = if open_metrics > text { Format::OpenMetrics } else { Format::Text };

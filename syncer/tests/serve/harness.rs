@@ -1,4 +1,4 @@
-//! A server under test, pages to serve, and a client that sees the wire.
+//! A server under test, pages for it, and a client that sees the bytes on the wire.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,37 +14,37 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-/// No test waits longer than this for anything.
+/// The longest that a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Longer than any test: a limit of this length is not the one under test.
+/// Longer than any test: a timeout of this length is not the one under test.
 pub const NEVER: Duration = Duration::from_secs(3600);
 
-/// Short enough to be waited for.
+/// Short enough for a test to wait for it.
 pub const SOON: Duration = Duration::from_millis(150);
 
-/// Pages that a test makes.
+/// Pages that do not change.
 pub struct Fixed {
     pub families: Vec<Family>,
     pub ready: Mutex<Result<(), String>>,
 }
 
-/// A server that runs. It is cut off when this is dropped.
-pub struct Running {
+/// A running server, which is aborted when this is dropped.
+pub struct TestServer {
     pub address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-/// An answer as it came.
+/// A response as it arrived.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-/// A connection of HTTP/1.1.
+/// A client connection of HTTP/1.1.
 pub struct Client<S = TcpStream> {
     pub stream: S,
     buffer: Vec<u8>,
@@ -75,7 +75,7 @@ impl Fixed {
         })
     }
 
-    /// The page that these families make.
+    /// The families, encoded.
     pub fn page(&self, format: Format) -> String {
         let mut page = String::new();
         encode(&self.families, format, &mut page);
@@ -105,21 +105,21 @@ fn gauge(name: &str, value: u32) -> Family {
     }
 }
 
-// === impl Running ===
+// === impl TestServer ===
 
-impl Running {
-    /// The small pages, for all, without limits that a test would meet.
+impl TestServer {
+    /// Serves the small pages without authentication, and with limits that a test does not reach.
     pub async fn plain() -> Self {
-        Self::start(Fixed::small(), open(Limits::default())).await
+        Self::start(Fixed::small(), without_auth(Limits::default())).await
     }
 
-    /// The pages with these settings.
+    /// Serves the pages.
     pub async fn start(pages: Arc<dyn Pages>, settings: Settings) -> Self {
         let server = Server::bind(settings).await.unwrap();
         let address = server.address();
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, signal) = oneshot::channel();
         let task = tokio::spawn(async move {
-            server.run(pages, async { _ = told.await }).await;
+            server.run(pages, async { _ = signal.await }).await;
         });
         Self {
             address,
@@ -133,42 +133,42 @@ impl Running {
         Client::new(TcpStream::connect(self.address).await.unwrap())
     }
 
-    /// A new connection whose kernel keeps little of what it has not read.
+    /// A new connection with a small receive buffer.
     pub async fn connect_narrow(&self) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         Client::new(socket.connect(self.address).await.unwrap())
     }
 
-    /// The answer to one request on a connection of its own.
-    pub async fn get(&self, path: &str, headers: &[&str]) -> Answer {
-        self.connect().await.ask("GET", path, headers).await
+    /// The response to a request on a new connection.
+    pub async fn get(&self, path: &str, headers: &[&str]) -> Response {
+        self.connect().await.request("GET", path, headers).await
     }
 
-    /// Tells the server to end.
-    pub fn tell(&mut self) {
+    /// Signals the server to shut down.
+    pub fn shut_down(&mut self) {
         _ = self.shutdown.take().unwrap().send(());
     }
 
-    /// Waits until the server has ended.
-    pub async fn ended(&mut self) {
-        within(&mut self.task).await.unwrap();
+    /// Waits until the server has stopped.
+    pub async fn stopped(&mut self) {
+        in_time(&mut self.task).await.unwrap();
     }
 }
 
-impl Drop for Running {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Settings for all, with these limits.
-pub fn open(limits: Limits) -> Settings {
-    closed(Auth::None, limits)
+/// Settings without authentication.
+pub fn without_auth(limits: Limits) -> Settings {
+    with_auth(Auth::None, limits)
 }
 
-/// Settings for those who are let in.
-pub fn closed(auth: Auth, limits: Limits) -> Settings {
+/// Settings with authentication.
+pub fn with_auth(auth: Auth, limits: Limits) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         auth,
@@ -187,18 +187,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Sends a request without a body, and reads its answer.
-    pub async fn ask(&mut self, method: &str, path: &str, headers: &[&str]) -> Answer {
+    /// Sends a request without a body, and reads its response.
+    pub async fn request(&mut self, method: &str, path: &str, headers: &[&str]) -> Response {
         self.send(&request(method, path, headers)).await.unwrap();
-        self.answer(method).await.unwrap()
+        self.response(method).await.unwrap()
     }
 
     pub async fn send(&mut self, bytes: &str) -> io::Result<()> {
-        within(self.stream.write_all(bytes.as_bytes())).await
+        in_time(self.stream.write_all(bytes.as_bytes())).await
     }
 
-    /// Reads an answer to this method.
-    pub async fn answer(&mut self, method: &str) -> io::Result<Answer> {
+    /// Reads the response to a request of this method.
+    pub async fn response(&mut self, method: &str) -> io::Result<Response> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end + 4;
@@ -207,38 +207,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         };
         let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer {
+        let mut response = Response {
             status,
             head,
             body: Vec::new(),
         };
         if method != "HEAD" {
-            let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+            let length: usize = response.header("content-length").unwrap().parse().unwrap();
             while self.buffer.len() < length {
                 self.read().await?;
             }
-            answer.body = self.buffer.drain(..length).collect();
+            response.body = self.buffer.drain(..length).collect();
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Waits until the server closes the connection, and gives what came before.
+    /// Waits until the server closes the connection, and returns what arrived before.
     pub async fn closed(&mut self) -> Vec<u8> {
         while self.read().await.is_ok() {}
         std::mem::take(&mut self.buffer)
     }
 
     async fn read(&mut self) -> io::Result<()> {
-        match within(self.stream.read_buf(&mut self.buffer)).await? {
+        match in_time(self.stream.read_buf(&mut self.buffer)).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
     }
 }
 
-// === impl Answer ===
+// === impl Response ===
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines
@@ -251,22 +251,22 @@ impl Answer {
     }
 }
 
-/// A request as it goes over the wire.
+/// A request in wire format.
 pub fn request(method: &str, path: &str, headers: &[&str]) -> String {
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n")
 }
 
-/// What comes before the deadline.
-pub async fn within<T>(what: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, what).await.expect("not in time")
+/// Waits no longer than the deadline.
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, what).await.expect("deadline exceeded")
 }
 
-/// Asks again and again, until it is so.
-pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+/// Polls until the condition holds.
+pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "not in time");
+    while !holds().await {
+        assert!(Instant::now() < deadline, "deadline exceeded");
         sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Kubernetes decides who may read.
+//! Authentication and authorization by Kubernetes.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use infertally_syncer::serve::Limits;
 use infertally_syncer::serve::auth::{Auth, Kubernetes, Times};
 use serde_json::json;
 
-use crate::api_server::{ACCESS_REVIEWS, ApiServer, Say, TOKEN_REVIEWS, allowed, not_allowed, prometheus, unknown};
-use crate::stage::{Answer, Fixed, NEVER, Running, SOON, closed, request, until};
+use crate::api_server::{ACCESS_REVIEWS, ApiServer, Reply, TOKEN_REVIEWS, allowed, not_allowed, prometheus, unknown};
+use crate::harness::{Fixed, NEVER, Response, SOON, TestServer, eventually, request, with_auth};
 
-/// Nothing is asked twice, and nobody waits in vain for long.
+/// Outcomes stay cached, and no review times out.
 pub const LONG: Times = Times {
     allowed: NEVER,
     refused: NEVER,
@@ -18,34 +18,34 @@ pub const LONG: Times = Times {
     patience: NEVER,
 };
 
-pub async fn start(api: &ApiServer, times: Times) -> Running {
+pub async fn start(api: &ApiServer, times: Times) -> TestServer {
     let auth = Auth::Kubernetes(Box::new(Kubernetes::new(api.client.clone(), times)));
-    Running::start(Fixed::small(), closed(auth, Limits::default())).await
+    TestServer::start(Fixed::small(), with_auth(auth, Limits::default())).await
 }
 
-async fn get(server: &Running, token: &str) -> Answer {
+async fn get(server: &TestServer, token: &str) -> Response {
     server
         .get("/metrics", &[&format!("authorization: Bearer {token}")])
         .await
 }
 
 #[tokio::test]
-async fn the_token_is_reviewed_and_then_its_user() {
+async fn the_token_is_reviewed_and_then_the_access_of_its_user() {
     let api = ApiServer::start(prometheus(), allowed()).await;
     let server = start(&api, LONG).await;
-    let answer = get(&server, "abc.def.ghi").await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.text().contains("inference_pool_ready_pods"));
-    let asked = api.asked();
-    assert_eq!(asked.len(), 2);
-    assert_eq!(asked[0].0, TOKEN_REVIEWS);
-    assert_eq!(asked[0].1["kind"], "TokenReview");
-    assert_eq!(asked[0].1["apiVersion"], "authentication.k8s.io/v1");
-    assert_eq!(asked[0].1["spec"], json!({"token": "abc.def.ghi"}));
-    assert_eq!(asked[1].0, ACCESS_REVIEWS);
-    assert_eq!(asked[1].1["kind"], "SubjectAccessReview");
+    let response = get(&server, "abc.def.ghi").await;
+    assert_eq!(response.status, 200);
+    assert!(response.text().contains("inference_pool_ready_pods"));
+    let received = api.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[0].0, TOKEN_REVIEWS);
+    assert_eq!(received[0].1["kind"], "TokenReview");
+    assert_eq!(received[0].1["apiVersion"], "authentication.k8s.io/v1");
+    assert_eq!(received[0].1["spec"], json!({"token": "abc.def.ghi"}));
+    assert_eq!(received[1].0, ACCESS_REVIEWS);
+    assert_eq!(received[1].1["kind"], "SubjectAccessReview");
     assert_eq!(
-        asked[1].1["spec"],
+        received[1].1["spec"],
         json!({
             "user": "system:serviceaccount:monitoring:prometheus",
             "uid": "8d6f7f4c",
@@ -57,14 +57,14 @@ async fn the_token_is_reviewed_and_then_its_user() {
 }
 
 #[tokio::test]
-async fn every_answer_has_its_status() {
-    let status = |status| Say::Status(status);
+async fn every_outcome_has_its_status() {
+    let status = |status| Reply::Status(status);
     let user = json!({"username": "a"});
-    let echo = || Say::Bytes(r#"{"kind": "TokenReview", "spec": {"token": "t"}, "status": "t"}"#.to_owned());
+    let echo = || Reply::Bytes(r#"{"kind": "TokenReview", "spec": {"token": "t"}, "status": "t"}"#.to_owned());
     let cases = [
         (prometheus(), allowed(), 200),
         (status(json!({"authenticated": true, "user": user})), allowed(), 200),
-        // No token that is known.
+        // Not authenticated.
         (unknown(), allowed(), 401),
         (status(json!({})), allowed(), 401),
         (status(json!({"authenticated": false, "user": user})), allowed(), 401),
@@ -73,7 +73,7 @@ async fn every_answer_has_its_status() {
             allowed(),
             401,
         ),
-        // Known, without the right.
+        // Authenticated, and not authorized.
         (prometheus(), not_allowed(), 403),
         (
             prometheus(),
@@ -86,13 +86,13 @@ async fn every_answer_has_its_status() {
             status(json!({"allowed": false, "evaluationError": "webhook: timeout"})),
             403,
         ),
-        // Not to be found out.
-        (Say::Code(500), allowed(), 503),
-        (Say::Code(403), allowed(), 503),
-        (Say::Code(401), allowed(), 503),
-        (Say::Code(302), allowed(), 503),
-        (prometheus(), Say::Code(500), 503),
-        (prometheus(), Say::Code(403), 503),
+        // The review fails.
+        (Reply::Code(500), allowed(), 503),
+        (Reply::Code(403), allowed(), 503),
+        (Reply::Code(401), allowed(), 503),
+        (Reply::Code(302), allowed(), 503),
+        (prometheus(), Reply::Code(500), 503),
+        (prometheus(), Reply::Code(403), 503),
         (status(json!({"authenticated": true})), allowed(), 503),
         (
             status(json!({"authenticated": true, "user": {"username": ""}})),
@@ -102,11 +102,11 @@ async fn every_answer_has_its_status() {
         (status(json!("yes")), allowed(), 503),
         (status(json!(null)), allowed(), 503),
         (echo(), allowed(), 503),
-        (Say::Bytes(String::new()), allowed(), 503),
-        (Say::Bytes("{\"kind\": \"TokenReview\"".to_owned()), allowed(), 503),
-        (Say::Bytes("a".repeat(2_000_000)), allowed(), 503),
+        (Reply::Bytes(String::new()), allowed(), 503),
+        (Reply::Bytes("{\"kind\": \"TokenReview\"".to_owned()), allowed(), 503),
+        (Reply::Bytes("a".repeat(2_000_000)), allowed(), 503),
         (prometheus(), status(json!({"allowed": "true"})), 503),
-        (prometheus(), Say::Bytes("true".to_owned()), 503),
+        (prometheus(), Reply::Bytes("true".to_owned()), 503),
     ];
     for (number, (token, access, expected)) in cases.into_iter().enumerate() {
         let case = format!("case {number}: {token:?}, {access:?}")
@@ -114,19 +114,19 @@ async fn every_answer_has_its_status() {
             .take(300)
             .collect::<String>();
         let api = ApiServer::start(token, access).await;
-        let answer = get(&start(&api, LONG).await, "t").await;
-        assert_eq!(answer.status, expected, "{case}");
+        let response = get(&start(&api, LONG).await, "t").await;
+        assert_eq!(response.status, expected, "{case}");
         assert_eq!(
-            answer.header("www-authenticate"),
+            response.header("www-authenticate"),
             (expected == 401).then_some("Bearer"),
             "{case}"
         );
-        assert_eq!(answer.text().contains("inference_pool"), expected == 200, "{case}");
+        assert_eq!(response.text().contains("inference_pool"), expected == 200, "{case}");
     }
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_not_there_opens_nothing() {
+async fn scrapes_get_503_while_the_api_server_is_down() {
     let api = ApiServer::start(prometheus(), allowed()).await;
     let server = start(&api, LONG).await;
     drop(api);
@@ -134,8 +134,8 @@ async fn an_api_server_that_is_not_there_opens_nothing() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_hangs_is_not_waited_for() {
-    for (token, access) in [(Say::Nothing, allowed()), (prometheus(), Say::Nothing)] {
+async fn scrapes_get_503_when_the_api_server_does_not_respond_in_time() {
+    for (token, access) in [(Reply::Never, allowed()), (prometheus(), Reply::Never)] {
         let api = ApiServer::start(token, access).await;
         let server = start(&api, Times { patience: SOON, ..LONG }).await;
         assert_eq!(get(&server, "t").await.status, 503);
@@ -143,7 +143,7 @@ async fn an_api_server_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn without_a_token_nobody_is_asked() {
+async fn a_request_without_a_token_sends_no_review() {
     let api = ApiServer::start(prometheus(), allowed()).await;
     let server = start(&api, LONG).await;
     for headers in [
@@ -151,9 +151,9 @@ async fn without_a_token_nobody_is_asked() {
         &["authorization: Basic abc"],
         &["authorization: Bearer "],
     ] {
-        let answer = server.get("/metrics", headers).await;
+        let response = server.get("/metrics", headers).await;
         assert_eq!(
-            (answer.status, answer.header("www-authenticate")),
+            (response.status, response.header("www-authenticate")),
             (401, Some("Bearer"))
         );
     }
@@ -162,19 +162,19 @@ async fn without_a_token_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn each_answer_is_kept_for_its_token() {
+async fn outcomes_are_cached_by_token() {
     let api = ApiServer::start(prometheus(), allowed()).await;
     let server = start(&api, LONG).await;
     for _ in 0..3 {
         assert_eq!(get(&server, "good").await.status, 200);
     }
     assert_eq!(api.counts(), (1, 1));
-    api.say(unknown(), allowed());
+    api.reply_with(unknown(), allowed());
     for _ in 0..3 {
         assert_eq!(get(&server, "bad").await.status, 401);
     }
     assert_eq!(api.counts(), (2, 1));
-    api.say(prometheus(), not_allowed());
+    api.reply_with(prometheus(), not_allowed());
     for _ in 0..3 {
         assert_eq!(get(&server, "poor").await.status, 403);
     }
@@ -184,8 +184,8 @@ async fn each_answer_is_kept_for_its_token() {
 }
 
 #[tokio::test]
-async fn a_permission_ends_with_its_time_when_the_api_server_is_away() {
-    for away in [Say::Code(500), Say::Nothing] {
+async fn a_cached_permission_expires_while_the_api_server_is_down() {
+    for down in [Reply::Code(500), Reply::Never] {
         let api = ApiServer::start(prometheus(), allowed()).await;
         let times = Times {
             allowed: 4 * SOON,
@@ -195,14 +195,14 @@ async fn a_permission_ends_with_its_time_when_the_api_server_is_away() {
         };
         let server = start(&api, times).await;
         assert_eq!(get(&server, "t").await.status, 200);
-        api.say(away, allowed());
-        until(async || get(&server, "t").await.status == 503).await;
+        api.reply_with(down, allowed());
+        eventually(async || get(&server, "t").await.status == 503).await;
         assert_eq!(get(&server, "t").await.status, 503);
     }
 }
 
 #[tokio::test]
-async fn a_right_that_is_given_and_an_api_server_that_is_back_are_seen() {
+async fn a_granted_permission_and_a_recovered_api_server_count() {
     let api = ApiServer::start(prometheus(), not_allowed()).await;
     let times = Times {
         allowed: SOON,
@@ -212,18 +212,18 @@ async fn a_right_that_is_given_and_an_api_server_that_is_back_are_seen() {
     };
     let server = start(&api, times).await;
     assert_eq!(get(&server, "t").await.status, 403);
-    api.say(prometheus(), allowed());
-    until(async || get(&server, "t").await.status == 200).await;
-    api.say(Say::Code(500), allowed());
-    until(async || get(&server, "t").await.status == 503).await;
-    api.say(prometheus(), allowed());
-    until(async || get(&server, "t").await.status == 200).await;
-    api.say(unknown(), allowed());
-    until(async || get(&server, "t").await.status == 401).await;
+    api.reply_with(prometheus(), allowed());
+    eventually(async || get(&server, "t").await.status == 200).await;
+    api.reply_with(Reply::Code(500), allowed());
+    eventually(async || get(&server, "t").await.status == 503).await;
+    api.reply_with(prometheus(), allowed());
+    eventually(async || get(&server, "t").await.status == 200).await;
+    api.reply_with(unknown(), allowed());
+    eventually(async || get(&server, "t").await.status == 401).await;
 }
 
 #[tokio::test]
-async fn many_requests_with_one_token_ask_once() {
+async fn concurrent_requests_with_one_token_share_a_review() {
     let api = ApiServer::start_gated(prometheus(), allowed()).await;
     let server = Arc::new(start(&api, LONG).await);
     let mut clients = Vec::new();
@@ -235,16 +235,16 @@ async fn many_requests_with_one_token_ask_once() {
             .unwrap();
         clients.push(client);
     }
-    until(async || api.counts() == (1, 0)).await;
-    // Whoever asked may go away; another asks in its place.
+    eventually(async || api.counts() == (1, 0)).await;
+    // The client whose request sent the review disconnects; another request sends it again.
     clients.remove(0);
     assert_eq!(server.get("/healthz", &[]).await.status, 200);
     api.open_gate();
     for client in &mut clients {
-        assert_eq!(client.answer("GET").await.unwrap().status, 200);
+        assert_eq!(client.response("GET").await.unwrap().status, 200);
     }
-    let (tokens, rights) = api.counts();
-    assert!(tokens <= 2 && rights == 1, "{tokens} {rights}");
+    let (tokens, accesses) = api.counts();
+    assert!(tokens <= 2 && accesses == 1, "{tokens} {accesses}");
 }
 
 #[tokio::test]
@@ -254,13 +254,13 @@ async fn made_up_tokens_do_not_flood_the_api_server() {
     let tokens: Vec<_> = (0..60).map(|number| format!("made-up-{number}")).collect();
     let guessing = join_all(tokens.iter().map(|token| get(&server, token)));
     let opening = async {
-        until(async || api.counts().0 == 8).await;
-        // The others have been sent by now, and wait here, not there.
+        eventually(async || api.counts().0 == 8).await;
+        // The other requests have arrived by now; they wait in the syncer, not at the API server.
         assert_eq!(server.get("/healthz", &[]).await.status, 200);
         assert_eq!(api.counts(), (8, 0));
         api.open_gate();
     };
-    let (answers, ()) = tokio::join!(guessing, opening);
-    assert!(answers.iter().all(|answer| answer.status == 401));
+    let (responses, ()) = tokio::join!(guessing, opening);
+    assert!(responses.iter().all(|response| response.status == 401));
     assert_eq!(api.counts(), (60, 0));
 }

@@ -1,4 +1,4 @@
-//! More clients than there is room for, and clients that go without a word.
+//! More connections than the limit, and clients that disconnect without notice.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use futures::future::join_all;
 use infertally_syncer::serve::Limits;
 use tokio::net::TcpStream;
 
-use crate::stage::{Fixed, NEVER, Running, SOON, open, request, until};
+use crate::harness::{Fixed, NEVER, SOON, TestServer, eventually, request, without_auth};
 
-const FOR_EVER: fn() -> Limits = || Limits {
-    head: NEVER,
-    idle: NEVER,
-    answer: NEVER,
-    farewell: NEVER,
+const NO_TIMEOUTS: fn() -> Limits = || Limits {
+    header_timeout: NEVER,
+    idle_timeout: NEVER,
+    response_timeout: NEVER,
+    close_timeout: NEVER,
     ..Limits::default()
 };
 
 #[tokio::test]
-async fn a_thousand_idle_connections_keep_nobody_out() {
-    let server = Running::start(
+async fn a_thousand_idle_connections_do_not_keep_a_scraper_out() {
+    let server = TestServer::start(
         Fixed::small(),
-        open(Limits {
+        without_auth(Limits {
             connections: 32,
-            settle: Duration::ZERO,
-            ..FOR_EVER()
+            eviction_grace: Duration::ZERO,
+            ..NO_TIMEOUTS()
         }),
     )
     .await;
@@ -32,9 +32,9 @@ async fn a_thousand_idle_connections_keep_nobody_out() {
     let mut idle = VecDeque::new();
     for number in 0..1000 {
         idle.push_back(server.connect().await);
-        // The scraper was active after all but the newest ten, so it is never the one that goes.
+        // All but the newest ten have been idle for longer than the scraper, so it is never evicted.
         if number % 10 == 0 {
-            assert_eq!(scraper.ask("GET", "/metrics", &[]).await.status, 200, "{number}");
+            assert_eq!(scraper.request("GET", "/metrics", &[]).await.status, 200, "{number}");
         }
         if idle.len() == 32 {
             assert_eq!(idle.pop_front().unwrap().closed().await, b"", "{number}");
@@ -44,13 +44,13 @@ async fn a_thousand_idle_connections_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn when_all_are_busy_the_next_waits_its_turn() {
+async fn when_all_connections_are_busy_a_new_one_waits() {
     let limits = Limits {
         connections: 2,
-        answer: 4 * SOON,
-        ..FOR_EVER()
+        response_timeout: 4 * SOON,
+        ..NO_TIMEOUTS()
     };
-    let server = Running::start(Fixed::large(), open(limits)).await;
+    let server = TestServer::start(Fixed::large(), without_auth(limits)).await;
     let mut stuck = Vec::new();
     for _ in 0..2 {
         let mut client = server.connect_narrow().await;
@@ -61,29 +61,29 @@ async fn when_all_are_busy_the_next_waits_its_turn() {
 }
 
 #[tokio::test]
-async fn many_scrape_at_once() {
-    let server = Running::start(
+async fn more_concurrent_scrapes_than_connections_succeed() {
+    let server = TestServer::start(
         Fixed::small(),
-        open(Limits {
+        without_auth(Limits {
             connections: 8,
             pages: 64,
-            ..FOR_EVER()
+            ..NO_TIMEOUTS()
         }),
     )
     .await;
     let scrapes = (0..64).map(|_| server.get("/metrics", &["accept-encoding: gzip"]));
-    assert!(join_all(scrapes).await.iter().all(|answer| answer.status == 200));
+    assert!(join_all(scrapes).await.iter().all(|response| response.status == 200));
 }
 
 #[tokio::test]
-async fn who_goes_without_a_word_leaves_its_room() {
-    let server = Running::start(
+async fn a_client_that_disconnects_frees_its_slot() {
+    let server = TestServer::start(
         Fixed::large(),
-        open(Limits {
+        without_auth(Limits {
             connections: 2,
-            settle: Duration::ZERO,
+            eviction_grace: Duration::ZERO,
             pages: 1,
-            ..FOR_EVER()
+            ..NO_TIMEOUTS()
         }),
     )
     .await;
@@ -98,7 +98,7 @@ async fn who_goes_without_a_word_leaves_its_room() {
         for reset in [false, true] {
             for _ in 0..4 {
                 let mut client = server.connect_narrow().await;
-                // The server may have closed it for the next one.
+                // The server may have evicted it for the next one.
                 _ = client.send(part).await;
                 if reset {
                     reset_on_drop(&client.stream);
@@ -106,10 +106,10 @@ async fn who_goes_without_a_word_leaves_its_room() {
             }
         }
     }
-    until(async || server.get("/metrics", &["accept-encoding: gzip"]).await.status == 200).await;
+    eventually(async || server.get("/metrics", &["accept-encoding: gzip"]).await.status == 200).await;
 }
 
-/// A close that throws away what is under way.
+/// Makes the close a reset.
 fn reset_on_drop(stream: &TcpStream) {
     stream.set_zero_linger().unwrap();
 }

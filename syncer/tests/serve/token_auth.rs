@@ -1,4 +1,4 @@
-//! A token from a file.
+//! Authentication by a token in a file.
 
 use std::fs;
 
@@ -6,15 +6,15 @@ use infertally_syncer::error_chain;
 use infertally_syncer::serve::Limits;
 use infertally_syncer::serve::auth::{Auth, TokenFile};
 
-use crate::stage::{Fixed, Running, closed};
+use crate::harness::{Fixed, TestServer, with_auth};
 use infertally_harness::Mount;
 
-async fn start(dir: &Mount) -> Running {
+async fn start(dir: &Mount) -> TestServer {
     let auth = Auth::Token(TokenFile::open(dir.path("token")).await.unwrap());
-    Running::start(Fixed::small(), closed(auth, Limits::default())).await
+    TestServer::start(Fixed::small(), with_auth(auth, Limits::default())).await
 }
 
-async fn status(server: &Running, token: &str) -> u16 {
+async fn status(server: &TestServer, token: &str) -> u16 {
     server
         .get("/metrics", &[&format!("authorization: Bearer {token}")])
         .await
@@ -22,7 +22,7 @@ async fn status(server: &Running, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn only_the_token_opens() {
+async fn only_the_token_is_accepted() {
     let dir = Mount::new().unwrap();
     fs::write(dir.path("token"), "s3cret\r\n").unwrap();
     let server = start(&dir).await;
@@ -37,29 +37,32 @@ async fn only_the_token_opens() {
         &["authorization: Bearer s3cret", "authorization: Bearer s3cret"],
         &["x-authorization: Bearer s3cret"],
     ] {
-        let answer = server.get("/metrics", headers).await;
+        let response = server.get("/metrics", headers).await;
         assert_eq!(
-            (answer.status, answer.header("www-authenticate")),
+            (response.status, response.header("www-authenticate")),
             (401, Some("Bearer")),
             "{headers:?}"
         );
-        assert!(!answer.text().contains("inference_pool"));
+        assert!(!response.text().contains("inference_pool"));
     }
 }
 
 #[tokio::test]
-async fn the_probes_need_no_token() {
+async fn probes_need_no_token() {
     let dir = Mount::new().unwrap();
     fs::write(dir.path("token"), "s3cret").unwrap();
     let server = start(&dir).await;
     for path in ["/healthz", "/readyz", "/"] {
         assert_eq!(server.get(path, &[]).await.status, 200, "{path}");
     }
-    assert_eq!(server.connect().await.ask("HEAD", "/metrics", &[]).await.status, 401);
+    assert_eq!(
+        server.connect().await.request("HEAD", "/metrics", &[]).await.status,
+        401
+    );
 }
 
 #[tokio::test]
-async fn a_new_token_counts_at_once() {
+async fn a_rotated_token_counts_at_once() {
     let dir = Mount::new().unwrap();
     dir.mount("1", &[("token", "first\n")]).unwrap();
     let server = start(&dir).await;
@@ -69,7 +72,7 @@ async fn a_new_token_counts_at_once() {
         (status(&server, "first").await, status(&server, "other").await),
         (401, 200)
     );
-    // In place, of the same size, in the same tick of the clock.
+    // Rewritten in place, with the same size and modification time.
     fs::write(dir.path("token"), "third\n").unwrap();
     assert_eq!(
         (status(&server, "other").await, status(&server, "third").await),
@@ -78,7 +81,7 @@ async fn a_new_token_counts_at_once() {
 }
 
 #[tokio::test]
-async fn without_a_token_in_the_file_nobody_gets_in() {
+async fn scrapes_get_503_while_the_file_has_no_token() {
     let dir = Mount::new().unwrap();
     let path = dir.path("token");
     fs::write(&path, "s3cret").unwrap();
@@ -99,7 +102,7 @@ async fn without_a_token_in_the_file_nobody_gets_in() {
 }
 
 #[tokio::test]
-async fn nothing_begins_without_a_token() {
+async fn a_file_without_a_token_is_an_error_at_start() {
     let dir = Mount::new().unwrap();
     let path = dir.path("token");
     let open = async || {

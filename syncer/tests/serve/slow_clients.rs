@@ -1,4 +1,4 @@
-//! Clients that send or read too slowly, or too much.
+//! Clients that send or read too slowly, or send too much.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use infertally_syncer::serve::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 
-use crate::stage::{Client, Fixed, NEVER, Running, SOON, open, request, until, within};
+use crate::harness::{Client, Fixed, NEVER, SOON, TestServer, eventually, in_time, request, without_auth};
 
-/// Sends a byte now and then, until the server has had enough.
+/// Sends a byte every 10 ms until the server closes the connection.
 async fn drip(client: Client) {
     let Client { stream, .. } = client;
     let (mut reading, mut writing) = stream.into_split();
@@ -24,21 +24,21 @@ async fn drip(client: Client) {
             .is_ok_and(|count| count > 0)
         {}
     };
-    within(async {
+    in_time(async {
         tokio::select! { () = dripping => {}, () = closed => {} }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_is_cut_off() {
+async fn a_request_head_that_arrives_byte_by_byte_times_out() {
     let limits = Limits {
-        head: SOON,
-        farewell: SOON,
-        idle: NEVER,
+        header_timeout: SOON,
+        close_timeout: SOON,
+        idle_timeout: NEVER,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::small(), open(limits)).await;
+    let server = TestServer::start(Fixed::small(), without_auth(limits)).await;
     let mut drips = Vec::new();
     for beginning in [
         "",
@@ -58,55 +58,55 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off() {
 }
 
 #[tokio::test]
-async fn who_connects_and_says_nothing_is_cut_off() {
+async fn a_connection_without_a_request_times_out() {
     let limits = Limits {
-        head: SOON,
-        farewell: SOON,
-        idle: NEVER,
+        header_timeout: SOON,
+        close_timeout: SOON,
+        idle_timeout: NEVER,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::small(), open(limits)).await;
+    let server = TestServer::start(Fixed::small(), without_auth(limits)).await;
     assert_eq!(server.connect().await.closed().await, b"");
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_between_scrapes_and_closed_when_none_come() {
+async fn a_connection_is_kept_between_scrapes_and_closed_when_idle() {
     let limits = Limits {
-        head: SOON,
-        idle: 4 * SOON,
+        header_timeout: SOON,
+        idle_timeout: 4 * SOON,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::small(), open(limits)).await;
+    let server = TestServer::start(Fixed::small(), without_auth(limits)).await;
     let mut client = server.connect().await;
     for _ in 0..10 {
-        assert_eq!(client.ask("GET", "/metrics", &[]).await.status, 200);
+        assert_eq!(client.request("GET", "/metrics", &[]).await.status, 200);
     }
     assert_eq!(client.closed().await, b"");
 }
 
 #[tokio::test]
-async fn who_does_not_read_an_answer_loses_it_and_its_place() {
+async fn a_client_that_does_not_read_is_reset_and_its_page_freed() {
     let limits = Limits {
         pages: 1,
-        turn: SOON,
-        answer: 10 * SOON,
-        idle: NEVER,
+        page_wait: SOON,
+        response_timeout: 10 * SOON,
+        idle_timeout: NEVER,
         ..Limits::default()
     };
     let pages = Fixed::large();
-    let server = Running::start(pages.clone(), open(limits)).await;
+    let server = TestServer::start(pages.clone(), without_auth(limits)).await;
     let mut stuck = server.connect_narrow().await;
     stuck.send(&request("GET", "/metrics", &[])).await.unwrap();
     let refused = async || {
-        let answer = server.get("/metrics", &["accept-encoding: gzip"]).await;
-        if answer.status == 503 {
-            assert_eq!(answer.header("retry-after"), Some("1"));
+        let response = server.get("/metrics", &["accept-encoding: gzip"]).await;
+        if response.status == 503 {
+            assert_eq!(response.header("retry-after"), Some("1"));
         }
-        answer.status == 503
+        response.status == 503
     };
-    until(refused).await;
-    assert_eq!(server.get("/healthz", &[]).await.status, 200, "only pages are counted");
-    until(async || !refused().await).await;
+    eventually(refused).await;
+    assert_eq!(server.get("/healthz", &[]).await.status, 200, "only pages take permits");
+    eventually(async || !refused().await).await;
     let received = stuck.closed().await;
     assert!(
         received.len() < pages.page(Format::Text).len(),
@@ -116,28 +116,28 @@ async fn who_does_not_read_an_answer_loses_it_and_its_place() {
 }
 
 #[tokio::test]
-async fn a_page_waits_for_its_turn() {
+async fn a_scrape_waits_for_a_page_permit() {
     let limits = Limits {
         pages: 1,
-        turn: NEVER,
-        farewell: SOON,
+        page_wait: NEVER,
+        close_timeout: SOON,
         ..Limits::default()
     };
-    let server = Running::start(Fixed::large(), open(limits)).await;
+    let server = TestServer::start(Fixed::large(), without_auth(limits)).await;
     let mut reading = server.connect_narrow().await;
     reading.send(&request("GET", "/metrics", &[])).await.unwrap();
-    within(reading.stream.readable()).await.unwrap();
+    in_time(reading.stream.readable()).await.unwrap();
     let mut waiting = server.connect().await;
     waiting.send(&request("GET", "/metrics", &[])).await.unwrap();
-    let early = timeout(SOON, waiting.answer("GET")).await;
-    assert!(early.is_err(), "answered while the place is taken: {early:?}");
+    let early = timeout(SOON, waiting.response("GET")).await;
+    assert!(early.is_err(), "response without a permit: {early:?}");
     drop(reading);
-    assert_eq!(waiting.answer("GET").await.unwrap().status, 200);
+    assert_eq!(waiting.response("GET").await.unwrap().status, 200);
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
-    let server = Running::plain().await;
+async fn an_oversized_request_head_is_431() {
+    let server = TestServer::plain().await;
     let long = format!("x: {}", "a".repeat(20_000));
     let many: Vec<_> = (0..80).map(|number| format!("x-{number}: a")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
@@ -150,8 +150,8 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
-    let server = Running::plain().await;
+async fn malformed_requests_are_400() {
+    let server = TestServer::plain().await;
     for bytes in [
         "\0\0\0\0\r\n\r\n",
         "GET\r\n\r\n",
@@ -160,22 +160,22 @@ async fn what_is_no_http_is_refused() {
     ] {
         let mut client = server.connect().await;
         client.send(bytes).await.unwrap();
-        let said = client.closed().await;
+        let response = client.closed().await;
         assert!(
-            said.starts_with(b"HTTP/1.1 400 "),
+            response.starts_with(b"HTTP/1.1 400 "),
             "{bytes:?}: {}",
-            String::from_utf8_lossy(&said)
+            String::from_utf8_lossy(&response)
         );
     }
 }
 
 #[tokio::test]
-async fn a_body_is_not_read() {
-    let server = Running::plain().await;
+async fn a_request_body_is_not_read() {
+    let server = TestServer::plain().await;
     for framing in ["content-length: 1000000000", "transfer-encoding: chunked"] {
         let mut client = server.connect().await;
         client.send(&request("GET", "/metrics", &[framing])).await.unwrap();
-        assert_eq!(client.answer("GET").await.unwrap().status, 200, "{framing}");
+        assert_eq!(client.response("GET").await.unwrap().status, 200, "{framing}");
         let chunk = [b'f'; 64 * 1024];
         let sent = async {
             let mut sent = 0;
@@ -184,16 +184,16 @@ async fn a_body_is_not_read() {
             }
             sent
         };
-        assert!(within(sent).await < 100_000_000, "{framing}");
+        assert!(in_time(sent).await < 100_000_000, "{framing}");
     }
 }
 
 #[tokio::test]
-async fn who_waits_to_be_told_to_send_a_body_is_answered_instead() {
-    let server = Running::plain().await;
+async fn expect_100_continue_gets_the_response_at_once() {
+    let server = TestServer::plain().await;
     let mut client = server.connect().await;
-    let answer = client
-        .ask("GET", "/metrics", &["content-length: 10", "expect: 100-continue"])
+    let response = client
+        .request("GET", "/metrics", &["content-length: 10", "expect: 100-continue"])
         .await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
 }
