@@ -58,7 +58,7 @@ pub enum TerminatedBy {
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The response has a good status and is complete.
+    /// The status is below 400 and the response is complete.
     Success,
     /// The earliest failure decides the code.
     Failed(ErrorCode),

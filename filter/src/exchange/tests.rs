@@ -59,11 +59,11 @@ fn error_status_precedes_other_causes() {
         outcome(stream(&[FINISHED]), timeout),
         Outcome::Failed(ErrorCode::Timeout)
     );
-    let good = Termination {
+    let by_client = Termination {
         status: Some(200),
         by: TerminatedBy::Client,
     };
-    assert_eq!(outcome(exchange(), good), Outcome::Cancelled);
+    assert_eq!(outcome(exchange(), by_client), Outcome::Cancelled);
 }
 
 #[test]

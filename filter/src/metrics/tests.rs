@@ -173,7 +173,7 @@ fn usage_details_and_parse_failures_are_observed() {
         label_overflow: true,
         ..record()
     });
-    for wanted in [
+    for expected in [
         (MetricId::CachedInputTokens, 3, ""),
         (MetricId::ReasoningOutputTokens, 2, ""),
         (MetricId::Usage, 1, "reported"),
@@ -183,7 +183,7 @@ fn usage_details_and_parse_failures_are_observed() {
         (MetricId::FilterParseFailures, 1, "response"),
         (MetricId::FilterLabelOverflow, 1, ""),
     ] {
-        assert!(seen.contains(&wanted), "{wanted:?} in {seen:?}");
+        assert!(seen.contains(&expected), "{expected:?} in {seen:?}");
     }
 }
 

@@ -50,8 +50,8 @@ fn new_name_is_other_until_a_2xx_response_admits_it() {
     assert_eq!(rejected.label, None);
     let record = respond(&mut worker, &mut host, rejected, 404, "{}");
     assert_eq!(labels(&record), ("other", "other"));
-    let good = request(&mut worker, &mut host, r#"{"model":"a"}"#);
-    let record = respond(&mut worker, &mut host, good, 200, r#"{"model":"b"}"#);
+    let accepted = request(&mut worker, &mut host, r#"{"model":"a"}"#);
+    let record = respond(&mut worker, &mut host, accepted, 200, r#"{"model":"b"}"#);
     assert_eq!(labels(&record), ("a", "b"));
     let known = request(&mut worker, &mut host, r#"{"model":"a"}"#);
     assert_eq!(known.label.as_ref().map(ModelLabel::as_str), Some("a"));
