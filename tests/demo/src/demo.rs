@@ -86,10 +86,15 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         demo.lora.address()
     );
     print!("{}", table::table(&page));
+    println!("\nChecked:");
     println!(
-        "\nChecked: all {} series of the filter equal Envoy's, and every count, byte and token equals what was sent. The pool \
-         gauges equal the load of the model servers. {MISSING} is not loaded, as expected: its files are missing.",
+        "  filter  all {} series equal Envoy's, and every count, byte and token equals what was sent",
         stats.len()
+    );
+    println!("  pool    the gauges equal the load that the model servers report");
+    println!(
+        "  lora    {} is loaded; {MISSING} is not, because its files are missing",
+        traffic::ADAPTER
     );
     if !options.once {
         demo.wait_for_signal(hanging).await?;
