@@ -17,7 +17,7 @@ wasm: setup ## Build the filter: dist/infertally.wasm
 syncer: ## Build the syncer: dist/infertally-syncer
 	@scripts/build-syncer.sh
 
-images: ## Build the images: infertally-syncer, infertally (the filter) and infertally-sim; needs a container engine
+images: ## Build the four images: infertally-syncer, infertally-lora-syncer, infertally (the filter) and infertally-sim; needs a container engine
 	@scripts/with-engine.sh scripts/images.sh
 
 demo: wasm syncer ## Run filter, Envoy and syncer with simulated model servers, until Ctrl-C
