@@ -296,7 +296,7 @@ fn the_requests_are_those_that_vllm_takes() {
 
 #[test]
 fn the_readme_describes_every_family() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../docs/metrics.md");
     let mut scenario = Scenario::new();
     scenario
         .file("+a=/a")

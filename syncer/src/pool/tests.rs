@@ -338,7 +338,7 @@ fn hostile_names_are_escaped() {
 
 #[test]
 fn the_readme_describes_every_family() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../docs/metrics.md");
     let mut scenario = Scenario::new();
     scenario
         .discovered(&[target("a", None)])

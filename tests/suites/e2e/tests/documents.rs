@@ -1,11 +1,31 @@
-//! What the documents say against what is there: paths, and the table of metrics.
+//! The documents against the repository: paths, links, `make` targets, and the tables of the filter's metrics.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
 
 use infertally_filter::metrics::{Kind, METRICS};
 use infertally_harness::repository;
 
+/// The documents at the root.
+const AT_THE_ROOT: [&str; 4] = ["AGENTS.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md"];
+/// The documents that name paths of the repository in backquotes.
+const WITH_PATHS: [&str; 5] = [
+    "AGENTS.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/architecture.md",
+];
+/// What a reader takes in at once.
+const MAX_README_BYTES: usize = 8 * 1024;
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()
+}
+
+/// The documents at the root and in `docs`.
+fn documents() -> Vec<String> {
+    let docs = std::fs::read_dir(repository("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    AT_THE_ROOT.map(str::to_owned).into_iter().chain(docs).collect()
 }
 
 /// Every word in backquotes that looks like a path of the repository.
@@ -15,24 +35,24 @@ fn paths(text: &str) -> Vec<&str> {
         .skip(1)
         .step_by(2)
         .filter(|word| !word.contains([' ', '=', '{']));
-    let known = |word: &&str| {
+    let is_path = |word: &&str| {
         word.ends_with('/')
             || [".rs", ".md", ".yaml", ".toml", ".sh"]
                 .iter()
-                .any(|end| word.ends_with(end))
+                .any(|ending| word.ends_with(ending))
     };
-    words.filter(known).filter(|word| !word.starts_with('/')).collect()
+    words.filter(is_path).filter(|word| !word.starts_with('/')).collect()
 }
 
 #[test]
-fn every_path_in_the_documents_is_there() {
-    for document in ["AGENTS.md", "README.md", "CHANGELOG.md"] {
+fn every_path_in_the_documents_exists() {
+    for document in WITH_PATHS {
         let text = read(document);
         let paths = paths(&text);
         for path in &paths {
-            // What `make` leaves behind need not be there yet.
-            let made = path.starts_with("dist/") || *path == ".tools/";
-            assert!(made || repository(path).exists(), "{document} names {path}");
+            // A build or `make setup` leaves these behind.
+            let generated = path.starts_with("dist/") || *path == ".tools/";
+            assert!(generated || repository(path).exists(), "{document} names {path}");
         }
         assert!(!paths.is_empty(), "{document}");
     }
@@ -44,62 +64,71 @@ fn links(text: &str) -> Vec<&str> {
     targets.map(|target| target.split(')').next().unwrap()).collect()
 }
 
-/// The names by which a document's headings are linked to.
-fn anchors(text: &str) -> Vec<String> {
+/// The fragments by which a document's headings are linked to.
+fn fragments(text: &str) -> Vec<String> {
     let headings = text
         .lines()
         .filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
-    let anchor = |heading: &str| -> String {
+    let fragment = |heading: &str| -> String {
         let lower = heading.to_lowercase();
         let kept = lower
             .chars()
             .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         kept.map(|c| if c == ' ' { '-' } else { c }).collect()
     };
-    headings.map(anchor).collect()
+    headings.map(fragment).collect()
 }
 
 #[test]
-fn every_link_in_the_documents_leads_somewhere() {
-    let docs = std::fs::read_dir(repository("docs")).unwrap();
-    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
-    let documents: Vec<_> = ["AGENTS.md", "README.md", "CHANGELOG.md"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(docs)
-        .collect();
+fn every_link_in_the_documents_has_a_target() {
+    let documents = documents();
     assert!(documents.len() > 10, "{documents:?}");
     for document in &documents {
         for link in links(&read(document))
             .into_iter()
             .filter(|link| !link.starts_with("https://"))
         {
-            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
             let target = match file {
                 "" => repository(document),
                 file => repository(document).parent().unwrap().join(file),
             };
             assert!(target.exists(), "{document} links to {link}");
-            let found = anchor.is_empty()
-                || anchors(&std::fs::read_to_string(&target).unwrap())
+            let found = fragment.is_empty()
+                || fragments(&std::fs::read_to_string(&target).unwrap())
                     .iter()
-                    .any(|a| a == anchor);
+                    .any(|known| known == fragment);
             assert!(found, "{document} links to {link}, and there is no such heading");
         }
     }
 }
 
 #[test]
-fn the_readmes_table_of_metrics_is_the_filters() {
+fn every_document_is_linked_from_the_readme() {
     let readme = read("README.md");
-    let ours = ["| `inference_", "| `normalized_", "| `infertally_"];
-    // The pool's are held against the syncer's table, by its own tests.
-    let (filters, _) = readme.split_once("## The pool").unwrap();
-    let rows: Vec<_> = filters
+    for document in documents() {
+        let linked = links(&readme).contains(&document.as_str());
+        assert!(linked || AT_THE_ROOT.contains(&document.as_str()), "{document}");
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let bytes = read("README.md").len();
+    assert!(bytes <= MAX_README_BYTES, "{bytes} bytes");
+}
+
+#[test]
+fn the_documented_metrics_of_the_filter_are_its_table() {
+    let document = read("docs/metrics.md");
+    let prefixes = ["| `inference_", "| `normalized_", "| `infertally_"];
+    // The syncer's own tests check the rest.
+    let (filter, _) = document.split_once("## The pool").unwrap();
+    let rows: Vec<_> = filter
         .lines()
-        .filter(|line| ours.iter().any(|start| line.starts_with(start)))
+        .filter(|line| prefixes.iter().any(|prefix| line.starts_with(prefix)))
         .collect();
-    let wanted: Vec<_> = METRICS
+    let expected: Vec<_> = METRICS
         .iter()
         .map(|metric| {
             let kind = match metric.kind {
@@ -116,14 +145,32 @@ fn the_readmes_table_of_metrics_is_the_filters() {
             )
         })
         .collect();
-    assert_eq!(rows, wanted);
+    assert_eq!(rows, expected);
 }
 
 #[test]
-fn every_target_that_the_documents_name_is_in_the_makefile() {
+fn the_documented_bounds_of_the_histograms_are_the_filters() {
+    let document = read("docs/metrics.md");
+    let (_, section) = document.split_once("### Bounds").unwrap();
+    let lines: Vec<_> = section.lines().filter(|line| line.starts_with("- `")).collect();
+    let expected: Vec<_> = METRICS
+        .iter()
+        .filter_map(|metric| {
+            let Kind::Histogram { bounds, .. } = metric.kind else {
+                return None;
+            };
+            let bounds: Vec<_> = bounds.iter().map(|bound| bound.le).collect();
+            Some(format!("- `{}`: {}", metric.name, bounds.join(" ")))
+        })
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn every_make_target_in_the_documents_exists() {
     let makefile = read("Makefile");
-    for document in ["README.md", "AGENTS.md", "CHANGELOG.md"] {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         let targets = text.match_indices("make ").map(|(at, _)| {
             let after = text.split_at(at + "make ".len()).1;
             after
@@ -131,7 +178,7 @@ fn every_target_that_the_documents_name_is_in_the_makefile() {
                 .next()
                 .unwrap()
         });
-        // "make" stands in sentences, too; a target stands in code.
+        // "make" also occurs in sentences; a target occurs in code.
         for target in targets
             .filter(|target| text.contains(&format!("`make {target}`")) || text.contains(&format!("\nmake {target} ")))
         {

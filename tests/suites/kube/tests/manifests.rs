@@ -81,7 +81,7 @@ fn documented() -> Result<Vec<(String, Value)>> {
         .filter(|block| block.language == "yaml")
     {
         let objects = yaml::documents(&block.text)?.into_iter().filter(is_object);
-        found.extend(objects.map(|object| (block.place.clone(), object)));
+        found.extend(objects.map(|object| (block.location.clone(), object)));
     }
     Ok(found)
 }

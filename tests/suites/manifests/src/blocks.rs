@@ -8,20 +8,20 @@ use crate::{Result, yaml};
 /// A fenced block.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The document, and which block of it, from 1.
-    pub place: String,
-    /// The language that the fence names; empty where it names none.
+    /// The document and the number of the block in it, from 1.
+    pub location: String,
+    /// The language that the fence names; empty if it names none.
     pub language: String,
-    /// What is in it.
+    /// The content.
     pub text: String,
 }
 
-/// The blocks of `README.md` and of every document in `docs`.
+/// The blocks of `README.md`, `CONTRIBUTING.md` and every document in `docs`.
 ///
 /// # Errors
-/// If one can't be read.
+/// A document can't be read.
 pub fn everywhere() -> Result<Vec<Block>> {
-    let mut files = vec![repository("README.md")];
+    let mut files = vec![repository("README.md"), repository("CONTRIBUTING.md")];
     files.extend(yaml::files(&repository("docs"), ".md")?);
     let mut blocks = Vec::new();
     for file in files {
@@ -31,7 +31,7 @@ pub fn everywhere() -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-/// The blocks of a document. An indented block counts, too: as one of no language.
+/// The blocks of a document. An indented block is one without a language.
 pub fn of(name: &str, markdown: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut inside = false;
@@ -43,7 +43,7 @@ pub fn of(name: &str, markdown: &str) -> Vec<Block> {
                     CodeBlockKind::Indented => "",
                 };
                 blocks.push(Block {
-                    place: format!("{name}, block {}", blocks.len() + 1),
+                    location: format!("{name}, block {}", blocks.len() + 1),
                     language: language.to_owned(),
                     text: String::new(),
                 });
@@ -66,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_found_in_lists_too_and_inline_code_is_none() {
+    fn blocks_in_lists_are_found_and_inline_code_is_not_a_block() {
         let found = of(
             "a.md",
             "`no`\n```sh\na\nb\n```\n1. x\n   ```yaml title\n   c: d\n   ```\n",
         );
         let found: Vec<_> = found
             .iter()
-            .map(|block| (block.place.as_str(), block.language.as_str(), block.text.as_str()))
+            .map(|block| (block.location.as_str(), block.language.as_str(), block.text.as_str()))
             .collect();
         assert_eq!(
             found,

@@ -1,4 +1,4 @@
-//! Folders that kustomize builds: the one in the kubectl that `KUBECTL` names.
+//! Folders that kustomize builds, with the kubectl that `KUBECTL` names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,10 +10,10 @@ use crate::{Result, yaml};
 
 const FILE: &str = "kustomization.yaml";
 
-/// Every folder below `k8s` that can be built.
+/// Every folder below `k8s` that kustomize can build.
 ///
 /// # Errors
-/// If there is no such folder.
+/// `k8s` can't be read.
 pub fn folders() -> Result<Vec<PathBuf>> {
     let files = yaml::files(&repository("k8s"), FILE)?;
     Ok(files
@@ -22,13 +22,12 @@ pub fn folders() -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// The objects of a folder.
+/// The objects that kustomize builds from a folder.
 ///
 /// # Errors
-/// What kustomize says.
+/// kustomize's error, or `KUBECTL` is not set.
 pub fn build(folder: &Path) -> Result<Vec<Value>> {
-    let kubectl = std::env::var_os("KUBECTL").ok_or("KUBECTL is not set: run these tests by `make test`")?;
-    let built = Command::new(kubectl).arg("kustomize").arg(folder).output()?;
+    let built = kubectl()?.arg("kustomize").arg(folder).output()?;
     if !built.status.success() {
         return Err(format!("{}: {}", folder.display(), String::from_utf8_lossy(&built.stderr)).into());
     }
@@ -38,11 +37,17 @@ pub fn build(folder: &Path) -> Result<Vec<Value>> {
 /// The objects of every folder below `k8s`.
 ///
 /// # Errors
-/// What kustomize says.
+/// As for [`build`].
 pub fn everything() -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for folder in folders()? {
         objects.extend(build(&folder)?);
     }
     Ok(objects)
+}
+
+/// kubectl, without arguments.
+pub(crate) fn kubectl() -> Result<Command> {
+    let kubectl = std::env::var_os("KUBECTL").ok_or("KUBECTL is not set: run these tests by `make test`")?;
+    Ok(Command::new(kubectl))
 }

@@ -1,9 +1,9 @@
-//! What is shipped for Kubernetes and what the documents tell a user to do, read so that tests can hold it against what it
-//! names: [`kustomize`] builds folders, [`pods`] knows the restricted level, [`blocks`] finds a document's fenced blocks and
-//! [`claims`] what each must live up to. Makes one file: [`standalone`].
+//! Reads the shipped manifests and the documents, so that tests can check them against what they name: [`kustomize`] builds
+//! folders, [`pods`] knows the restricted security level, [`blocks`] finds a document's fenced blocks, and [`checks`] checks
+//! each. [`standalone`] generates one file.
 
 pub mod blocks;
-pub mod claims;
+pub mod checks;
 pub mod kustomize;
 pub mod pods;
 pub mod shell;
@@ -11,5 +11,5 @@ pub mod standalone;
 pub mod syncer;
 pub mod yaml;
 
-/// Anything that can go wrong in a test's tools.
+/// Any error of a test's tools.
 pub type Result<T> = infertally_harness::Result<T>;

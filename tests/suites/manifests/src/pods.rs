@@ -1,9 +1,10 @@
-//! Pods in objects, and Kubernetes' pod security level *restricted*, as <https://kubernetes.io/docs/concepts/security/pod-security-standards>
-//! has it. Stricter where that costs nothing: what it lets an image decide must be said.
+//! Pods in objects, and Kubernetes' pod security level *restricted*
+//! (<https://kubernetes.io/docs/concepts/security/pod-security-standards>). Stricter in one point: what that level leaves to
+//! the image must be explicit.
 
 use serde_json::Value;
 
-/// The pod that an object makes, as a value with `metadata` and `spec`.
+/// The pod template of an object: a value with `metadata` and `spec`.
 pub fn template(object: &Value) -> Option<&Value> {
     match object.pointer("/kind")?.as_str()? {
         "Pod" => Some(object),
@@ -14,7 +15,7 @@ pub fn template(object: &Value) -> Option<&Value> {
     }
 }
 
-/// Its containers, those of its start and its sidecars first.
+/// Its containers, init containers and sidecars first.
 pub fn containers(template: &Value) -> impl Iterator<Item = &Value> {
     ["/spec/initContainers", "/spec/containers"]
         .into_iter()
@@ -22,50 +23,50 @@ pub fn containers(template: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
-/// Everything in a pod that is not as the restricted level wants it.
-pub fn unrestricted(template: &Value) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let mut wants = |holds: bool, what: &str, place: &str| {
+/// Everything in a pod that violates the restricted level.
+pub fn violations(template: &Value) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut require = |holds: bool, what: &str, whose: &str| {
         if !holds {
-            mistakes.push(format!("{place}: {what}"));
+            violations.push(format!("{whose}: {what}"));
         }
     };
     let at = |value: &Value, pointer: &str| value.pointer(pointer).cloned().unwrap_or_default();
     let pod = at(template, "/spec/securityContext");
-    wants(at(&pod, "/runAsNonRoot") == true, "runAsNonRoot", "pod");
-    wants(
+    require(at(&pod, "/runAsNonRoot") == true, "runAsNonRoot", "pod");
+    require(
         at(&pod, "/runAsUser").as_u64().is_some_and(|user| user > 0),
         "a numeric user",
         "pod",
     );
-    wants(
+    require(
         at(&pod, "/seccompProfile/type") == "RuntimeDefault",
         "seccompProfile",
         "pod",
     );
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
-        wants(at(template, &format!("/spec/{field}")) != true, field, "pod");
+        require(at(template, &format!("/spec/{field}")) != true, field, "pod");
     }
     let volumes = at(template, "/spec/volumes");
     for volume in volumes.as_array().into_iter().flatten() {
-        wants(volume.get("hostPath").is_none(), "hostPath", "pod");
+        require(volume.get("hostPath").is_none(), "hostPath", "pod");
     }
     for container in containers(template) {
-        let place = at(container, "/name").to_string();
+        let name = at(container, "/name").to_string();
         let security = at(container, "/securityContext");
-        wants(
+        require(
             at(&security, "/allowPrivilegeEscalation") == false,
             "allowPrivilegeEscalation",
-            &place,
+            &name,
         );
-        wants(
+        require(
             at(&security, "/capabilities/drop") == serde_json::json!(["ALL"]),
             "drop ALL",
-            &place,
+            &name,
         );
         for field in ["/privileged", "/capabilities/add", "/runAsUser", "/seccompProfile"] {
-            wants(security.pointer(field).is_none(), field, &place);
+            require(security.pointer(field).is_none(), field, &name);
         }
     }
-    mistakes
+    violations
 }

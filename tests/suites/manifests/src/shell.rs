@@ -1,5 +1,5 @@
-//! The commands in a block of shell: enough of the shell's grammar to know which program gets which words. What it does not
-//! know, such as a loop, comes out as a command of that name, which nobody claims.
+//! A parser for the commands in a block of shell: enough of the grammar to know which program gets which words. What it does
+//! not know, such as a loop, becomes a command of that name, for which there is no check.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -7,13 +7,13 @@ use std::str::Chars;
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
-    /// Its words, without quotes, without redirections and without the variables that are set for it.
+    /// Its words, without quotes, redirections and leading assignments.
     pub words: Vec<String>,
-    /// What stands in its here-document.
+    /// The content of its here-document.
     pub input: Option<String>,
 }
 
-/// The commands of a block. In a `console` block they follow `$ `, and what does not is output.
+/// The commands of a block. In a `console` block they follow the prompt `$ `; everything else is output.
 pub fn commands(text: &str, console: bool) -> Vec<Command> {
     let mut found = Vec::new();
     let mut lines = text.lines();
@@ -29,9 +29,9 @@ pub fn commands(text: &str, console: bool) -> Vec<Command> {
             line.pop();
             line.push_str(more);
         }
-        let (line, end) = here_document(&line);
-        let input = end.map(|end| {
-            let inside: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != end).collect();
+        let (line, delimiter) = here_document(&line);
+        let input = delimiter.map(|delimiter| {
+            let inside: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != delimiter).collect();
             inside.join("\n")
         });
         let first = found.len();
@@ -43,17 +43,17 @@ pub fn commands(text: &str, console: bool) -> Vec<Command> {
     found
 }
 
-/// A line without its `<<END`, and that END.
+/// A line without its `<<DELIMITER`, and the delimiter.
 fn here_document(line: &str) -> (String, Option<String>) {
     let Some((before, after)) = line.split_once("<<") else {
         return (line.to_owned(), None);
     };
     let after = after.trim_start_matches('-').trim_start();
-    let (end, rest) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
-    (format!("{before} {rest}"), Some(end.replace(['\'', '"'], "")))
+    let (delimiter, rest) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
+    (format!("{before} {rest}"), Some(delimiter.replace(['\'', '"'], "")))
 }
 
-/// Reads commands until `end`, or until there is no more.
+/// Reads commands up to `end`, or to the end of the text.
 fn split(text: &mut Peekable<Chars<'_>>, end: Option<char>, found: &mut Vec<Command>) {
     let mut command = Command::default();
     let mut word: Option<String> = None;
@@ -80,7 +80,7 @@ fn split(text: &mut Peekable<Chars<'_>>, end: Option<char>, found: &mut Vec<Comm
                 found.push(std::mem::take(&mut command));
             }
             '>' | '<' => {
-                // A number before it is no word.
+                // A number before it is a file descriptor, not a word.
                 word = word.filter(|word| word.parse::<u32>().is_err());
                 finish(&mut word, &mut skip, &mut command);
                 while text.next_if(|char| matches!(char, '>' | '&')).is_some() {}
@@ -106,7 +106,7 @@ fn quoted(text: &mut Peekable<Chars<'_>>, word: &mut String, nested: &mut Vec<Co
     }
 }
 
-/// `$(…)` is commands of its own, and stands for itself in the word; a variable is text.
+/// The commands of `$(…)` are read as well, and `$(…)` stands in the word; a variable is kept as text.
 fn dollar(text: &mut Peekable<Chars<'_>>, word: &mut String, nested: &mut Vec<Command>) {
     word.push('$');
     if text.next_if_eq(&'(').is_some() {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn each_program_gets_its_words() {
+    fn every_program_gets_its_words() {
         let cases: [(&str, &[&[&str]]); 8] = [
             ("make wasm   # builds it", &[&["make", "wasm"]]),
             ("a \\\n    b && c; d | e", &[&["a", "b"], &["c"], &["d"], &["e"]]),
@@ -146,13 +146,13 @@ mod tests {
             ("a &", &[&["a"]]),
             ("", &[]),
         ];
-        for (text, wanted) in cases {
-            assert_eq!(words(text), wanted, "{text}");
+        for (text, expected) in cases {
+            assert_eq!(words(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_here_document_is_its_commands_input() {
+    fn a_here_document_is_the_input_of_its_command() {
         let found = commands("a -f - <<'EOF'\nx: y\nEOF\nb", false);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].words, ["a", "-f", "-"]);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_console_what_has_no_prompt_is_output() {
+    fn in_a_console_block_lines_without_a_prompt_are_output() {
         let found = commands("$ a b\nc d\n$ e \\\n  f\ng", true);
         let found: Vec<_> = found.into_iter().map(|command| command.words).collect();
         assert_eq!(found, [vec!["a", "b"], vec!["e", "f"]]);

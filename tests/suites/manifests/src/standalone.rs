@@ -1,18 +1,18 @@
-//! `k8s/envoy/envoy.yaml`: the `envoy.yaml` of the repository's root, changed only where a cluster needs it.
+//! Generates `k8s/envoy/envoy.yaml`: the `envoy.yaml` of the repository's root with the changes that a cluster needs.
 
 use infertally_harness::envoy::EnvoyConfig;
 
 use crate::Result;
 
-/// Where it is kept.
+/// Its path.
 pub const FILE: &str = "k8s/envoy/envoy.yaml";
 
 const HEAD: &str = "\
-# Made from the envoy.yaml at the repository's root by `cargo run --package infertally-manifests`: change it there.
+# Generated from the envoy.yaml at the repository's root by `cargo run --package infertally-manifests`: edit it there.
 #
 ";
 
-/// What differs, and for what.
+/// Old and new text.
 const CHANGES: [(&str, &str); 5] = [
     (
         "# Envoy with infertally, ready to run: `make wasm`, then `envoy -c envoy.yaml` in this folder.\n",
@@ -28,18 +28,18 @@ const CHANGES: [(&str, &str); 5] = [
         "address: 127.0.0.1, port_value: 8000",
         "address: infertally-envoy-servers, port_value: 8000",
     ),
-    // The server that has the least to do: generations take long, and not equally long.
+    // Generations take long, and not equally long: the server with the fewest requests is next.
     (
         "    connect_timeout: 5s\n",
         "    lb_policy: LEAST_REQUEST\n    connect_timeout: 5s\n",
     ),
 ];
 
-/// The file as it should be.
+/// The content of the file.
 ///
 /// # Errors
-/// If the root's file no longer holds what is to be changed.
-pub fn made() -> Result<String> {
+/// The root's file does not hold a text that is to be replaced.
+pub fn generated() -> Result<String> {
     let mut config = EnvoyConfig::shipped()?;
     for (old, new) in CHANGES {
         config = config.replace(old, new)?;

@@ -1,4 +1,4 @@
-//! The syncer's command lines, as its own parser takes them.
+//! Checks command lines and containers of the syncer with its own argument parser.
 
 use clap::Parser as _;
 use infertally_syncer::cli::{Cli, Role};
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::yaml::text;
 
-/// Everything that the syncer would say of these arguments, its name not among them.
+/// Parses arguments, without the program's name.
 ///
 /// # Errors
-/// That.
-pub fn takes<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<(), String> {
+/// The syncer's own usage errors.
+pub fn accepts<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<(), String> {
     let arguments = arguments.into_iter().map(Into::into);
     let words: Vec<String> = std::iter::once("infertally-syncer".to_owned())
         .chain(arguments)
@@ -20,25 +20,25 @@ pub fn takes<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<
         Err(error) if !error.use_stderr() => return Ok(()),
         Err(error) => return Err(error.to_string()),
     };
-    let mistakes = if let Role::Pool(args) = &cli.role {
+    let errors = if let Role::Pool(args) = &cli.role {
         args.mistakes()
     } else if let Role::Lora(args) = &cli.role {
         args.mistakes()
     } else {
         Vec::new()
     };
-    if mistakes.is_empty() {
+    if errors.is_empty() {
         Ok(())
     } else {
-        Err(mistakes.join("; "))
+        Err(errors.join("; "))
     }
 }
 
-/// The same of a container: its arguments, and its variables as the flags that they stand for.
+/// Parses a container's arguments, and its variables as the flags that they stand for.
 ///
 /// # Errors
-/// That.
-pub fn takes_container(container: &Value) -> Result<(), String> {
+/// The syncer's own usage errors, or a variable that it does not have.
+pub fn accepts_container(container: &Value) -> Result<(), String> {
     let list = |name: &str| container.get(name).and_then(Value::as_array).into_iter().flatten();
     let mut arguments: Vec<String> = list("args")
         .map(|argument| argument.as_str().unwrap_or_default().to_owned())
@@ -48,9 +48,9 @@ pub fn takes_container(container: &Value) -> Result<(), String> {
         let flag = match name.strip_prefix("INFERTALLY_") {
             Some(flag) => flag.to_lowercase().replace('_', "-"),
             None if name == "DYNAMIC_LORA_ROLLOUT_CONFIG" => "config".to_owned(),
-            None => return Err(format!("{name}: not a variable of the syncer's")),
+            None => return Err(format!("{name}: not a variable of the syncer")),
         };
         arguments.push(format!("--{flag}={value}"));
     }
-    takes(arguments)
+    accepts(arguments)
 }

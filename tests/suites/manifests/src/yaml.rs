@@ -1,4 +1,4 @@
-//! YAML files and what is in them.
+//! Reads YAML files and their values.
 
 use std::path::{Path, PathBuf};
 
@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// The documents of a text; empty ones left out.
+/// The documents of a text, without empty ones.
 ///
 /// # Errors
-/// If it is not YAML.
+/// It is not YAML.
 pub fn documents(text: &str) -> Result<Vec<Value>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Every file below a folder whose name ends so, sorted.
+/// Every file below a folder whose name has this ending, sorted.
 ///
 /// # Errors
-/// If the folder can't be read.
+/// The folder can't be read.
 pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
@@ -33,7 +33,7 @@ pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The text at a JSON pointer; empty where there is none.
+/// The text at a JSON pointer, or empty.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

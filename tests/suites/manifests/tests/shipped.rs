@@ -1,5 +1,5 @@
-//! What is in `k8s`: every folder builds, and what it says is held against the filter's labels, the syncer's own parser and
-//! the level of security that it claims.
+//! The manifests of `k8s`: every folder builds, and its contents are checked against the filter's labels, the syncer's own
+//! argument parser and the restricted security level.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,13 +32,13 @@ fn extra_stat_tags(annotations: &Value) -> Vec<String> {
     assert_eq!(
         config.as_object().unwrap().len(),
         1,
-        "a misspelt key is ignored without a word: {config}"
+        "Istio ignores a misspelled key: {config}"
     );
     serde_json::from_value(config["extraStatTags"].clone()).unwrap()
 }
 
 #[test]
-fn every_folder_builds_and_no_object_is_there_twice() {
+fn every_folder_builds_without_duplicate_objects() {
     for folder in kustomize::folders().unwrap() {
         let mut names = BTreeSet::new();
         for object in kustomize::build(&folder).unwrap() {
@@ -56,7 +56,7 @@ fn every_folder_builds_and_no_object_is_there_twice() {
             ];
             assert!(
                 names.insert(name.map(str::to_owned)),
-                "{}: twice: {name:?}",
+                "{}: duplicate: {name:?}",
                 folder.display()
             );
         }
@@ -65,11 +65,11 @@ fn every_folder_builds_and_no_object_is_there_twice() {
 }
 
 #[test]
-fn every_file_is_yaml_and_part_of_what_a_folder_builds() {
+fn every_file_is_yaml_and_named_by_its_kustomization() {
     for file in yaml::files(&repository("k8s"), ".yaml").unwrap() {
         let documents = yaml::documents(&std::fs::read_to_string(&file).unwrap()).unwrap();
         assert!(!documents.is_empty(), "{}", file.display());
-        // Those that name each of their files, as ours do. What is not an object of Kubernetes goes its own way.
+        // Files that are not Kubernetes objects, such as envoy.yaml, are not resources.
         let objects = documents.iter().any(|document| document.get("apiVersion").is_some());
         let kustomization = file.with_file_name("kustomization.yaml");
         if !objects || !kustomization.is_file() || file == kustomization {
@@ -82,7 +82,7 @@ fn every_file_is_yaml_and_part_of_what_a_folder_builds() {
 }
 
 #[test]
-fn each_label_of_the_filter_has_its_tag_in_the_filters_order() {
+fn every_label_of_the_filter_has_its_tag_in_the_filters_order() {
     let object = |path: &str, kind: &str| {
         let objects = yaml::documents(&read(path)).unwrap();
         objects
@@ -110,31 +110,31 @@ fn each_label_of_the_filter_has_its_tag_in_the_filters_order() {
 }
 
 #[test]
-fn the_standalone_envoys_file_is_made_from_the_shipped_one() {
+fn the_standalone_envoys_file_is_up_to_date() {
     assert!(
-        read(standalone::FILE) == standalone::made().unwrap(),
-        "{} is not what envoy.yaml makes: run `cargo run --package infertally-manifests`",
+        read(standalone::FILE) == standalone::generated().unwrap(),
+        "{} is out of date: run `cargo run --package infertally-manifests`",
         standalone::FILE
     );
 }
 
 #[test]
-fn every_pod_keeps_to_the_restricted_level() {
+fn every_pod_complies_with_the_restricted_level() {
     let objects = kustomize::everything().unwrap();
     let pods: Vec<_> = objects.iter().filter_map(pods::template).collect();
     assert!(pods.len() >= 3, "{}", pods.len());
     for pod in &pods {
-        assert_eq!(pods::unrestricted(pod), Vec::<String>::new(), "{pod}");
+        assert_eq!(pods::violations(pod), Vec::<String>::new(), "{pod}");
     }
-    // And the check can fail.
+    // The check can fail.
     let mut pod = pods[0].clone();
     pod["spec"]["securityContext"]["runAsNonRoot"] = Value::Bool(false);
     pod["spec"]["containers"][0]["securityContext"]["capabilities"] = serde_json::json!({"drop": []});
-    assert_eq!(pods::unrestricted(&pod).len(), 2);
+    assert_eq!(pods::violations(&pod).len(), 2);
 }
 
 #[test]
-fn the_syncer_takes_the_arguments_and_variables_that_it_is_given_and_nothing_else_sets_them() {
+fn the_syncer_accepts_its_containers_arguments_and_variables() {
     let mut found = 0;
     for object in kustomize::everything().unwrap() {
         let Some(pod) = pods::template(&object) else { continue };
@@ -143,11 +143,11 @@ fn the_syncer_takes_the_arguments_and_variables_that_it_is_given_and_nothing_els
                 continue;
             }
             found += 1;
-            assert_eq!(syncer::takes_container(container), Ok(()), "{container}");
+            assert_eq!(syncer::accepts_container(container), Ok(()), "{container}");
             assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
             assert_eq!(
                 pod["spec"]["enableServiceLinks"], false,
-                "a Service's variables would look like flags"
+                "variables of a Service would look like flags"
             );
             for limit in ["cpu", "memory"] {
                 assert!(container["resources"]["limits"][limit].is_string(), "{container}");
@@ -159,7 +159,7 @@ fn the_syncer_takes_the_arguments_and_variables_that_it_is_given_and_nothing_els
 }
 
 #[test]
-fn images_are_pinned_and_those_that_are_tested_are_those_that_are_shipped() {
+fn images_are_pinned_to_the_tested_versions() {
     let pins = read("scripts/pins.toml");
     let (_, envoy) = pins.split_once("[envoy]\nversion = \"").unwrap();
     let (envoy, _) = envoy.split_once('"').unwrap();
@@ -173,14 +173,14 @@ fn images_are_pinned_and_those_that_are_tested_are_those_that_are_shipped() {
                 assert_eq!(tag, env!("CARGO_PKG_VERSION"), "{image}");
             }
             if name == "envoyproxy/envoy" {
-                assert_eq!(tag, format!("v{envoy}"), "{image}: the tests run another");
+                assert_eq!(tag, format!("v{envoy}"), "{image}: the tests run another version");
             }
         }
     }
 }
 
 #[test]
-fn the_syncer_finds_no_mistake_in_the_adapters_that_are_configured() {
+fn the_shipped_adapter_configurations_are_valid() {
     let mut found = 0;
     for object in kustomize::everything().unwrap() {
         let Some(adapters) = object.pointer("/data/configmap.yaml").and_then(Value::as_str) else {
@@ -213,9 +213,9 @@ fn envoy_accepts_the_standalone_file() {
     assert!(envoy.status.success(), "{}", String::from_utf8_lossy(&envoy.stderr));
 }
 
-/// Where the file is looked for is where the pod has it.
+/// The file's paths and ports exist in the pod.
 #[test]
-fn the_standalone_envoys_pod_mounts_what_its_file_names() {
+fn the_standalone_envoys_pod_has_the_paths_and_ports_of_its_file() {
     let objects = kustomize::build(&repository("k8s/envoy")).unwrap();
     let pod = objects.iter().find_map(pods::template).unwrap();
     let container = pods::containers(pod).next().unwrap();

@@ -89,7 +89,7 @@ fn each_alert_has_a_runbook_and_our_alerts_link_to_it() {
     assert_eq!(sections, names, "sections of docs/alerts.md");
     for alert in alerts.iter().skip(4) {
         let anchor = alert.name.to_lowercase();
-        let runbook = alert.yaml["annotations"]["runbook"].as_str();
+        let runbook = alert.yaml["annotations"]["runbook_url"].as_str();
         assert_eq!(runbook, Some(format!("docs/alerts.md#{anchor}").as_str()));
     }
 }

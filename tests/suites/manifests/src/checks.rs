@@ -1,5 +1,6 @@
-//! What each block of the documents must live up to. A block that nothing here claims is an error: either it is something
-//! that can be checked, and a check is missing, or it should not be there.
+//! Checks of a document's fenced blocks: every command, file, flag, object and query that a block names must exist.
+//!
+//! A block that nothing here checks is an error: either a check is missing, or the block should not be there.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +8,15 @@ use infertally_harness::repository;
 use serde_json::Value;
 
 use crate::blocks::Block;
+use crate::kustomize::kubectl;
 use crate::shell::{Command, commands};
 use crate::{Result, syncer, yaml};
 
-/// Whether something lives up to what it names, and if not, how.
-type Claim = std::result::Result<(), String>;
+/// The error says what is wrong.
+type Checked = std::result::Result<(), String>;
 
-/// Programs of which only the paths in the repository are checked: what else they do is the user's.
-const KNOWN: &[&str] = &[
+/// Programs of which only the paths in the repository are checked.
+const UNCHECKED_PROGRAMS: &[&str] = &[
     "base64",
     "cargo",
     "cp",
@@ -30,33 +32,11 @@ const KNOWN: &[&str] = &[
     "sort",
 ];
 
-/// What kubectl is asked to do.
-const VERBS: &[&str] = &[
-    "annotate",
-    "apply",
-    "create",
-    "delete",
-    "describe",
-    "edit",
-    "exec",
-    "get",
-    "kustomize",
-    "label",
-    "logs",
-    "patch",
-    "port-forward",
-    "replace",
-    "rollout",
-    "scale",
-    "top",
-    "wait",
-];
-
-/// Where an overlay is that a document shows: beside `k8s`, and not in the repository.
+/// The folder beside `k8s` in which a document has the reader put an overlay.
 const OVERLAY: &str = "overlay";
 
-/// Folders and files of the repository that a word may begin with. What a build leaves in `dist` is not there yet.
-const OURS: &[&str] = &[
+/// How a word begins that names a file of the repository. `dist` is not among them: a build makes it.
+const REPOSITORY_PREFIXES: &[&str] = &[
     "k8s/",
     "scripts/",
     "docs/",
@@ -70,22 +50,21 @@ const OURS: &[&str] = &[
     "Dockerfile",
 ];
 
-/// What the documents may name.
+/// Checks blocks against the Makefile and the shipped objects.
 #[derive(Debug)]
-pub struct Known {
-    /// make's targets.
-    targets: BTreeSet<String>,
-    /// Shipped objects, as `kind/name` in lower case.
+pub struct Checker {
+    make_targets: BTreeSet<String>,
+    /// As `kind/name` in lower case.
     objects: BTreeSet<String>,
 }
 
-// === impl Known ===
+// === impl Checker ===
 
-impl Known {
-    /// Reads the Makefile and takes the objects that kustomize builds.
+impl Checker {
+    /// Reads the Makefile. `objects` are those that kustomize builds.
     ///
     /// # Errors
-    /// If there is no Makefile.
+    /// There is no Makefile.
     pub fn new(objects: &[Value]) -> Result<Self> {
         let makefile = std::fs::read_to_string(repository("Makefile"))?;
         let targets = makefile.lines().filter_map(|line| {
@@ -101,32 +80,32 @@ impl Known {
             )
         };
         Ok(Self {
-            targets: targets.collect(),
+            make_targets: targets.collect(),
             objects: objects.iter().map(|object| name(object).to_lowercase()).collect(),
         })
     }
 
-    /// Holds a block against what it names.
+    /// Checks a block by its language.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn claim(&self, block: &Block) -> Claim {
-        let mistakes = match block.language.as_str() {
+    pub fn check(&self, block: &Block) -> Checked {
+        let errors = match block.language.as_str() {
             "sh" | "bash" | "shell" => self.commands(&block.text, false),
             "console" => self.commands(&block.text, true),
-            "yaml" => mistake(yaml::documents(&block.text)),
-            "json" => mistake(serde_json::from_str::<Value>(&block.text)),
-            "promql" => mistake(promql(&block.text)),
-            // A page of metrics, or a log: output.
+            "yaml" => error_of(yaml::documents(&block.text)),
+            "json" => error_of(serde_json::from_str::<Value>(&block.text)),
+            "promql" => error_of(promql(&block.text)),
+            // Output: a page of metrics, or a log.
             "text" => Vec::new(),
             // A drawing.
             "" if block.text.contains('─') => Vec::new(),
             language => vec![format!("nothing checks a block of the language {language:?}")],
         };
-        if mistakes.is_empty() {
+        if errors.is_empty() {
             Ok(())
         } else {
-            Err(format!("{}: {}", block.place, mistakes.join("; ")))
+            Err(format!("{}: {}", block.location, errors.join("; ")))
         }
     }
 
@@ -138,12 +117,12 @@ impl Known {
         found.iter().filter_map(|command| self.command(command).err()).collect()
     }
 
-    fn command(&self, command: &Command) -> Claim {
+    fn command(&self, command: &Command) -> Checked {
         let Some((program, words)) = command.words.split_first() else {
             return Ok(());
         };
         for word in &command.words {
-            exists(word.split_once('=').map_or(word.as_str(), |(_, value)| value))?;
+            file_exists(word.split_once('=').map_or(word.as_str(), |(_, value)| value))?;
         }
         if let Some(input) = &command.input {
             yaml::documents(input).map_err(|error| format!("{program}'s input: {error}"))?;
@@ -151,7 +130,7 @@ impl Known {
         match program.as_str() {
             "make" => self.make(words),
             "kubectl" => self.kubectl(words),
-            "infertally-syncer" | "dist/infertally-syncer" => syncer::takes(words.iter()),
+            "infertally-syncer" | "dist/infertally-syncer" => syncer::accepts(words.iter()),
             "curl"
                 if words
                     .iter()
@@ -159,33 +138,31 @@ impl Known {
             {
                 Ok(())
             }
-            "curl" => Err("curl of nothing".to_owned()),
-            // Not what happens to be the newest.
+            "curl" => Err("curl without a URL".to_owned()),
+            // Else the newest version would be installed.
             "helm" if words.iter().any(|word| word == "install" || word == "upgrade") && !flag(words, "--version") => {
                 Err("helm without --version".to_owned())
             }
             "helm" => Ok(()),
-            program if program.starts_with("scripts/") || KNOWN.contains(&program) => Ok(()),
-            program => Err(format!("no check knows the command {program:?}")),
+            program if program.starts_with("scripts/") || UNCHECKED_PROGRAMS.contains(&program) => Ok(()),
+            program => Err(format!("no check for the command {program:?}")),
         }
     }
 
-    fn make(&self, words: &[String]) -> Claim {
+    fn make(&self, words: &[String]) -> Checked {
         let targets = words
             .iter()
             .filter(|word| !word.contains('=') && !word.starts_with('-'));
         for target in targets {
-            if !self.targets.contains(target) {
+            if !self.make_targets.contains(target) {
                 return Err(format!("make has no target {target:?}"));
             }
         }
         Ok(())
     }
 
-    fn kubectl(&self, words: &[String]) -> Claim {
-        if !words.iter().any(|word| VERBS.contains(&word.as_str())) {
-            return Err(format!("kubectl does none of it: {}", words.join(" ")));
-        }
+    fn kubectl(&self, words: &[String]) -> Checked {
+        kubectl_accepts(words)?;
         for pair in words.windows(2) {
             if let [flag, folder] = pair
                 && (flag == "-k" || flag == "kustomize")
@@ -194,7 +171,7 @@ impl Known {
                 && folder != OVERLAY
                 && !repository(folder).join("kustomization.yaml").is_file()
             {
-                return Err(format!("{folder}: nothing that kustomize builds"));
+                return Err(format!("{folder}: no kustomization"));
             }
         }
         for word in words {
@@ -207,14 +184,28 @@ impl Known {
                 _ => continue,
             };
             if !name.contains('$') && !self.objects.contains(&format!("{kind}/{name}")) {
-                return Err(format!("{word}: not among what is shipped"));
+                return Err(format!("{word}: not a shipped object"));
             }
         }
         Ok(())
     }
 }
 
-fn mistake<T>(result: std::result::Result<T, impl ToString>) -> Vec<String> {
+/// Has kubectl's own parser check the verb and the flags. With `--help` it parses the command line, and does nothing.
+fn kubectl_accepts(words: &[String]) -> Checked {
+    let own = words.iter().take_while(|word| *word != "--");
+    let output = kubectl()
+        .and_then(|mut kubectl| Ok(kubectl.args(own).arg("--help").output()?))
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let error = stderr.lines().next().unwrap_or_default();
+    Err(format!("kubectl {}: {error}", words.join(" ")))
+}
+
+fn error_of<T>(result: std::result::Result<T, impl ToString>) -> Vec<String> {
     result.err().iter().map(ToString::to_string).collect()
 }
 
@@ -222,17 +213,17 @@ fn flag(words: &[String], name: &str) -> bool {
     words.iter().any(|word| word.split('=').next() == Some(name))
 }
 
-/// A word that names a file of the repository must name one that is there.
-fn exists(word: &str) -> Claim {
+/// Whether a word that names a file of the repository names one that exists.
+fn file_exists(word: &str) -> Checked {
     let path = word.strip_prefix("./").unwrap_or(word);
-    let ours = OURS.iter().any(|ours| path.starts_with(ours)) && !path.contains(['$', '*', '(']);
-    if ours && !repository(path).exists() {
+    let is_ours = REPOSITORY_PREFIXES.iter().any(|prefix| path.starts_with(prefix)) && !path.contains(['$', '*', '(']);
+    if is_ours && !repository(path).exists() {
         return Err(format!("{path}: not in the repository"));
     }
     Ok(())
 }
 
-/// Prometheus' own judgement of expressions, one a paragraph.
+/// Has promtool check PromQL expressions, separated by empty lines.
 fn promql(text: &str) -> Result<()> {
     let rules: Vec<Value> = text
         .split("\n\n")
@@ -247,36 +238,38 @@ fn promql(text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn claim(language: &str, text: &str) -> Claim {
+    fn check(language: &str, text: &str) -> Checked {
         let objects = [serde_json::json!({"kind": "Service", "metadata": {"name": "infertally-syncer"}})];
-        Known::new(&objects).unwrap().claim(&Block {
-            place: "a.md, block 1".to_owned(),
+        Checker::new(&objects).unwrap().check(&Block {
+            location: "a.md, block 1".to_owned(),
             language: language.to_owned(),
             text: text.to_owned(),
         })
     }
 
     #[test]
-    fn what_is_right_is_claimed() {
+    fn correct_blocks_pass() {
         for (language, text) in [
             ("sh", "make test && kubectl apply -k k8s/base"),
             (
                 "sh",
                 "kubectl port-forward service/infertally-syncer 9090 &\ncurl localhost:9090/metrics",
             ),
+            ("sh", "kubectl exec -it pod -- sh --bogus"),
             ("console", "$ dist/infertally-syncer pool --target http://a:1\nready"),
             ("yaml", "a: b\n---\nc: d"),
             ("json", "{}"),
+            ("promql", "up == 0\n\nsum(up)"),
             ("text", "anything"),
             ("", "─▶"),
         ] {
-            assert_eq!(claim(language, text), Ok(()), "{text}");
+            assert_eq!(check(language, text), Ok(()), "{text}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_so_is_what_nobody_claims() {
-        for (language, text, wanted) in [
+    fn an_incorrect_or_unchecked_block_is_an_error_that_says_why() {
+        for (language, text, expected) in [
             ("sh", "make tests", "no target \"tests\""),
             ("sh", "kubectl apply -k k8s/bas", "k8s/bas: not in the repository"),
             (
@@ -284,22 +277,28 @@ mod tests {
                 "kubectl apply -f k8s/none.yaml",
                 "k8s/none.yaml: not in the repository",
             ),
-            ("sh", "kubectl aply -k k8s/base", "kubectl does none of it: aply"),
-            ("sh", "kubectl apply -k tests", "nothing that kustomize builds"),
-            ("sh", "kubectl port-forward svc/other 1", "svc/other: not among"),
-            ("sh", "infertally-syncer pool --targte a", "--targte"),
-            ("sh", "infertally-syncer pool", "nothing to read"),
+            ("sh", "kubectl install -k k8s/base", "unknown command \"install\""),
+            ("sh", "kubectl get pods --every", "unknown flag: --every"),
+            ("sh", "kubectl apply -k tests", "no kustomization"),
+            (
+                "sh",
+                "kubectl port-forward svc/other 1",
+                "svc/other: not a shipped object",
+            ),
+            ("sh", "infertally-syncer pool --server a", "--server"),
+            ("sh", "infertally-syncer pool", "--target"),
             ("sh", "helm install a b", "helm without --version"),
             ("sh", "for i in 1; do make test; done", "the command \"for\""),
             ("sh", "echo $(frob)", "the command \"frob\""),
             ("sh", "# nothing", "no command"),
             ("yaml", "a: [", "a.md, block 1: "),
             ("json", "{", "EOF"),
+            ("promql", "sum(", "unclosed"),
             ("", "make test", "nothing checks a block of the language \"\""),
             ("rust", "fn", "language \"rust\""),
         ] {
-            let told = claim(language, text).unwrap_err();
-            assert!(told.contains(wanted), "{text}: {told}");
+            let error = check(language, text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }
