@@ -21,9 +21,9 @@ pub fn takes<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Result<
         Err(error) => return Err(error.to_string()),
     };
     let mistakes = if let Role::Pool(args) = &cli.role {
-        args.mistakes()
+        args.usage_errors()
     } else if let Role::Lora(args) = &cli.role {
-        args.mistakes()
+        args.usage_errors()
     } else {
         Vec::new()
     };

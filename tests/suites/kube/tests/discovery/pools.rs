@@ -25,7 +25,7 @@ async fn crds_that_come_later_are_noticed_and_v1_goes_before_v1alpha2() -> Resul
     cluster.delete_pool(V1, "chat").await?;
     told.names_are(&["old-0"]).await;
     cluster.delete_pool(V1Alpha2, "chat").await?;
-    told.is_unknown("none of that name").await;
+    told.is_unknown("v1: not found").await;
     Ok(())
 }
 
@@ -56,7 +56,7 @@ async fn pods_and_the_pool_are_followed_through_all_that_happens_to_them() -> Re
     cluster.put_pool(V1, "chat", "other", &[8000, 8001]).await?;
     told.names_are(&["other-0-rank-0", "other-0-rank-1"]).await;
     cluster.delete_pool(V1, "chat").await?;
-    told.is_unknown("none of that name").await;
+    told.is_unknown("v1: not found").await;
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
     told.names_are(&["!vllm-0"]).await;
     assert_eq!(told.urls(), ["http://10.0.0.1:9000/"]);
