@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use infertally_syncer::engine::{self, Reading};
+use infertally_syncer::engine::{self, EngineOptions};
 use infertally_syncer::exposition::{self, Format};
 
 /// vLLM 0.32.0 with two LoRA adapters, after some requests; without the head of the answer.
@@ -23,8 +23,8 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| exposition::parse(black_box(&page), Format::Text, |_| false, |_| ()));
     });
     group.bench_function("read load", |bencher| {
-        let reading = Reading::default();
-        bencher.iter(|| engine::read(black_box(&page), Format::Text, &reading).unwrap());
+        let options = EngineOptions::default();
+        bencher.iter(|| engine::read(black_box(&page), Format::Text, &options).unwrap());
     });
     group.bench_function("read every sample", |bencher| {
         bencher.iter(|| {

@@ -1,53 +1,53 @@
-//! The names that the guide's metrics have had elsewhere, beside the frozen ones: for dashboards and alerts that were made
-//! for another version of the guide's reference implementation. Off unless asked for; the frozen names always stay.
+//! Adds copies of families under the names of other projects and versions, for dashboards and alerts that were written for
+//! those. Opt-in; the guide's names, which are those of the Gateway API Inference Extension v0.4 to v1.0, are always served.
 //!
-//! An alias is a family of the same series with the same values under another name, and where that version has renamed a
-//! label, with that label's other name. Its buckets are ours, which hold all of theirs. The labels that a version has beside
-//! the guide's (`priority`, `fairness_id`) say what only that implementation knows, and are not made up.
+//! An alias has the same series and values, with labels renamed where that version renamed them. Its buckets include all
+//! of that version's. Labels that the guide does not have (`priority`, `fairness_id`) are known only to an endpoint picker
+//! and are not added. Neither are metrics of its scheduler, flow control and predictions.
 //!
-//! [`AliasSet`] says what each set is taken from. What those versions have and the guide has not (scheduler, flow control,
-//! predictions) has no alias.
+//! The standard deviations of `llm_d_epp` have no counterpart among the guide's metrics: `pool` computes them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::exposition::Family;
 
-/// Names that belong together.
+/// A set of names. Each variant gives the source that it was verified against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AliasSet {
-    /// `inference_model_normalized_time_per_output_token_seconds`, which the guide writes without its prefix.
+    /// `inference_model_normalized_time_per_output_token_seconds`, which the guide has without the prefix.
     ///
-    /// kubernetes-sigs/gateway-api-inference-extension, v0.4.0 to v1.0.2, `pkg/epp/metrics/metrics.go`.
+    /// Source: kubernetes-sigs/gateway-api-inference-extension v0.4.0 to v1.0.2, `pkg/epp/metrics/metrics.go`.
     InferenceModel,
-    /// `inference_objective_*`. The pool's names are the guide's there.
+    /// `inference_objective_*`. The names of the pool's metrics are the guide's.
     ///
-    /// The same repository and file, v1.1.0 to v1.5.0 (`prompt_cached_tokens` from v1.2.0 on). llm-d/llm-d-router serves
-    /// them, too, as deprecated ones.
+    /// Source: the same repository and file, v1.1.0 to v1.5.0 (`prompt_cached_tokens` since v1.2.0). llm-d/llm-d-router
+    /// serves these names, too, as deprecated ones.
+    ///
+    /// Without alias: `request_ttft_seconds` and `request_tpot_seconds` (since v1.2.0, with the latency predictor).
     InferenceObjective,
     /// `llm_d_epp_*`.
     ///
-    /// llm-d/llm-d-router, v0.9.0 and v0.10.0, `pkg/epp/metrics/llm_d_router_metrics.go`. `promtool check metrics` takes
-    /// the `d` in them for an abbreviated unit, days.
+    /// Source: llm-d/llm-d-router v0.9.0 and v0.10.0, `pkg/epp/metrics/llm_d_router_metrics.go`. `promtool check metrics`
+    /// reports the `d` in the names as an abbreviated unit, days.
+    ///
+    /// Without alias: `request_ttft_seconds`, `request_streaming_tpot_seconds` and `request_streaming_itl_seconds`.
     LlmDEpp,
 }
 
-/// A name that is no set.
+/// A name that is not one of a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("alias set {0:?}: must be inference_model, inference_objective or llm_d_epp")]
+#[error("unknown alias set {0:?}: expected inference_model, inference_objective or llm_d_epp")]
 pub struct UnknownAliasSet(String);
 
-/// The names of a set.
+/// The renamed families and labels of a set, each as the guide's name and the other name.
 #[derive(Clone, Copy, Debug)]
 struct Names {
     set: AliasSet,
-    /// The frozen name of a family, and its other one.
     families: &'static [(&'static str, &'static str)],
-    /// The same of a label.
     labels: &'static [(&'static str, &'static str)],
 }
 
-/// All aliases.
 const TABLE: [Names; 3] = [
     Names {
         set: AliasSet::InferenceModel,
@@ -124,12 +124,12 @@ const TABLE: [Names; 3] = [
     },
 ];
 
-/// Adds the aliases of these sets behind the families that are there. One whose frozen family is not there is not made.
+/// Appends the aliases of these sets. A family that is absent has no alias.
 pub fn add(families: &mut Vec<Family>, sets: &[AliasSet]) {
     let mut aliases = Vec::new();
     for names in TABLE.iter().filter(|names| sets.contains(&names.set)) {
-        for (frozen, other) in names.families {
-            let family = families.iter().find(|family| family.name == *frozen);
+        for (name, other) in names.families {
+            let family = families.iter().find(|family| family.name == *name);
             aliases.extend(family.map(|family| names.alias(family, other)));
         }
     }
@@ -142,11 +142,11 @@ impl Names {
     fn alias(&self, family: &Family, name: &'static str) -> Family {
         let mut alias = Family {
             name: name.into(),
-            help: format!("The same as {}: {}", family.name, family.help).into(),
+            help: format!("Same as {}: {}", family.name, family.help).into(),
             ..family.clone()
         };
         for (label, _) in alias.series.iter_mut().flat_map(|series| &mut series.labels) {
-            if let Some((_, other)) = self.labels.iter().find(|(frozen, _)| frozen == label) {
+            if let Some((_, other)) = self.labels.iter().find(|(name, _)| name == label) {
                 *label = other;
             }
         }
@@ -157,10 +157,10 @@ impl Names {
 // === impl AliasSet ===
 
 impl AliasSet {
-    /// All of them.
+    /// All sets.
     pub const ALL: [Self; 3] = [Self::InferenceModel, Self::InferenceObjective, Self::LlmDEpp];
 
-    /// Its name, as it is asked for.
+    /// The name, as `--alias` has it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InferenceModel => "inference_model",

@@ -1,4 +1,4 @@
-//! Small files that others replace while we run: read whole, at once, and never more than a cap.
+//! Reads small files that other processes replace while the syncer runs: whole, and never more than a limit.
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -8,74 +8,86 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
-/// How often a file is read. It is small, and its time stamp says little: a mounted ConfigMap changes by a link that is
-/// swapped.
-const POLL_EVERY: Duration = Duration::from_secs(1);
-/// A file that is written in place is empty for a moment, and then half there.
-const SETTLE: Duration = Duration::from_millis(100);
+/// How often a watched file is read. Its modification time is not enough: a mounted ConfigMap changes when the kubelet
+/// swaps a symbolic link.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between the two reads that must agree. A file that is written in place is empty for a moment, then partial.
+const SETTLE_TIME: Duration = Duration::from_millis(100);
 
-/// A file that is read again and again.
+/// Polls a file and returns its content when it has changed.
 #[derive(Debug)]
-pub struct Watched {
+pub struct FileWatcher {
     path: PathBuf,
-    cap: u64,
-    told: Option<Content>,
+    max_bytes: u64,
+    /// What [`FileWatcher::changed`] returned last.
+    reported: Option<Content>,
 }
 
-/// What a file holds, or why it can't be read: as the system has it.
+/// The bytes of the file, or why they cannot be read. [`Error`] itself cannot be compared.
 type Content = std::result::Result<Vec<u8>, (ErrorKind, String)>;
 
-/// The bytes of the file, symbolic links followed.
+/// Reads a file, following symbolic links.
 ///
 /// # Errors
-/// As the system has them, and [`ErrorKind::FileTooLarge`] past `cap` bytes.
-pub async fn read(path: &Path, cap: u64) -> Result<Vec<u8>> {
+/// The operating system's, and [`ErrorKind::FileTooLarge`] above `max_bytes`.
+pub async fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path).await?.take(cap + 1).read_to_end(&mut bytes).await?;
-    if bytes.len() as u64 > cap {
-        return Err(Error::new(ErrorKind::FileTooLarge, format!("more than {cap} bytes")));
+    File::open(path)
+        .await?
+        .take(max_bytes + 1)
+        .read_to_end(&mut bytes)
+        .await?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(Error::new(
+            ErrorKind::FileTooLarge,
+            format!("larger than {max_bytes} bytes"),
+        ));
     }
     Ok(bytes)
 }
 
-// === impl Watched ===
+// === impl FileWatcher ===
 
-impl Watched {
-    /// A file of `cap` bytes at most. It need not be there.
-    pub fn new(path: PathBuf, cap: u64) -> Self {
-        Self { path, cap, told: None }
+impl FileWatcher {
+    /// Watches a file of up to `max_bytes`, which need not exist yet.
+    pub fn new(path: PathBuf, max_bytes: u64) -> Self {
+        Self {
+            path,
+            max_bytes,
+            reported: None,
+        }
     }
 
-    /// The file.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file says once it is something that was not told before, and has said it twice. The first call tells what
-    /// it says now.
+    /// Waits for content that differs from what was returned last and that two reads agree on, and returns it. The first
+    /// call returns the present content.
     ///
     /// # Errors
-    /// Those of [`read`], each once until it is another one or goes away.
+    /// Those of [`read`]. An error that persists is returned once.
     pub async fn changed(&mut self) -> Result<Vec<u8>> {
-        let mut now = self.read().await;
+        let mut current = self.read().await;
         loop {
-            let wait = if self.told.as_ref() == Some(&now) {
-                POLL_EVERY
+            let wait = if self.reported.as_ref() == Some(&current) {
+                POLL_INTERVAL
             } else {
-                SETTLE
+                SETTLE_TIME
             };
             sleep(wait).await;
-            let before = std::mem::replace(&mut now, self.read().await);
-            if before == now && self.told.as_ref() != Some(&now) {
+            let previous = std::mem::replace(&mut current, self.read().await);
+            if previous == current && self.reported.as_ref() != Some(&current) {
                 break;
             }
         }
-        self.told = Some(now.clone());
-        now.map_err(|(kind, text)| Error::new(kind, text))
+        self.reported = Some(current.clone());
+        current.map_err(|(kind, text)| Error::new(kind, text))
     }
 
     async fn read(&self) -> Content {
-        read(&self.path, self.cap)
+        read(&self.path, self.max_bytes)
             .await
             .map_err(|error| (error.kind(), error.to_string()))
     }

@@ -1,4 +1,4 @@
-//! What every HTTP client of the syncer has in common: how it connects, whom it believes, and what it calls itself.
+//! The connector and the `user-agent` that all HTTP clients of the syncer share.
 
 pub mod tls;
 
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::ClientConfig;
 /// The header `user-agent`.
 pub const AGENT: &str = concat!("infertally-syncer/", env!("CARGO_PKG_VERSION"));
 
-/// Connects to `http` and `https` servers. `tls` is for the latter, see [`tls::client_config`].
+/// Connects to `http` and `https` URLs. `tls` is for the latter, see [`tls::client_config`].
 pub fn connector(tls: ClientConfig) -> HttpsConnector<HttpConnector> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);

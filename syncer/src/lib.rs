@@ -1,43 +1,50 @@
-//! The syncer: the pool's gauges from model servers and Kubernetes, and one `/metrics` for everything.
+//! The syncer: scrapes the model servers of a pool and the Envoys with the filter, keeps a model server's LoRA adapters as
+//! configured, and serves all metrics on one `/metrics`.
 //!
-//! Imports go one way:
+//! Imports go down only. Each row lists all modules that its module imports:
 //!
 //! ```text
-//! app ─▶ cli ─▶ discovery
-//!  ├──▶ serve ──────▶ exposition ◀── aliases
-//!  ├──▶ pool ───────▶ engine ─────▶ exposition
-//!  ├──▶ proxies ────▶ envoy ──────▶ exposition
-//!  │        └─▶ scrape ─────▶ http_client
-//!  └──▶ model_server ─▶ lora ─────▶ exposition
+//! app             roles: wiring, tasks   ─▶ all modules below
+//! cli             arguments              ─▶ aliases, discovery, engine, url, version
+//!
+//! ── I/O ──────────────────────────────────────────────────────────────────────────────────
+//! serve           /metrics, who scrapes  ─▶ exposition, file, error
+//! scrape          fetches pages          ─▶ exposition, scrape_status, http_client, error
+//! discovery       finds pods             ─▶ file, url, error
+//! model_server    loads adapters         ─▶ lora, http_client, file, error
+//! http_client, file
+//!
+//! ── pure ─────────────────────────────────────────────────────────────────────────────────
+//! pool            state of the pods      ─▶ discovery::target, engine, exposition, scrape_status
+//! envoys          state of the Envoys    ─▶ envoy_stats, exposition, scrape_status
+//! aliases         other metric names     ─▶ exposition
+//! engine          model servers' pages   ─▶ exposition
+//! envoy_stats     Envoys' pages          ─▶ exposition
+//! lora            adapters' state        ─▶ exposition
+//! exposition, scrape_status, url, error, version
 //! ```
-//! `exposition`, `engine`, `envoy`, `aliases`, `pool`, `proxies` and `lora` are pure: bytes, events and times in, values
-//! out. Only `discovery::kubernetes` and `serve::auth` know Kubernetes, and only `app` starts tasks that outlive a call.
+//!
+//! Pure modules take bytes, events and times and return values. Only `discovery::kubernetes` and `serve::auth` know
+//! Kubernetes, and only `app` starts tasks that outlive a call.
 
 pub mod aliases;
 pub mod app;
 pub mod cli;
 pub mod discovery;
 pub mod engine;
-pub mod envoy;
+pub mod envoy_stats;
+pub mod envoys;
+pub mod error;
 pub mod exposition;
 pub mod file;
 pub mod http_client;
 pub mod lora;
 pub mod model_server;
 pub mod pool;
-pub mod proxies;
 pub mod scrape;
+pub mod scrape_status;
 pub mod serve;
+pub mod url;
 pub mod version;
 
-/// An error and what caused it, in one line.
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
+pub use error::error_chain;

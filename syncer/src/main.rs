@@ -1,4 +1,4 @@
-//! `infertally-syncer`: parses its arguments, runs a role, says how it ended.
+//! `infertally-syncer`: parses arguments, runs a role, and maps its result to an exit code.
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -11,22 +11,22 @@ use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
-/// `lora --once` and `--dry-run`, `check-health`: what was asked for is not so.
-const EXIT_OTHERWISE: u8 = 1;
-/// Usage or configuration; sysexits' EX_USAGE.
+/// `lora --once`, `lora --dry-run` and `check-health` were not successful.
+const EXIT_FAILURE: u8 = 1;
+/// Invalid arguments or configuration; EX_USAGE of sysexits.
 const EXIT_USAGE: u8 = 64;
-/// Anything else; sysexits' EX_SOFTWARE.
+/// Any other error; EX_SOFTWARE of sysexits.
 const EXIT_INTERNAL: u8 = 70;
-/// kube logs each of its retries; discovery says once that it fails, and once that it is well.
+/// kube logs each retry, while discovery logs when it begins to fail and when it recovers.
 const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
-/// Reading a thousand pods is a third of a core's work; a thread for each of a large machine's cores is only memory.
-const MOST_THREADS: usize = 4;
+/// Scraping a thousand pods each second takes a third of a core; more threads would only take memory.
+const MAX_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // To standard output if it is what was asked for, else to standard error.
+            // Help and version go to standard output, errors to standard error.
             _ = error.print();
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
@@ -35,22 +35,22 @@ fn main() -> ExitCode {
         }
     };
     start_log(cli.log_format);
-    let mistakes = match &cli.role {
-        Role::Pool(args) => args.mistakes(),
-        Role::Lora(args) => args.mistakes(),
+    let usage_errors = match &cli.role {
+        Role::Pool(args) => args.usage_errors(),
+        Role::Lora(args) => args.usage_errors(),
         Role::CheckHealth(_) => Vec::new(),
     };
-    for mistake in &mistakes {
-        eprintln!("error: {mistake}");
+    for error in &usage_errors {
+        eprintln!("error: {error}");
     }
-    if !mistakes.is_empty() {
+    if !usage_errors.is_empty() {
         return ExitCode::from(EXIT_USAGE);
     }
-    // A connection for each pod: the usual thousand is too few.
+    // Each pod takes a connection, and the usual soft limit is 1024.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "cannot raise the limit of open files, continuing with the present one");
     }
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
@@ -71,12 +71,12 @@ fn main() -> ExitCode {
             },
             Role::Lora(args) => match app::lora::run(*args, shutdown).await {
                 Ok(Ended::AsWanted) => ExitCode::SUCCESS,
-                Ok(Ended::Otherwise) => ExitCode::from(EXIT_OTHERWISE),
+                Ok(Ended::Otherwise) => ExitCode::from(EXIT_FAILURE),
                 Err(error) => failed(error.is_configuration(), &error),
             },
             Role::CheckHealth(args) => match app::check::run(&args).await {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(EXIT_OTHERWISE, &error),
+                Err(error) => fail(EXIT_FAILURE, &error),
             },
         }
     })
@@ -93,7 +93,7 @@ fn fail(code: u8, error: &dyn Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Log lines go to standard error.
+/// Logs to standard error.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt()

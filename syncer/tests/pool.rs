@@ -1,4 +1,4 @@
-//! The real syncer before pods that do what pods do: what its page says at each step.
+//! The real syncer against scripted pods: its page after each step.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use infertally_harness::page::{self, Load, full, small};
 use infertally_harness::{Behaviour, Fleet, Pod, Syncer};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
-/// Quick, but with room for a machine that is busy: a value stands for ten intervals.
+/// Short, with slack for a busy machine: values become stale after ten intervals.
 const PACE: [&str; 6] = [
     "--scrape-interval",
     "200ms",
@@ -52,7 +52,7 @@ fn state(state: &str, pods: usize) -> String {
 }
 
 #[tokio::test]
-async fn every_gauge_follows_what_the_pods_do() {
+async fn every_gauge_follows_the_pods() {
     let mut fleet = Fleet::start(2, |_| small(load(0.0, 0.0, 0.0))).await.unwrap();
     fleet.pods[0].set(Behaviour::Page(full(load(1.0, 2.0, 0.000733)).unwrap()));
     let [a, b] = [fleet.pods[0].target("a"), fleet.pods[1].target("b")];
@@ -70,10 +70,10 @@ async fn every_gauge_follows_what_the_pods_do() {
     shows(&syncer, &both, &["envoy", "errors_total"]).await;
     assert!(syncer.is_ready().await);
 
-    // Each of these is no load. The other pod's stays, and at once when it is well again, this one's is back.
+    // Each of these gives no load. The other pod's load stays, and this one's returns when it recovers.
     let text = |text: &str| Behaviour::Page(text.to_owned().into());
     let page = full(load(1.0, 2.0, 0.5)).unwrap();
-    for (behaviour, counted, reason) in [
+    for (behaviour, pod_state, reason) in [
         (Behaviour::Hang, "unreachable", "timeout"),
         (Behaviour::Drip, "unreachable", "timeout"),
         (
@@ -92,7 +92,7 @@ async fn every_gauge_follows_what_the_pods_do() {
             gauge("average_queue_size", 0.0),
             gauge("ready_pods", 1.0),
             state("ready", 1),
-            state(counted, 1),
+            state(pod_state, 1),
         ];
         let page = shows(
             &syncer,
@@ -107,7 +107,7 @@ async fn every_gauge_follows_what_the_pods_do() {
         shows(&syncer, &expected, &[]).await;
     }
 
-    // What the page does not say is not zero.
+    // A missing or invalid value is not zero.
     for missing in [
         "vllm:num_requests_running 3\n",
         "vllm:num_requests_running 3\nvllm:num_requests_waiting NaN\n",
@@ -127,7 +127,7 @@ async fn every_gauge_follows_what_the_pods_do() {
         )
         .await;
     }
-    // The engine becomes another, and its names with it; ranks add up.
+    // The pod runs another engine, with other names; ranks are summed.
     fleet.pods[0].set(text(
         "sglang:num_queue_reqs 6\nsglang:num_running_reqs 1\nsglang:token_usage 0.5\n",
     ));
@@ -137,7 +137,7 @@ async fn every_gauge_follows_what_the_pods_do() {
     ));
     shows(&syncer, &[of_pod("per_pod_queue_size", "a", 5.0)], &[]).await;
 
-    // One dies, then the other; then they are back where they were.
+    // One dies, then the other; then both return at their addresses.
     let ports: Vec<_> = fleet.pods.iter().map(Pod::port).collect();
     fleet.pods.remove(0);
     shows(&syncer, &[gauge("ready_pods", 1.0), state("unreachable", 1)], &[]).await;
@@ -154,7 +154,7 @@ async fn every_gauge_follows_what_the_pods_do() {
 }
 
 #[tokio::test]
-async fn a_real_servers_adapters_are_shown_until_the_next_page() {
+async fn adapters_of_a_real_server_are_reported_until_the_next_page() {
     let pod = Pod::start(Behaviour::Page(page::adapters().unwrap())).await.unwrap();
     let syncer = syncer(&["--target", &pod.target("a")]).await;
     let adapters = |state: &str, count: usize| {
@@ -176,7 +176,7 @@ async fn a_real_servers_adapters_are_shown_until_the_next_page() {
         info("lora-b", "waiting"),
     ];
     shows(&syncer, &expected, &[]).await;
-    // On a later page the newest series says that none is in use.
+    // On a later page the newest series lists no adapter.
     pod.set(Behaviour::Page(full(load(0.0, 0.0, 0.0)).unwrap()));
     let expected = [
         adapters("running", 0),
@@ -198,18 +198,18 @@ async fn a_slow_pod_delays_no_other() {
     std::fs::write(&file, fleet.targets()).unwrap();
     let syncer = syncer(&["--targets-file", file.to_str().unwrap()]).await;
     shows(&syncer, &[gauge("ready_pods", 10.0), state("unreachable", 10)], &[]).await;
-    let served = |odd: usize| fleet.pods.iter().skip(odd).step_by(2).map(Pod::served).min().unwrap();
+    let served = |first: usize| fleet.pods.iter().skip(first).step_by(2).map(Pod::served).min().unwrap();
     let before = served(1);
     infertally_harness::eventually(async || {
-        let (hanging, well) = (served(0), served(1));
-        if hanging >= 3 && well >= before + 10 {
+        let (hanging, healthy) = (served(0), served(1));
+        if hanging >= 3 && healthy >= before + 10 {
             return Ok(());
         }
-        Err(format!("{hanging} and {well} scrapes").into())
+        Err(format!("{hanging} scrapes of hanging and {healthy} of healthy pods").into())
     })
     .await
     .unwrap();
-    // The file changes: they go at once.
+    // The file becomes empty: the pods' series disappear.
     std::fs::write(&file, "").unwrap();
     shows(
         &syncer,
@@ -221,7 +221,7 @@ async fn a_slow_pod_delays_no_other() {
 }
 
 #[tokio::test]
-async fn a_page_without_end_is_given_up_at_its_cap() {
+async fn an_endless_page_fails_at_the_size_limit() {
     let pod = Pod::start(Behaviour::Endless(1 << 30)).await.unwrap();
     let arguments = [
         "--target",
@@ -241,7 +241,7 @@ async fn a_page_without_end_is_given_up_at_its_cap() {
 }
 
 #[tokio::test]
-async fn names_of_the_users_own_and_of_the_pool_are_served() {
+async fn configured_metrics_pool_name_and_aliases_are_served() {
     let page = "my_queue{kind=\"a\"} 3\nmy_queue{kind=\"b\"} 9\nmy_running 2\nmy_cache 0.25\n";
     let pod = Pod::start(Behaviour::Page(page.into())).await.unwrap();
     let target = pod.target("a");
@@ -265,14 +265,15 @@ async fn names_of_the_users_own_and_of_the_pool_are_served() {
         "inference_pool_average_running_requests{name=\"my pool\"} 2",
         "inference_pool_average_kv_cache_utilization{name=\"my pool\"} 0.25",
         "llm_d_epp_ready_endpoints{name=\"my pool\"} 1",
+        "llm_d_epp_std_dev_queue_size{name=\"my pool\"} 0",
     ];
     shows(&syncer, &expected.map(str::to_owned), &[]).await;
 }
 
 #[test]
-fn mistakes_end_it_with_64_and_name_themselves() {
-    for (arguments, words) in [
-        (&[][..], "nothing to read"),
+fn invalid_arguments_exit_with_64_and_are_reported() {
+    for (arguments, message) in [
+        (&[][..], "nothing to scrape"),
         (&["--target", "h:1"], "not an http:// or https:// URL"),
         (&["--target", "http://h:1", "--dns", "h:1"], "cannot be used with"),
         (
@@ -281,27 +282,27 @@ fn mistakes_end_it_with_64_and_name_themselves() {
         ),
         (
             &["--target", "http://h:1", "--scrape-interval", "0s"],
-            "not longer than nothing",
+            "must be longer than 0",
         ),
         (
             &["--target", "http://h:1", "--scrape-timeout", "1s"],
-            "not less than --scrape-interval",
+            "must be shorter than --scrape-interval",
         ),
         (
             &["--target", "http://h:1", "--stale-after", "1s"],
-            "not more than --scrape-interval",
+            "must be longer than --scrape-interval",
         ),
         (&["--target", "http://h:1", "--engine", "tgi"], "\"tgi\""),
         (&["--target", "http://h:1", "--alias", "x"], "\"x\""),
         (
             &["--target", "http://h:1", "--metrics-auth", "token"],
-            "needs --token-file",
+            "requires --token-file",
         ),
         (
             &["--target", "http://h:1", "--token-file", "f"],
-            "only with --metrics-auth token",
+            "requires --metrics-auth token",
         ),
-        (&["--target", "http://h:1", "--tls-cert", "f"], "only together"),
+        (&["--target", "http://h:1", "--tls-cert", "f"], "require each other"),
         (&["--target", "http://h:1", "--ca-file", "/nowhere"], "/nowhere"),
         (
             &[
@@ -325,28 +326,31 @@ fn mistakes_end_it_with_64_and_name_themselves() {
             ],
             "/nowhere",
         ),
-        (&["--envoy", "http://h:1", "--envoy", "http://h:1/stats"], "given twice"),
+        (
+            &["--envoy", "http://h:1", "--envoy", "http://h:1/stats"],
+            "duplicate --envoy h:1",
+        ),
         (&["--kubernetes", "A/b"], "`A`"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
         let done = run(arguments, &[]);
         assert_eq!(done.status.code(), Some(64), "{arguments:?}");
-        let said = String::from_utf8(done.stderr).unwrap();
-        assert!(said.contains(words), "{arguments:?}: {said}");
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn an_address_that_is_taken_ends_it_with_70() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn an_address_in_use_exits_with_70() {
+    let in_use = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = in_use.local_addr().unwrap().to_string();
     let done = run(&["--target", "http://h:1", "--listen", &address], &[]);
     assert_eq!(done.status.code(), Some(70));
     assert!(String::from_utf8(done.stderr).unwrap().contains(&address));
 }
 
 #[test]
-fn the_environment_sets_what_flags_do_not() {
+fn environment_variables_set_flags_that_are_not_given() {
     let done = run(&[], &[("INFERTALLY_TARGET", "a=http://h:1,a=http://h:2")]);
     assert!(
         String::from_utf8(done.stderr)
@@ -361,10 +365,10 @@ fn the_environment_sets_what_flags_do_not() {
             ("INFERTALLY_SCRAPE_INTERVAL", "9s"),
         ],
     );
-    let said = String::from_utf8(done.stderr).unwrap();
+    let stderr = String::from_utf8(done.stderr).unwrap();
     assert!(
-        said.contains("--scrape-timeout 2s: not less than --scrape-interval 1s"),
-        "{said}"
+        stderr.contains("--scrape-timeout 2s must be shorter than --scrape-interval 1s"),
+        "{stderr}"
     );
 }
 
@@ -384,9 +388,9 @@ async fn shows(syncer: &Syncer, lines: &[String], parts: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn for_a_while_among_pods_and_envoys_that_come_go_lie_and_hang() {
-    let seen = infertally_harness::soak::soak(Path::new(BINARY), Duration::from_secs(15))
+async fn soak_with_pods_and_envoys_that_start_stop_hang_and_serve_invalid_pages() {
+    let summary = infertally_harness::soak::soak(Path::new(BINARY), Duration::from_secs(15))
         .await
         .unwrap();
-    println!("{seen}");
+    println!("{summary}");
 }

@@ -1,4 +1,4 @@
-//! The whole page of a syncer passes Prometheus' own lint.
+//! The complete page of a syncer passes `promtool check metrics`.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
 
 use std::path::Path;
@@ -10,9 +10,9 @@ use infertally_syncer::aliases::AliasSet;
 
 /// The stats page of a real Envoy with the filter.
 const ENVOY_PAGE: &str = include_str!("../../tests/fixtures/envoy-1.40.0/stats_prometheus.txt");
-/// What no filter of ours serves.
-const LEFT_OUT: &str = "inference_model_running_requests{model_name=\"x\"} 0.5\n";
-/// One of each kind, and those that are there only when something is wrong.
+/// A series that the syncer drops.
+const DROPPED: &str = "inference_model_running_requests{model_name=\"x\"} 0.5\n";
+/// One family of each kind, and those that are served only in case of failures.
 const FAMILIES: [&str; 12] = [
     "inference_extension_info",
     "inference_model_request_duration_seconds",
@@ -24,33 +24,33 @@ const FAMILIES: [&str; 12] = [
     "inference_pool_per_pod_max_adapters",
     "inference_pool_scrape_errors_total",
     "infertally_syncer_envoy_last_scrape_age_seconds",
-    "infertally_syncer_envoy_left_out",
+    "infertally_syncer_envoy_dropped_series",
     "infertally_syncer_envoy_scrape_errors_total",
 ];
 
 #[tokio::test]
-async fn promtool_has_nothing_to_say_against_a_page_with_everything_on_it() {
+async fn promtool_accepts_a_page_with_every_kind_of_family() {
     let load = Load {
         waiting: 1.0,
         running: 2.0,
         kv_cache: 0.000733,
     };
-    let well = Pod::start(Behaviour::Page(full(load).unwrap())).await.unwrap();
+    let healthy = Pod::start(Behaviour::Page(full(load).unwrap())).await.unwrap();
     let adapters = Pod::start(Behaviour::Page(page::adapters().unwrap())).await.unwrap();
-    let ill = Pod::start(Behaviour::Status(503)).await.unwrap();
-    let page = Behaviour::Page([ENVOY_PAGE, LEFT_OUT].concat().into());
+    let failing = Pod::start(Behaviour::Status(503)).await.unwrap();
+    let page = Behaviour::Page([ENVOY_PAGE, DROPPED].concat().into());
     let envoy = Pod::start(page).await.unwrap();
     let mut arguments = vec!["--scrape-interval".to_owned(), "500ms".to_owned()];
     for (flag, value) in [
-        ("--target", well.target("well")),
+        ("--target", healthy.target("healthy")),
         ("--target", adapters.target("adapters")),
-        ("--target", ill.target("ill")),
+        ("--target", failing.target("failing")),
         ("--envoy", format!("http://127.0.0.1:{}", envoy.port())),
-        ("--envoy", format!("http://127.0.0.1:{}", ill.port())),
+        ("--envoy", format!("http://127.0.0.1:{}", failing.port())),
     ] {
         arguments.extend([flag.to_owned(), value]);
     }
-    // The names of the third set are another project's, and promtool takes the `d` in `llm_d_epp` for days.
+    // Not the third set: promtool reports the `d` in `llm_d_epp` as an abbreviated unit, days.
     for set in [AliasSet::InferenceModel, AliasSet::InferenceObjective] {
         arguments.extend(["--alias".to_owned(), set.to_string()]);
     }

@@ -22,14 +22,14 @@ fn names(families: &[Family]) -> Vec<&str> {
 }
 
 #[test]
-fn without_a_set_nothing_is_added() {
+fn without_sets_there_are_no_aliases() {
     let mut families = vec![family("inference_model_request_total")];
     add(&mut families, &[]);
     assert_eq!(names(&families), ["inference_model_request_total"]);
 }
 
 #[test]
-fn an_alias_is_the_same_series_under_another_name() {
+fn an_alias_has_the_same_series_under_another_name() {
     let mut families = vec![family("inference_pool_ready_pods"), family("inference_pool_pods")];
     add(&mut families, &[AliasSet::LlmDEpp]);
     assert_eq!(
@@ -40,18 +40,18 @@ fn an_alias_is_the_same_series_under_another_name() {
             "llm_d_epp_ready_endpoints"
         ]
     );
-    let [frozen, _, alias] = &families[..] else {
+    let [original, _, alias] = &families[..] else {
         panic!("{families:?}")
     };
     assert_eq!(
         (alias.kind, alias.help.as_ref()),
-        (frozen.kind, "The same as inference_pool_ready_pods: Help.")
+        (original.kind, "Same as inference_pool_ready_pods: Help.")
     );
-    assert_eq!(alias.series[0].value, frozen.series[0].value);
+    assert_eq!(alias.series[0].value, original.series[0].value);
 }
 
 #[test]
-fn a_label_that_the_version_has_renamed_is_renamed_in_the_alias_alone() {
+fn a_renamed_label_is_renamed_only_in_the_alias() {
     let mut families = vec![family("inference_pool_per_pod_queue_size")];
     add(&mut families, &[AliasSet::LlmDEpp]);
     let labels: Vec<_> = families.iter().map(|family| &family.series[0].labels[1]).collect();
@@ -66,7 +66,7 @@ fn a_label_that_the_version_has_renamed_is_renamed_in_the_alias_alone() {
 }
 
 #[test]
-fn sets_stand_side_by_side_and_one_that_is_asked_for_twice_is_there_once() {
+fn several_sets_are_added_and_duplicates_are_ignored() {
     let mut families = vec![family("normalized_time_per_output_token_seconds")];
     add(
         &mut families,
@@ -89,7 +89,7 @@ fn sets_stand_side_by_side_and_one_that_is_asked_for_twice_is_there_once() {
 }
 
 #[test]
-fn a_set_is_asked_for_by_the_name_it_tells() {
+fn every_set_parses_from_its_name() {
     for set in AliasSet::ALL {
         assert_eq!(set.to_string().parse(), Ok(set));
         assert_eq!(TABLE.iter().filter(|names| names.set == set).count(), 1);
@@ -97,12 +97,12 @@ fn a_set_is_asked_for_by_the_name_it_tells() {
     let error = "llm-d".parse::<AliasSet>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "alias set \"llm-d\": must be inference_model, inference_objective or llm_d_epp"
+        "unknown alias set \"llm-d\": expected inference_model, inference_objective or llm_d_epp"
     );
 }
 
 #[test]
-fn every_alias_is_a_name_of_its_own() {
+fn aliases_are_unique_and_begin_with_their_sets_name() {
     let mut seen: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     for names in &TABLE {
         for (_, other) in names.families {
@@ -112,10 +112,10 @@ fn every_alias_is_a_name_of_its_own() {
     }
 }
 
-/// A new row of the filter's table wants a decision here.
+/// A new metric of the filter needs a decision here.
 #[test]
-fn every_metric_of_the_filter_has_its_name_in_the_newest_set_or_is_known_to_have_none() {
-    const ONLY_OURS: [&str; 4] = [
+fn every_metric_of_the_filter_has_an_alias_in_the_newest_set_or_is_known_to_have_none() {
+    const WITHOUT_ALIAS: [&str; 4] = [
         "inference_model_reasoning_output_tokens",
         "inference_model_finish_reason_total",
         "inference_model_usage_total",
@@ -126,12 +126,12 @@ fn every_metric_of_the_filter_has_its_name_in_the_newest_set_or_is_known_to_have
         .iter()
         .filter(|metric| !metric.name.starts_with("infertally_filter_"))
     {
-        let has = newest.families.iter().any(|(frozen, _)| *frozen == metric.name);
-        assert!(has != ONLY_OURS.contains(&metric.name), "{}", metric.name);
+        let has_alias = newest.families.iter().any(|(name, _)| *name == metric.name);
+        assert!(has_alias != WITHOUT_ALIAS.contains(&metric.name), "{}", metric.name);
     }
-    // And those that are not the filter's are the pool's.
-    for (frozen, _) in TABLE.iter().flat_map(|names| names.families) {
-        let is_ours = METRICS.iter().any(|metric| metric.name == *frozen);
-        assert!(is_ours || frozen.starts_with("inference_pool_"), "{frozen}");
+    // All others are the pool's.
+    for (name, _) in TABLE.iter().flat_map(|names| names.families) {
+        let is_the_filters = METRICS.iter().any(|metric| metric.name == *name);
+        assert!(is_the_filters || name.starts_with("inference_pool_"), "{name}");
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Task;
 use super::serving::{self, ServingError};
 use crate::cli::lora::{LoraArgs, ReadyWhen};
 use crate::exposition::Family;
@@ -94,7 +94,7 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
     };
     let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits).await?;
     let (read, news) = mpsc::channel(1);
-    let _watching = Task::spawn(config_file::watch(args.config.clone(), read));
+    let _watching = AbortOnDropHandle::new(tokio::spawn(config_file::watch(args.config.clone(), read)));
     let shutdown = shutdown.shared();
     let metrics = Arc::new(Metrics {
         board,

@@ -1,10 +1,10 @@
-//! The pool role at work. One task writes the state; readers have snapshots.
+//! Runs the pool role. One task writes the state; requests read snapshots and never wait for a scrape.
 //!
 //! ```text
-//! source of targets ──▶ writer ──▶ snapshot ──▶ /metrics
-//!                        │   ▲
-//!                 starts ▼   │ attempts
-//!                     a task for each pod and each Envoy
+//! discovery ──targets──▶ writer ──▶ snapshot ──▶ /metrics
+//!                        │    ▲
+//!                 starts ▼    │ attempts
+//!              one scraper per pod and per Envoy
 //! ```
 
 mod scrapers;
@@ -19,64 +19,56 @@ use crate::aliases::{self, AliasSet};
 use crate::cli::pool::PoolArgs;
 use crate::discovery::dns::{self, DnsConfigError, Resolver};
 use crate::discovery::kubernetes::{self, ClientError};
-use crate::discovery::target::host_and_port;
 use crate::discovery::{Discovered, file};
+use crate::envoys::Envoys;
 use crate::exposition::{Family, Metric, Value};
 use crate::http_client::tls::{self, TlsError};
 use crate::pool::Pool;
-use crate::proxies::Proxies;
 use crate::scrape::fetch::Client;
 use crate::scrape::schedule::Schedule;
 use crate::serve::{Limits, Pages};
+use crate::url::host_and_port;
 use crate::version::{BUILD_REF, COMMIT};
 use scrapers::{PodScrapers, start_envoy};
-use writer::{Inputs, write};
+use writer::{Inputs, Snapshot, write};
 
-/// An Envoy's page has its own stats, too, and a pair of model names has some three hundred lines.
+/// Limit of an Envoy's page, which has Envoy's own stats, too. A pair of model names has some three hundred lines.
 const MAX_ENVOY_PAGE_BYTES: usize = 64 * 1024 * 1024;
-/// Attempts that wait for the writer, which takes all of them at once. Past it a scraper waits, and its next attempt with
-/// it.
-const ATTEMPTS_WAITING: usize = 1024;
+/// Attempts that are queued for the writer, which takes up to 256 at once. If the queue is full, scrapers wait.
+const ATTEMPT_QUEUE: usize = 1024;
 
-/// Why the role ended otherwise than it was asked to.
+/// Why the role could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// The name servers are not known.
+    /// The DNS configuration of the system is invalid.
     #[error(transparent)]
     Dns(#[from] DnsConfigError),
-    /// Certificates.
+    /// The TLS configuration for scrapes is invalid.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The API server that knows the pool.
-    #[error("inference pool")]
+    /// There is no Kubernetes client for `--kubernetes`.
+    #[error("--kubernetes")]
     Kubernetes(#[from] ClientError),
-    /// /metrics can't be served.
+    /// `/metrics` cannot be served.
     #[error(transparent)]
     Serving(#[from] ServingError),
 }
 
-/// All that is served, at a moment.
-#[derive(Clone, Debug)]
-struct Snapshot {
-    pool: Pool,
-    proxies: Proxies,
-}
-
-/// What is served, from the last snapshot.
+/// Serves the last snapshot.
 struct Metrics {
     snapshot: watch::Receiver<Snapshot>,
     aliases: Vec<AliasSet>,
 }
 
-/// Runs the role until `shutdown`.
+/// Runs the role until `shutdown` completes.
 ///
 /// # Errors
-/// What keeps it from starting, or ends it.
+/// If it cannot start.
 pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
     let server = serving::bind(args.listen, args.auth_mode(), &args.serve, Limits::default()).await?;
     let tls = tls::client_config(args.ca_file.as_deref())?;
     let schedule = Schedule {
-        every: args.scrape_interval,
+        interval: args.scrape_interval,
         timeout: args.timeout(),
     };
     let envoys: Vec<(Arc<str>, _)> = args
@@ -87,18 +79,18 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
     let names = envoys.iter().map(|(name, _)| Arc::clone(name));
     let (written, snapshot) = watch::channel(Snapshot {
         pool: Pool::new(args.pool_name(), args.stale_after()),
-        proxies: Proxies::new(names, args.stale_after()),
+        envoys: Envoys::new(names, args.stale_after()),
     });
 
-    let (pod_attempts, pods) = mpsc::channel(ATTEMPTS_WAITING);
-    let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPTS_WAITING);
+    let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
+    let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPT_QUEUE);
     let max_page_bytes = usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX);
     let client = Client::new(max_page_bytes, tls.clone());
     let scrapers = PodScrapers::new(
         client,
         schedule,
         args.metrics_path.clone(),
-        args.reading(),
+        args.engine_options(),
         pod_attempts,
     );
     let envoy_client = Client::new(MAX_ENVOY_PAGE_BYTES, tls);
@@ -118,13 +110,13 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
     let writing = write(inputs, scrapers, written);
     tokio::select! {
         () = server.run(metrics, shutdown) => {}
-        // It goes on as long as there is somebody to serve.
+        // The writer runs as long as `metrics` has the receiver.
         () = writing => {}
     }
     Ok(())
 }
 
-/// Starts the source of targets. A pool that has none is an empty one.
+/// Starts the source of targets. Without one the pool is empty.
 async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolError> {
     let (out, discovered) = mpsc::channel(1);
     if let Some(path) = &args.targets_file {
@@ -142,7 +134,7 @@ async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolErr
 // === impl PoolError ===
 
 impl PoolError {
-    /// Whether a person has to change the configuration.
+    /// Whether the configuration must be changed, which is exit code 64.
     pub fn is_configuration(&self) -> bool {
         !matches!(self, Self::Serving(ServingError::Serve(_)))
     }
@@ -153,23 +145,29 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pool, proxies } = self.snapshot.borrow().clone();
-        let mut families = proxies.families(now);
+        let Snapshot { pool, envoys } = self.snapshot.borrow().clone();
+        let mut families = envoys.families(now);
         families.extend(pool.families(now));
         families.push(info());
         aliases::add(&mut families, &self.aliases);
+        if self.aliases.contains(&AliasSet::LlmDEpp) {
+            families.extend(pool.std_dev_families(now));
+        }
         families
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pool, proxies } = &*self.snapshot.borrow();
+        let Snapshot { pool, envoys } = &*self.snapshot.borrow();
         pool.ready()?;
-        proxies.ready()
+        envoys.ready()
     }
 }
 
 fn info() -> Family {
-    const INFO: Metric = Metric::gauge("inference_extension_info", "What was built; always 1.");
+    const INFO: Metric = Metric::gauge(
+        "inference_extension_info",
+        "Commit and ref of the syncer's build; always 1.",
+    );
     let labels = vec![("commit", Arc::from(COMMIT)), ("build_ref", Arc::from(BUILD_REF))];
     INFO.family([(labels, Value::Float(1.0))])
 }

@@ -115,8 +115,8 @@ impl LoraArgs {
     }
 
     /// Every mistake that the arguments make together.
-    pub fn mistakes(&self) -> Vec<String> {
-        self.serve.mistakes()
+    pub fn usage_errors(&self) -> Vec<String> {
+        self.serve.usage_errors()
     }
 }
 

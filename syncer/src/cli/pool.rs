@@ -1,4 +1,4 @@
-//! `infertally-syncer pool`.
+//! [`PoolArgs`], the arguments of `infertally-syncer pool`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,26 +8,32 @@ use clap::Args;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use super::{AuthMode, ServeArgs, duration};
+use super::duration::duration;
+use super::serve::{AuthMode, ServeArgs};
 use crate::aliases::AliasSet;
-use crate::discovery::Target;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
-use crate::discovery::target::{base_url, host_and_port, with_path};
-use crate::engine::{Engine, Reading, Selector};
+use crate::discovery::{Target, target};
+use crate::engine::{Engine, EngineOptions, Selector};
+use crate::url::{base_url, host_and_port, with_default_path};
 
-/// Where an Envoy's admin has its stats in Prometheus' form.
+/// The path of an Envoy's stats in the text format.
 const STATS_PATH: &str = "/stats/prometheus";
-/// A value is good for so many scrape intervals: one may fail without a gap.
+/// By default values are stale after this many scrape intervals, so that one failed scrape leaves no gap.
 const STALE_INTERVALS: u32 = 3;
+/// The longest default timeout of a scrape, as Prometheus has it.
+const MAX_DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SOURCE_HEADING: &str = "Source of the pool's pods (one of)";
+const SCRAPE_HEADING: &str = "Scrapes";
 
 /// Arguments of the role.
 #[derive(Clone, Debug, Args)]
 pub struct PoolArgs {
-    /// The pool's name: the label `name` [default: the InferencePool's name, else "default"]
+    /// Name of the pool: the value of the label `name` [default: the InferencePool's name, else "default"]
     #[arg(long, env = "INFERTALLY_POOL", value_name = "NAME")]
     pub pool: Option<String>,
-    /// Where to serve /metrics, /healthz and /readyz.
+    /// Address and port of /metrics, /healthz and /readyz
     #[arg(
         long,
         env = "INFERTALLY_LISTEN",
@@ -36,102 +42,111 @@ pub struct PoolArgs {
     )]
     pub listen: SocketAddr,
 
-    /// A model server: [name=]http://host:port. Repeatable.
+    /// Scrape this model server, for example a=http://10.0.0.1:8000. Repeatable
+    ///
+    /// NAME is the value of the label `model_server_pod`, HOST:PORT by default. A URL with a path overrides --metrics-path.
     #[arg(
         long = "target",
         env = "INFERTALLY_TARGET",
         value_name = "[NAME=]URL",
         value_delimiter = ','
     )]
-    #[arg(group = "source", help_heading = "Where the pool's pods are (one of)")]
+    #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets: Vec<Target>,
-    /// A file of such targets, one a line; read again when it changes.
+    /// Scrape the model servers in this file: one [NAME=]URL per line, # begins a comment. Re-read when it changes
     #[arg(long, env = "INFERTALLY_TARGETS_FILE", value_name = "FILE")]
-    #[arg(group = "source", help_heading = "Where the pool's pods are (one of)")]
+    #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets_file: Option<PathBuf>,
-    /// Every address of this name, such as a headless Service's.
+    /// Scrape every address of this DNS name, such as a headless Service's. Re-resolved every 5 s
     #[arg(long, env = "INFERTALLY_DNS", value_name = "HOST:PORT")]
-    #[arg(group = "source", help_heading = "Where the pool's pods are (one of)")]
+    #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub dns: Option<DnsName>,
-    /// The pods of this InferencePool (v1 or v1alpha2).
+    /// Scrape the pods of this InferencePool (v1 or v1alpha2)
+    ///
+    /// NAMESPACE is that of the syncer's pod by default, else that of the kubeconfig's context.
     #[arg(long, env = "INFERTALLY_KUBERNETES", value_name = "[NAMESPACE/]INFERENCEPOOL")]
-    #[arg(group = "source", help_heading = "Where the pool's pods are (one of)")]
+    #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub kubernetes: Option<PoolRef>,
 
-    /// The admin, or a listener that forwards /stats/prometheus, of an Envoy with the filter: its metrics are served
-    /// again, as true histograms. Repeatable; with several, each series also says which Envoy.
+    /// Scrape this Envoy and serve the filter's metrics with their types, histograms included. Repeatable
+    ///
+    /// URL is the admin interface, or a listener that forwards /stats/prometheus. With several Envoys each series has an
+    /// additional label `envoy`.
     #[arg(long = "envoy", env = "INFERTALLY_ENVOY", value_name = "URL", value_delimiter = ',', value_parser = envoy_url)]
     pub envoys: Vec<Uri>,
-    /// Serve the metrics under the names of another version of the guide's reference, too: inference_model,
-    /// inference_objective or llm_d_epp. Repeatable.
+    /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
+    ///
+    /// inference_objective has the names of the Gateway API Inference Extension since v1.1, llm_d_epp those of
+    /// llm-d-router. inference_model adds inference_model_normalized_time_per_output_token_seconds, which versions before
+    /// v1.1 have beside the default names.
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
-    /// What the model servers are: auto, vllm, sglang, trtllm, triton-trtllm or triton.
+    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, or auto to detect it by its metrics
     #[arg(long, env = "INFERTALLY_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine)]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub engine: EngineChoice,
-    /// Another metric of waiting requests: name or name{label=value}.
+    /// Metric of waiting requests: name or name{label=value} [default: the engine's]
     #[arg(long, env = "INFERTALLY_WAITING_METRIC", value_name = "METRIC")]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub waiting_metric: Option<Selector>,
-    /// Another metric of running requests.
+    /// Metric of running requests [default: the engine's]
     #[arg(long, env = "INFERTALLY_RUNNING_METRIC", value_name = "METRIC")]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub running_metric: Option<Selector>,
-    /// Another metric of the KV cache's use, 0 to 1.
+    /// Metric of KV cache utilization, 0 to 1 [default: the engine's]
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub kv_cache_metric: Option<Selector>,
-    /// Where model servers have their metrics, unless a target's URL says (trtllm-serve: /prometheus/metrics).
+    /// Path of the model servers' metrics, for targets without one (trtllm-serve: /prometheus/metrics)
     #[arg(
         long,
         env = "INFERTALLY_METRICS_PATH",
         value_name = "PATH",
         default_value = "/metrics"
     )]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     #[arg(value_parser = metrics_path)]
     pub metrics_path: PathAndQuery,
-    /// How often each model server and Envoy is read.
-    #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = duration)]
-    #[arg(help_heading = "How model servers are read")]
+    /// Time between two scrapes of a model server or Envoy, such as 1s or 900ms
+    #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub scrape_interval: Duration,
-    /// How long that may take; less than the interval [default: nine tenths of the interval, 10s at most]
-    #[arg(long, env = "INFERTALLY_SCRAPE_TIMEOUT", value_name = "TIME", value_parser = duration)]
-    #[arg(help_heading = "How model servers are read")]
+    /// Timeout of a scrape, shorter than the interval [default: 90% of the interval, up to 10s]
+    #[arg(long, env = "INFERTALLY_SCRAPE_TIMEOUT", value_name = "DURATION", value_parser = duration)]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub scrape_timeout: Option<Duration>,
-    /// For how long a value stands that could not be read again [default: three intervals]
-    #[arg(long, env = "INFERTALLY_STALE_AFTER", value_name = "TIME", value_parser = duration)]
-    #[arg(help_heading = "How model servers are read")]
+    /// Time after which values that could not be scraped again are no longer served [default: 3 intervals]
+    #[arg(long, env = "INFERTALLY_STALE_AFTER", value_name = "DURATION", value_parser = duration)]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub stale_after: Option<Duration>,
-    /// The longest page of a model server, bytes.
+    /// Largest page of a model server in bytes, decompressed. The scrape of a larger one fails
     #[arg(long, env = "INFERTALLY_MAX_PAGE_BYTES", value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "How model servers are read")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = SCRAPE_HEADING)]
     pub max_page_bytes: u64,
-    /// Certificates (PEM) that sign those of https targets and Envoys, beside the system's.
+    /// Trust these certificate authorities (PEM) for https targets and Envoys, in addition to the system's
     #[arg(long, env = "INFERTALLY_CA_FILE", value_name = "FILE")]
-    #[arg(help_heading = "How model servers are read")]
+    #[arg(help_heading = SCRAPE_HEADING)]
     pub ca_file: Option<PathBuf>,
 
     /// How /metrics is served.
-    #[command(flatten, next_help_heading = "How /metrics is served")]
+    #[command(flatten, next_help_heading = "Access to /metrics")]
     pub serve: ServeArgs,
 }
 
-/// An engine, or whichever it turns out to be.
+/// The value of `--engine`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// Told by what the server serves.
+    /// Detect the engine by its metrics.
     Auto,
-    /// This.
-    Forced(Engine),
+    /// Use this engine's metrics.
+    Configured(Engine),
 }
 
 // === impl PoolArgs ===
 
 impl PoolArgs {
-    /// Who may read: inside a cluster, unless it is said, whom the cluster allows.
+    /// Who can scrape /metrics; the default depends on whether the syncer runs in a cluster.
     pub fn auth_mode(&self) -> AuthMode {
         let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
         self.serve.metrics_auth.unwrap_or(if in_cluster {
@@ -141,25 +156,24 @@ impl PoolArgs {
         })
     }
 
-    /// How long an attempt may take.
+    /// The timeout of a scrape.
     pub fn timeout(&self) -> Duration {
-        const LONGEST_DEFAULT: Duration = Duration::from_secs(10);
         self.scrape_timeout
-            .unwrap_or_else(|| (self.scrape_interval * 9 / 10).min(LONGEST_DEFAULT))
+            .unwrap_or_else(|| (self.scrape_interval * 9 / 10).min(MAX_DEFAULT_TIMEOUT))
     }
 
-    /// How long a value stands.
+    /// The age at which values are stale.
     pub fn stale_after(&self) -> Duration {
         self.stale_after
             .unwrap_or_else(|| self.scrape_interval * STALE_INTERVALS)
     }
 
-    /// How model servers' pages are read.
-    pub fn reading(&self) -> Reading {
-        Reading {
+    /// How the model servers' pages are read.
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
             engine: match self.engine {
                 EngineChoice::Auto => None,
-                EngineChoice::Forced(engine) => Some(engine),
+                EngineChoice::Configured(engine) => Some(engine),
             },
             waiting: self.waiting_metric.clone(),
             running: self.running_metric.clone(),
@@ -176,42 +190,41 @@ impl PoolArgs {
         }
     }
 
-    /// Every mistake that the arguments make together.
-    pub fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
+    /// All combinations of arguments that are invalid.
+    pub fn usage_errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
         if self.targets.is_empty()
             && self.targets_file.is_none()
             && self.dns.is_none()
             && self.kubernetes.is_none()
             && self.envoys.is_empty()
         {
-            mistakes.push(
-                "nothing to read: give --target, --targets-file, --dns or --kubernetes for model servers, --envoy for \
-                 Envoys"
+            errors.push(
+                "nothing to scrape: set --target, --targets-file, --dns or --kubernetes for model servers, or --envoy"
                     .to_owned(),
             );
         }
-        if let Err(error) = crate::discovery::target::check(&self.targets) {
-            mistakes.push(error.to_string());
+        if let Err(error) = target::check(&self.targets) {
+            errors.push(error.to_string());
         }
         let (interval, timeout, stale_after) = (self.scrape_interval, self.timeout(), self.stale_after());
-        let shown = humantime::format_duration;
+        let format = humantime::format_duration;
         if timeout >= interval {
-            mistakes.push(format!(
-                "--scrape-timeout {}: not less than --scrape-interval {}",
-                shown(timeout),
-                shown(interval)
+            errors.push(format!(
+                "--scrape-timeout {} must be shorter than --scrape-interval {}",
+                format(timeout),
+                format(interval)
             ));
         }
         if stale_after <= interval {
-            mistakes.push(format!(
-                "--stale-after {}: not more than --scrape-interval {}, so every value would be stale before the next",
-                shown(stale_after),
-                shown(interval)
+            errors.push(format!(
+                "--stale-after {} must be longer than --scrape-interval {}, or values would be stale before the next scrape",
+                format(stale_after),
+                format(interval)
             ));
         }
         if self.pool_name().is_empty() {
-            mistakes.push("--pool: empty".to_owned());
+            errors.push("--pool must not be empty".to_owned());
         }
         let mut envoys: Vec<_> = self.envoys.iter().map(host_and_port).collect();
         envoys.sort_unstable();
@@ -219,22 +232,22 @@ impl PoolArgs {
             if let [a, b] = pair
                 && a == b
             {
-                mistakes.push(format!("--envoy {a}: given twice"));
+                errors.push(format!("duplicate --envoy {a}"));
             }
         }
-        mistakes.extend(self.serve.mistakes());
-        mistakes
+        errors.extend(self.serve.usage_errors());
+        errors
     }
 }
 
 fn envoy_url(text: &str) -> Result<Uri, String> {
-    base_url(text).map(|url| with_path(&url, &PathAndQuery::from_static(STATS_PATH)))
+    base_url(text).map(|url| with_default_path(&url, &PathAndQuery::from_static(STATS_PATH)))
 }
 
 fn metrics_path(text: &str) -> Result<PathAndQuery, String> {
     match text.parse() {
         Ok(path) if text.starts_with('/') => Ok(path),
-        _ => Err("not a path that begins with '/'".to_owned()),
+        _ => Err("expected a path that begins with '/'".to_owned()),
     }
 }
 
@@ -243,6 +256,6 @@ fn engine(text: &str) -> Result<EngineChoice, String> {
         return Ok(EngineChoice::Auto);
     }
     text.parse()
-        .map(EngineChoice::Forced)
+        .map(EngineChoice::Configured)
         .map_err(|error| format!("{error}"))
 }

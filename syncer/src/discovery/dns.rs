@@ -1,7 +1,7 @@
-//! Every address of a name, such as a headless Service's, resolved again and again.
+//! Targets from DNS: every address of a name, such as a headless Service's, re-resolved at an interval.
 //!
-//! It asks the name servers itself (those of `/etc/resolv.conf`, with its search list; `/etc/hosts` counts, too): the
-//! system's own resolver can't tell "no address", which is an empty pool, from "no answer", which says nothing.
+//! It queries the name servers of `/etc/resolv.conf` itself, with the search list, and reads `/etc/hosts`. The system's
+//! resolver cannot distinguish "no address", which is an empty pool, from "no response", which is a failure.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -17,12 +17,12 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use tokio::sync::mpsc::Sender;
 
-use super::{Discovered, MAX_TARGETS, Target};
+use super::target::{Discovered, MAX_TARGETS, Target};
 
-/// How often the name is resolved: what a headless Service's records are valid for.
-const RESOLVE_EVERY: Duration = Duration::from_secs(5);
-/// How long a name server may take; another is asked then.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How often the name is resolved: the time to live of a headless Service's records.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Timeout of a query; the next name server is tried then.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,19 +31,19 @@ pub struct DnsName {
     port: u16,
 }
 
-/// Why a name can't be used.
+/// Why a text is not a DNS name with a port.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("DNS name {name:?}: not HOST:PORT")]
+#[error("invalid DNS name {name:?}: expected HOST:PORT")]
 pub struct DnsNameError {
     name: String,
 }
 
-/// Why names can't be resolved at all.
+/// Why the resolver cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[error("DNS: the system's configuration (/etc/resolv.conf) cannot be used")]
 pub struct DnsConfigError(#[source] NetError);
 
-/// Whom to ask.
+/// A DNS resolver without a cache.
 #[derive(Clone, Debug)]
 pub struct Resolver(TokioResolver);
 
@@ -69,14 +69,20 @@ impl FromStr for DnsName {
 // === impl Resolver ===
 
 impl Resolver {
-    /// Asks those whom the system asks.
+    /// Uses the system's name servers.
+    ///
+    /// # Errors
+    /// If `/etc/resolv.conf` cannot be used.
     pub fn system() -> Result<Self, DnsConfigError> {
         TokioResolver::builder_tokio()
             .and_then(Self::build)
             .map_err(DnsConfigError)
     }
 
-    /// Asks these.
+    /// Uses these name servers.
+    ///
+    /// # Errors
+    /// If the configuration cannot be used.
     pub fn with(config: ResolverConfig) -> Result<Self, DnsConfigError> {
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         Self::build(builder).map_err(DnsConfigError)
@@ -84,15 +90,15 @@ impl Resolver {
 
     fn build(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, NetError> {
         let options = builder.options_mut();
-        // A pod of a cluster with both has an address of each kind: both would make two of it.
+        // A pod of a dual-stack cluster has an address of each family, which would make two targets of it.
         options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
-        options.timeout = ANSWER_WITHIN;
-        // It is asked seldom, and then the truth is wanted.
+        options.timeout = QUERY_TIMEOUT;
+        // Each resolution must see the present records.
         options.cache_size = 0;
         builder.build().map(Self)
     }
 
-    /// The addresses, ascending; none where the name has none or is not known.
+    /// The name's addresses, in ascending order. Empty if the name has none or does not exist.
     async fn resolve(&self, name: &DnsName) -> Result<Vec<IpAddr>, NetError> {
         let mut addresses: Vec<IpAddr> = match self.0.lookup_ip(name.host.as_str()).await {
             Ok(found) => found.iter().collect(),
@@ -109,14 +115,14 @@ impl Resolver {
     }
 }
 
-/// Tells the name's targets, and again whenever they change. Returns when nobody listens.
+/// Sends the name's targets, again whenever they change, until the receiver is dropped.
 pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
-    let mut told = None;
+    let mut sent = None;
     loop {
-        let now = match resolver.resolve(&name).await {
+        let current = match resolver.resolve(&name).await {
             Ok(addresses) if addresses.len() > MAX_TARGETS => Discovered::Failing {
                 why: format!(
-                    "DNS {}: {} addresses, {MAX_TARGETS} is the most",
+                    "DNS {}: {} addresses, the limit is {MAX_TARGETS}",
                     name.host,
                     addresses.len()
                 ),
@@ -131,14 +137,14 @@ pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
                 why: format!("DNS {}: {error}", name.host),
             },
         };
-        if told.as_ref() != Some(&now) {
-            told = Some(now.clone());
-            if out.send(now).await.is_err() {
+        if sent.as_ref() != Some(&current) {
+            sent = Some(current.clone());
+            if out.send(current).await.is_err() {
                 return;
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(RESOLVE_EVERY) => {}
+            () = tokio::time::sleep(RESOLVE_INTERVAL) => {}
             () = out.closed() => return,
         }
     }

@@ -1,62 +1,62 @@
-//! A file of targets, one a line, read again when it changes.
+//! Targets from a file, one per line, which is re-read when it changes.
 //!
 //! ```text
 //! # a comment
 //! pod-a=http://10.0.0.1:8000
 //! http://10.0.0.2:8000
 //! ```
-//! A file that can't be read, or that has one bad line, changes nothing: half of a pool is worse than yesterday's. Nor does
-//! one that is just being written.
+//! A file that cannot be read, or with one invalid line, changes nothing: part of a pool would be worse than an old one.
+//! Nor does a file that is being written.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
 
-use super::target::{self, TargetError};
-use super::{Discovered, Target};
-use crate::file::Watched;
+use super::target::{self, Discovered, Target, TargetError};
+use crate::error::error_chain;
+use crate::file::FileWatcher;
 
-/// Ten thousand targets of 400 bytes each.
+/// Room for ten thousand targets of 400 bytes.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Why the file can't be used.
+/// Why the file is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Not there, not allowed, no file.
-    #[error("targets file {path}: cannot be read")]
+    /// It cannot be read.
+    #[error("targets file {path} cannot be read")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// A line is no target.
+    /// A line is not a target.
     #[error("targets file {path}, line {line}")]
     Line {
         /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// Why.
         #[source]
         source: TargetError,
     },
-    /// The targets together make no pool.
+    /// The targets do not form a pool.
     #[error("targets file {path}")]
     Targets {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Why.
         #[source]
         source: TargetError,
     },
 }
 
-/// Tells the file's targets, and again whenever they change. Returns when nobody listens.
+/// Sends the file's targets, again whenever they change, until the receiver is dropped.
 pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
-    let mut file = Watched::new(path, MAX_BYTES);
+    let mut file = FileWatcher::new(path, MAX_BYTES);
     loop {
         let content = tokio::select! {
             content = file.changed() => content,
@@ -65,7 +65,7 @@ pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
         let discovered = match read(content, file.path()) {
             Ok(targets) => Discovered::Targets(targets),
             Err(error) => Discovered::Failing {
-                why: crate::error_chain(&error),
+                why: error_chain(&error),
             },
         };
         if out.send(discovered).await.is_err() {
@@ -110,32 +110,32 @@ mod tests {
     use tokio::sync::mpsc;
 
     #[test]
-    fn comments_and_blank_lines_are_no_targets() {
+    fn comments_and_blank_lines_are_skipped() {
         let targets = parse("# all\n\n a=http://h:1 \r\n\thttp://h:2\n#b=http://h:3", Path::new("f")).unwrap();
         let names: Vec<_> = targets.iter().map(|target| &*target.name).collect();
         assert_eq!(names, ["a", "h:2"]);
     }
 
     #[test]
-    fn a_bad_line_is_named_by_its_number() {
+    fn an_invalid_line_is_reported_with_its_number() {
         let error = parse("a=http://h:1\n\nb=h", Path::new("f")).unwrap_err();
         assert_eq!(
-            crate::error_chain(&error),
-            "targets file f, line 3: target \"b=h\": not an http:// or https:// URL"
+            error_chain(&error),
+            "targets file f, line 3: invalid target \"b=h\": not an http:// or https:// URL"
         );
         let error = parse("a=http://h:1\na=http://h:2", Path::new("f")).unwrap_err();
         assert_eq!(
-            crate::error_chain(&error),
-            "targets file f: target \"a\": two targets have this name"
+            error_chain(&error),
+            "targets file f: duplicate target \"a\": two targets have this name"
         );
     }
 
     #[tokio::test]
-    async fn the_file_is_read_again_when_it_changes_and_a_bad_one_is_told() {
+    async fn a_changed_file_is_re_read_and_an_invalid_one_is_reported() {
         let path = std::env::temp_dir().join(format!("infertally-targets-{}", std::process::id()));
-        let (out, mut told) = mpsc::channel(1);
+        let (out, mut discovered) = mpsc::channel(1);
         let watching = tokio::spawn(watch(path.clone(), out));
-        let failing = told.recv().await.unwrap();
+        let failing = discovered.recv().await.unwrap();
         assert!(
             matches!(&failing, Discovered::Failing { why } if why.contains("cannot be read")),
             "{failing:?}"
@@ -144,14 +144,14 @@ mod tests {
             let text: String = names.iter().map(|name| format!("{name}=http://h:1\n")).collect();
             std::fs::write(path.with_extension("new"), text).unwrap();
             std::fs::rename(path.with_extension("new"), &path).unwrap();
-            let Discovered::Targets(targets) = told.recv().await.unwrap() else {
-                panic!("the file is good")
+            let Discovered::Targets(targets) = discovered.recv().await.unwrap() else {
+                panic!("the file is valid")
             };
             assert_eq!(targets.iter().map(|target| &*target.name).collect::<Vec<_>>(), names);
         }
         std::fs::write(&path, [0xff, b'\n']).unwrap();
-        assert!(matches!(told.recv().await.unwrap(), Discovered::Failing { .. }));
-        drop(told);
+        assert!(matches!(discovered.recv().await.unwrap(), Discovered::Failing { .. }));
+        drop(discovered);
         watching.await.unwrap();
         std::fs::remove_file(&path).unwrap();
     }

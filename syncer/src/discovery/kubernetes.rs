@@ -1,20 +1,20 @@
-//! The pool's servers from Kubernetes: an InferencePool, in whichever version of its API the cluster serves, and the pods
-//! that its selector matches. The only module that knows Kubernetes' objects.
+//! Targets from Kubernetes: an InferencePool, in whichever version of its API the cluster serves, and the pods that its
+//! selector matches. The only module of discovery that knows Kubernetes' types.
 //!
 //! ```text
-//! Mirror of v1 ──────▶ Verdict: which pool ──▶ Mirror of its pods
-//! Mirror of v1alpha2 ──▶    │                        │
-//!                           └──────▶ View ◀──────────┘ ──▶ Told: what is new of it ──▶ Discovered
+//! Reflector of v1 pools ───────▶ Resolution: which pool ──▶ Reflector of its pods
+//! Reflector of v1alpha2 pools ──▶    │                            │
+//!                                    └─▶ DiscoveryStatus ◀────────┘ ──▶ Publisher ──▶ Discovered
 //! ```
-//! Whatever fails, the targets that were last known stay, and the receiver is told why once.
+//! Through failures the last targets stay, and each failure is reported once.
 
 mod client;
-mod failure;
-mod mirror;
+mod error;
 mod pods;
-mod pool;
 mod pool_ref;
-mod view;
+mod pool_spec;
+mod reflector;
+mod status;
 
 use std::time::Duration;
 
@@ -26,47 +26,47 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Discovered, MAX_TARGETS};
+use super::target::{Discovered, MAX_TARGETS};
 pub use client::{ClientError, client, client_for};
-use mirror::Mirror;
 use pods::{Member, targets};
-use pool::{Pool, Unusable, Version};
 pub use pool_ref::{PoolRef, PoolRefError};
-use view::{Seen, Told, Verdict, View};
+use pool_spec::{InvalidPool, PoolSpec, Version};
+use reflector::Reflector;
+use status::{DiscoveryStatus, Publisher, Resolution, VersionStatus};
 
-/// What comes together is told together: the pods of a rollout change in bursts, and each time the whole set is told.
-const SETTLE: Duration = Duration::from_millis(100);
+/// Changes within this time are sent together. The pods of a rollout change in bursts, and each update is the whole set.
+const DEBOUNCE: Duration = Duration::from_millis(100);
 
-type Pools = Mirror<DynamicObject, Result<Pool, Unusable>>;
+type PoolReflector = Reflector<DynamicObject, Result<PoolSpec, InvalidPool>>;
 
-/// The mirrors, and for which pool the pods' one is.
+/// The reflectors, and the pool whose pods are watched.
 struct Discovery {
     client: Client,
     namespace: String,
     name: String,
-    v1: Pools,
-    /// Only while `v1` has no such pool.
-    v1alpha2: Option<Pools>,
-    pods: Option<(Pool, Mirror<Pod, Member>)>,
+    v1: PoolReflector,
+    /// Only while `v1` does not have the pool.
+    v1alpha2: Option<PoolReflector>,
+    pods: Option<(PoolSpec, Reflector<Pod, Member>)>,
 }
 
-/// Watches the pool and its pods, and says the whole set of targets whenever it changes, until the receiver is gone. A
-/// pool that there is not is an empty set and a failure.
+/// Watches the pool and its pods and sends the targets whenever they change, until the receiver is dropped. A pool that
+/// does not exist is an empty set and a failure.
 pub async fn watch(client: Client, pool: PoolRef, out: mpsc::Sender<Discovered>) {
     let mut discovery = Discovery::new(client, pool);
-    let mut told = Told::default();
-    let mut tell_at = None;
+    let mut publisher = Publisher::default();
+    let mut publish_at = None;
     loop {
         tokio::select! {
             () = out.closed() => return,
             () = discovery.changed() => {
-                discovery.follow();
-                tell_at.get_or_insert_with(|| Instant::now() + SETTLE);
+                discovery.reconcile();
+                publish_at.get_or_insert_with(|| Instant::now() + DEBOUNCE);
             }
-            Some(()) = OptionFuture::from(tell_at.map(sleep_until)) => {
-                tell_at = None;
-                for news in told.news(discovery.view()) {
-                    if out.send(news).await.is_err() {
+            Some(()) = OptionFuture::from(publish_at.map(sleep_until)) => {
+                publish_at = None;
+                for update in publisher.updates(discovery.status()) {
+                    if out.send(update).await.is_err() {
                         return;
                     }
                 }
@@ -81,7 +81,7 @@ impl Discovery {
     fn new(client: Client, pool: PoolRef) -> Self {
         let namespace = pool.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         Self {
-            v1: pools(&client, &namespace, &pool.name, Version::V1),
+            v1: reflect_pool(&client, &namespace, &pool.name, Version::V1),
             v1alpha2: None,
             pods: None,
             name: pool.name,
@@ -90,128 +90,131 @@ impl Discovery {
         }
     }
 
-    /// Waits until a mirror changed. May be dropped while it waits.
+    /// Waits until a reflector changes. Cancel safe.
     async fn changed(&mut self) {
-        let lists = self.lists();
+        let lists = self.completed_lists();
         tokio::select! {
             () = self.v1.changed() => {}
-            Some(()) = OptionFuture::from(self.v1alpha2.as_mut().map(Mirror::changed)) => {}
+            Some(()) = OptionFuture::from(self.v1alpha2.as_mut().map(Reflector::changed)) => {}
             Some(()) = OptionFuture::from(self.pods.as_mut().map(|(_, pods)| pods.changed())) => {}
         }
-        if self.lists() > lists {
-            self.v1.hurry();
-            self.v1alpha2.iter_mut().for_each(Mirror::hurry);
-            self.pods.iter_mut().for_each(|(_, pods)| pods.hurry());
+        // The API server can be reached: no other reflector has to wait for its backoff.
+        if self.completed_lists() > lists {
+            self.v1.retry_now();
+            self.v1alpha2.iter_mut().for_each(Reflector::retry_now);
+            self.pods.iter_mut().for_each(|(_, pods)| pods.retry_now());
         }
     }
 
-    fn lists(&self) -> u64 {
-        let pods = self.pods.as_ref().map(|(_, pods)| pods.lists());
-        self.v1.lists() + self.v1alpha2.as_ref().map_or(0, Mirror::lists) + pods.unwrap_or(0)
+    fn completed_lists(&self) -> u64 {
+        let v1alpha2 = self.v1alpha2.as_ref().map(Reflector::completed_lists);
+        let pods = self.pods.as_ref().map(|(_, pods)| pods.completed_lists());
+        self.v1.completed_lists() + v1alpha2.unwrap_or(0) + pods.unwrap_or(0)
     }
 
-    /// Watches what the pool now makes worth watching, and nothing else.
-    fn follow(&mut self) {
-        if !self.seen_v1().leaves_it_to_another() {
+    /// Starts and stops reflectors according to what is known of the pool.
+    fn reconcile(&mut self) {
+        if !self.v1_status().defers_to_other() {
             self.v1alpha2 = None;
         } else if self.v1alpha2.is_none() {
-            self.v1alpha2 = Some(pools(&self.client, &self.namespace, &self.name, Version::V1Alpha2));
+            let reflector = reflect_pool(&self.client, &self.namespace, &self.name, Version::V1Alpha2);
+            self.v1alpha2 = Some(reflector);
         }
-        let wanted = match self.verdict() {
-            // The pods of the pool that was last known are still the best guess.
-            Verdict::Open(_) => return,
-            Verdict::Unknown(_) => None,
-            Verdict::Pool(version, pool, _) => Some((version, pool.clone())),
+        let found = match self.resolution() {
+            // The pods of the last known pool are still the best guess.
+            Resolution::Unknown(_) => return,
+            Resolution::NotFound(_) => None,
+            Resolution::Found(version, pool, _) => Some((version, pool.clone())),
         };
-        self.follow_pods(wanted);
+        self.reconcile_pods(found);
     }
 
-    fn follow_pods(&mut self, wanted: Option<(Version, Pool)>) {
-        let Some((version, wanted)) = wanted else {
+    fn reconcile_pods(&mut self, found: Option<(Version, PoolSpec)>) {
+        let Some((version, found)) = found else {
             if self.pods.take().is_some() {
                 tracing::info!(
                     namespace = self.namespace,
                     name = self.name,
-                    "the InferencePool is gone"
+                    "the InferencePool was deleted, its pods are no longer scraped"
                 );
             }
             return;
         };
         if let Some((pool, _)) = &mut self.pods {
-            if *pool == wanted {
+            if *pool == found {
                 return;
             }
-            if pool.selector == wanted.selector {
-                *pool = wanted;
+            if pool.selector == found.selector {
+                *pool = found;
                 return;
             }
         }
-        let labels = wanted.labels();
+        let labels = found.labels();
         let version = version.as_str();
-        tracing::info!(namespace = self.namespace, name = self.name, version, %labels, "following the InferencePool's pods");
+        tracing::info!(namespace = self.namespace, name = self.name, version, selector = %labels, "watching the InferencePool's pods");
         let api = Api::namespaced(self.client.clone(), &self.namespace);
         let config = watcher::Config::default().labels_from(&labels);
-        let read = |pod: &Pod| Member::from(pod);
-        self.pods = Some((wanted, Mirror::new(api, config, read)));
+        self.pods = Some((found, Reflector::new(api, config, |pod| Member::from(pod))));
     }
 
-    fn view(&self) -> View {
-        let subject = |why| format!("InferencePool {}/{}: {why}", self.namespace, self.name);
-        match (self.verdict(), &self.pods) {
-            (Verdict::Open(why), _) => View {
+    fn status(&self) -> DiscoveryStatus {
+        let about_pool = |why| format!("InferencePool {}/{}: {why}", self.namespace, self.name);
+        match (self.resolution(), &self.pods) {
+            (Resolution::Unknown(error), _) => DiscoveryStatus {
                 targets: None,
-                why: why.map(subject),
+                error: error.map(about_pool),
             },
-            (Verdict::Unknown(why), _) => View {
+            (Resolution::NotFound(error), _) => DiscoveryStatus {
                 targets: Some(Vec::new()),
-                why: Some(subject(why)),
+                error: Some(about_pool(error)),
             },
-            (Verdict::Pool(_, _, why), Some((pool, pods))) => {
-                let why = why.or_else(|| Some(pods.failure()?.about("pods")));
+            (Resolution::Found(_, _, error), Some((pool, pods))) => {
+                let error = error.or_else(|| Some(pods.error()?.about("pods")));
                 match pods.objects().map(|pods| targets(pool, pods)) {
-                    Some(all) if all.len() > MAX_TARGETS => View {
+                    Some(all) if all.len() > MAX_TARGETS => DiscoveryStatus {
                         targets: None,
-                        why: Some(subject(format!("{} targets, {MAX_TARGETS} is the most", all.len()))),
+                        error: Some(about_pool(format!("{} targets, the limit is {MAX_TARGETS}", all.len()))),
                     },
-                    targets => View {
+                    targets => DiscoveryStatus {
                         targets,
-                        why: why.map(subject),
+                        error: error.map(about_pool),
                     },
                 }
             }
-            // `follow` has started it.
-            (Verdict::Pool(_, _, why), None) => View {
+            // Not reached: `reconcile` has started the pods' reflector.
+            (Resolution::Found(_, _, error), None) => DiscoveryStatus {
                 targets: None,
-                why: why.map(subject),
+                error: error.map(about_pool),
             },
         }
     }
 
-    fn verdict(&self) -> Verdict<'_> {
-        let v1alpha2 = self.v1alpha2.as_ref().map(|pools| self.seen(pools, Version::V1Alpha2));
-        Verdict::of(self.seen_v1(), v1alpha2)
+    fn resolution(&self) -> Resolution<'_> {
+        let v1alpha2 = self.v1alpha2.as_ref();
+        let v1alpha2 = v1alpha2.map(|pools| self.version_status(pools, Version::V1Alpha2));
+        Resolution::new(self.v1_status(), v1alpha2)
     }
 
-    fn seen_v1(&self) -> Seen<'_> {
-        self.seen(&self.v1, Version::V1)
+    fn v1_status(&self) -> VersionStatus<'_> {
+        self.version_status(&self.v1, Version::V1)
     }
 
-    fn seen<'a>(&self, pools: &'a Pools, version: Version) -> Seen<'a> {
-        Seen {
+    fn version_status<'a>(&self, pools: &'a PoolReflector, version: Version) -> VersionStatus<'a> {
+        VersionStatus {
             version,
             pool: pools.objects().map(|pools| pools.get(&self.name)),
-            failure: pools.failure(),
+            error: pools.error(),
         }
     }
 }
 
-/// Only the one of that name, so that a role may be limited to it.
-fn pools(client: &Client, namespace: &str, name: &str, version: Version) -> Pools {
+/// Selects the pool by name, so that a Role may be restricted to it by `resourceNames`.
+fn reflect_pool(client: &Client, namespace: &str, name: &str, version: Version) -> PoolReflector {
     let api = Api::namespaced_with(client.clone(), namespace, &version.resource());
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let read = match version {
-        Version::V1 => Pool::v1,
-        Version::V1Alpha2 => Pool::v1alpha2,
+    let convert = match version {
+        Version::V1 => PoolSpec::v1,
+        Version::V1Alpha2 => PoolSpec::v1alpha2,
     };
-    Mirror::new(api, config, read)
+    Reflector::new(api, config, convert)
 }

@@ -1,38 +1,65 @@
-//! Targets as a user writes them: `[name=]http://host:port`.
+//! [`Target`], a model server whose metrics are scraped, and its form in flags and files: `[NAME=]http://HOST:PORT[/PATH]`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use http::Uri;
-use http::uri::{PathAndQuery, Scheme};
 
-use super::{MAX_TARGETS, Target};
+use crate::url::{base_url, host_and_port};
 
-/// A label's value; longer ones are a mistake.
+/// Targets of one pool. More cannot be scraped each second by one syncer; a source that finds more fails.
+pub const MAX_TARGETS: usize = 10_000;
+/// Names are label values; a longer one is not a name.
 const MAX_NAME_BYTES: usize = 256;
 
-/// Why a target can't be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TargetError {
-    /// Not a URL.
-    #[error("target {target:?}: {why}")]
-    Url {
-        /// As it was written.
-        target: String,
-        /// What is wrong with it.
+/// A replica of the model server whose metrics are scraped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The value of the label `model_server_pod`.
+    pub name: Arc<str>,
+    /// Scheme, host and port, and the metrics path if the user gave one. `None` while a pod has no address.
+    pub url: Option<Uri>,
+    /// Whether the pod is ready in Kubernetes: condition Ready, and not terminating. `None` from sources that do not know;
+    /// such a target is ready while its metrics are fresh.
+    pub ready: Option<bool>,
+    /// The value of the pod's engine label.
+    pub engine: Option<String>,
+}
+
+/// What a source sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discovered {
+    /// All targets, from now on.
+    Targets(Vec<Target>),
+    /// The source fails. The targets that it sent last stay in effect.
+    Failing {
+        /// The cause, for the log and `/readyz`.
         why: String,
     },
-    /// Two targets of one name.
-    #[error("target {name:?}: two targets have this name")]
+}
+
+/// Why targets are invalid.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// The text is not a target.
+    #[error("invalid target {target:?}: {why}")]
+    Invalid {
+        /// The text.
+        target: String,
+        /// What is invalid.
+        why: String,
+    },
+    /// Two targets have the same name.
+    #[error("duplicate target {name:?}: two targets have this name")]
     Duplicate {
         /// The name.
         name: String,
     },
     /// More than [`MAX_TARGETS`].
-    #[error("{count} targets: {MAX_TARGETS} is the most")]
+    #[error("{count} targets, the limit is {MAX_TARGETS}")]
     TooMany {
-        /// So many.
+        /// Their number.
         count: usize,
     },
 }
@@ -41,20 +68,20 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        let fail = |why: String| TargetError::Url {
+        let invalid = |why: String| TargetError::Invalid {
             target: text.to_owned(),
             why,
         };
-        // A name holds no ':', and a URL has one before its first '='.
+        // A name contains no ':', and a URL has one before its first '='.
         let (name, url) = match text.split_once('=') {
             Some((name, url)) if !name.contains(':') => (Some(name), url),
             _ => (None, text),
         };
-        let url = base_url(url).map_err(fail)?;
+        let url = base_url(url).map_err(invalid)?;
         let name = match name {
-            Some("") => return Err(fail("the name before '=' is empty".to_owned())),
+            Some("") => return Err(invalid("the name before '=' is empty".to_owned())),
             Some(name) if name.len() > MAX_NAME_BYTES => {
-                return Err(fail(format!("the name is longer than {MAX_NAME_BYTES} bytes")));
+                return Err(invalid(format!("the name is longer than {MAX_NAME_BYTES} bytes")));
             }
             Some(name) => Arc::from(name),
             None => Arc::from(host_and_port(&url).as_str()),
@@ -68,67 +95,23 @@ impl FromStr for Target {
     }
 }
 
-/// Refuses targets of one name, which could not be told apart, and too many of them.
+/// Checks targets that form one pool.
+///
+/// # Errors
+/// If two have the same name, which would give them the same series, or if there are more than [`MAX_TARGETS`].
 pub fn check(targets: &[Target]) -> Result<(), TargetError> {
     if targets.len() > MAX_TARGETS {
         return Err(TargetError::TooMany { count: targets.len() });
     }
-    let mut seen = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for target in targets {
-        if seen.insert(&target.name, ()).is_some() {
+        if !names.insert(&target.name) {
             return Err(TargetError::Duplicate {
                 name: target.name.to_string(),
             });
         }
     }
     Ok(())
-}
-
-/// A URL to read metrics from. The error says what is wrong with it.
-pub fn base_url(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.parse().map_err(|error| format!("not a URL ({error})"))?;
-    match url.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS => {}
-        _ => return Err("not an http:// or https:// URL".to_owned()),
-    }
-    match url.authority() {
-        Some(authority) if authority.as_str().contains('@') => {
-            Err("a user and a password in a URL are not supported".to_owned())
-        }
-        // `http` takes `http://:80` and `http://host:port`, too.
-        Some(authority) if authority.host().is_empty() => Err("no host".to_owned()),
-        Some(authority) if authority.as_str().ends_with(':') || bad_port(authority) => {
-            Err("the port is not a number from 1 to 65535".to_owned())
-        }
-        Some(_) => Ok(url),
-        None => Err("no host".to_owned()),
-    }
-}
-
-/// The URL with this path, unless it has one of its own.
-pub fn with_path(url: &Uri, path: &PathAndQuery) -> Uri {
-    if url.path() != "/" || url.query().is_some() {
-        return url.clone();
-    }
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = Some(path.clone());
-    // It has a scheme and an authority, or it could not be read anyway.
-    Uri::from_parts(parts).unwrap_or_else(|_| url.clone())
-}
-
-fn bad_port(authority: &http::uri::Authority) -> bool {
-    let after_host = authority.as_str().get(authority.host().len()..).unwrap_or_default();
-    !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0)
-}
-
-/// `host:port`, the port of the scheme where none is written.
-pub fn host_and_port(url: &Uri) -> String {
-    let default = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-    format!(
-        "{}:{}",
-        url.host().unwrap_or_default(),
-        url.port_u16().unwrap_or(default)
-    )
 }
 
 #[cfg(test)]
@@ -141,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_named_by_its_address_unless_it_has_a_name() {
+    fn a_target_without_a_name_is_named_host_and_port() {
         for (text, name, url) in [
             ("http://10.0.0.1:8000", "10.0.0.1:8000", "http://10.0.0.1:8000/"),
             ("a=http://10.0.0.1:8000/", "a", "http://10.0.0.1:8000/"),
@@ -156,23 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_added_where_there_is_none() {
-        for (url, expected) in [
-            ("http://h:1", "http://h:1/p?q"),
-            ("http://h:1/", "http://h:1/p?q"),
-            ("https://h/m", "https://h/m"),
-            ("http://h/?x", "http://h/?x"),
-        ] {
-            let url = base_url(url).unwrap();
-            assert_eq!(
-                with_path(&url, &PathAndQuery::from_static("/p?q")).to_string(),
-                expected
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_target_is_refused_with_its_text() {
+    fn an_invalid_target_is_rejected_with_its_text() {
         for text in [
             "",
             "=",
@@ -191,14 +158,14 @@ mod tests {
             "/metrics",
         ] {
             let error = text.parse::<Target>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("target {text:?}: ")), "{error}");
+            assert!(error.starts_with(&format!("invalid target {text:?}: ")), "{error}");
         }
         let long = format!("{}=http://h:1", "n".repeat(MAX_NAME_BYTES + 1));
         assert!(long.parse::<Target>().is_err());
     }
 
     #[test]
-    fn targets_of_one_name_are_refused() {
+    fn duplicate_names_are_rejected() {
         let targets = |names: &[&str]| -> Vec<Target> {
             names
                 .iter()

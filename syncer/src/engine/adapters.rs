@@ -1,22 +1,21 @@
-//! vLLM's `vllm:lora_requests_info`: the adapters stand in its labels, and its value is the time of the last change.
-//!
-//! Every combination that there ever was stays on the page, so the series with the largest value is the current one.
+//! [`Adapters`], read from vLLM's `vllm:lora_requests_info`, whose labels list the adapters and whose value is the time of
+//! the last change. Past combinations stay on the page, so the series with the largest value is the current one.
 
 use crate::exposition::Sample;
 
-/// Adapters kept of one list: a server has tens of them loaded at most.
+/// Adapters of a list: a server has tens of them loaded.
 const MAX_ADAPTERS: usize = 1024;
-/// Bytes of an adapter's name; a longer one is no name that a request could ask for.
+/// Bytes of an adapter's name; requests do not use longer ones.
 const MAX_NAME: usize = 256;
 
-/// A server's LoRA adapters.
+/// The LoRA adapters that requests use on a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adapters {
-    /// How many can run at a time.
+    /// How many can run at the same time.
     pub max: Option<u32>,
-    /// Those that requests use, each once.
+    /// Adapters of running requests, without duplicates.
     pub running: Vec<String>,
-    /// Those that requests wait for, each once.
+    /// Adapters of waiting requests, without duplicates.
     pub waiting: Vec<String>,
 }
 
@@ -27,14 +26,14 @@ pub(super) struct Latest<'a>(Option<Sample<'a>>);
 // === impl Latest ===
 
 impl<'a> Latest<'a> {
-    pub(super) fn see(&mut self, sample: Sample<'a>) {
+    pub(super) fn observe(&mut self, sample: Sample<'a>) {
         let Self(latest) = self;
         if sample.value.is_finite() && latest.is_none_or(|latest| sample.value > latest.value) {
             *latest = Some(sample);
         }
     }
 
-    /// None also if a list is too long: half of one would be a lie.
+    /// Also `None` if a list is over the limit: part of it would be wrong.
     pub(super) fn adapters(&self) -> Option<Adapters> {
         let Self(latest) = self;
         let labels = latest.as_ref()?.labels;
@@ -47,7 +46,7 @@ impl<'a> Latest<'a> {
     }
 }
 
-/// The names of a list that commas separate, with or without a blank.
+/// The names of a comma-separated list; blanks around them are ignored.
 fn names(list: &str) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -1,20 +1,20 @@
-//! A metric that the user names, `name{label=value}`: where a server says what no table knows.
+//! [`Selector`], a metric that the user names, in the form `name{label=value}`.
 
 use std::str::FromStr;
 
-/// Bytes of a selector; what is longer was pasted by mistake.
+/// Bytes of a selector, which is one argument of a flag.
 const MAX_LENGTH: usize = 1024;
 
-/// A metric, and the labels that its series have to have.
+/// A metric name and label matchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     name: String,
     labels: Vec<(String, String)>,
 }
 
-/// A text that is no selector.
+/// Why a text is not a selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("metric {text:?}: {problem}; wanted is name or name{{label=value,…}}")]
+#[error("invalid metric {text:?}: {problem}; expected name or name{{label=value,…}}")]
 pub struct SelectorError {
     text: String,
     problem: Problem,
@@ -22,19 +22,19 @@ pub struct SelectorError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Problem {
-    #[error("{0:?} is no metric's name")]
+    #[error("{0:?} is not a metric name")]
     Name(String),
-    #[error("{0:?} is no label's name")]
+    #[error("{0:?} is not a label name")]
     Label(String),
     #[error("label {0} has no `=`")]
     NoEqualsSign(String),
-    #[error("the value of label {0} lacks its closing quote")]
-    OpenQuote(String),
-    #[error("the value of label {0} has a quote, a brace or a backslash in it")]
+    #[error("the value of label {0} has no closing quote")]
+    UnclosedQuote(String),
+    #[error("the value of label {0} contains a quote, a brace or a backslash")]
     Value(String),
-    #[error("there is no closing brace at the end")]
-    OpenBrace,
-    #[error("{0:?} follows a value where a comma should")]
+    #[error("no closing brace at the end")]
+    UnclosedBrace,
+    #[error("expected a comma before {0:?}")]
     NoComma(String),
     #[error("longer than {MAX_LENGTH} bytes")]
     TooLong,
@@ -43,12 +43,12 @@ enum Problem {
 // === impl Selector ===
 
 impl Selector {
-    /// The sample's whole name, suffixes too.
+    /// The sample's complete name, including suffixes.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The labels that a series has to have; an empty value is that of a label that is not there.
+    /// The labels that a series must have. An empty value matches an absent label.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -67,7 +67,10 @@ impl FromStr for Selector {
         }
         let (name, labels) = match text.trim().split_once('{') {
             None => (text.trim(), ""),
-            Some((name, labels)) => (name, labels.strip_suffix('}').ok_or_else(|| error(Problem::OpenBrace))?),
+            Some((name, labels)) => (
+                name,
+                labels.strip_suffix('}').ok_or_else(|| error(Problem::UnclosedBrace))?,
+            ),
         };
         if !is_name(name, ":") {
             return Err(error(Problem::Name(name.to_owned())));
@@ -94,7 +97,7 @@ fn parse_labels(text: &str) -> Result<Vec<(String, String)>, Problem> {
         let (value, after) = match after.strip_prefix('"') {
             Some(after) => after
                 .split_once('"')
-                .ok_or_else(|| Problem::OpenQuote(name.to_owned()))?,
+                .ok_or_else(|| Problem::UnclosedQuote(name.to_owned()))?,
             None => {
                 let (value, after) = after.split_at(after.find(',').unwrap_or(after.len()));
                 if value.contains(['"', '{', '}']) {
@@ -117,8 +120,8 @@ fn parse_labels(text: &str) -> Result<Vec<(String, String)>, Problem> {
     Ok(labels)
 }
 
-fn is_name(text: &str, more: &str) -> bool {
-    let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_' || more.contains(character);
+fn is_name(text: &str, extra: &str) -> bool {
+    let in_name = |character: char| character.is_ascii_alphanumeric() || character == '_' || extra.contains(character);
     text.chars().all(in_name) && !text.is_empty() && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -126,13 +129,13 @@ fn is_name(text: &str, more: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (String, Vec<(String, String)>) {
+    fn parse(text: &str) -> (String, Vec<(String, String)>) {
         let Selector { name, labels } = text.parse().unwrap();
         (name, labels)
     }
 
     #[test]
-    fn a_selector_has_a_name_and_labels() {
+    fn a_selector_is_a_name_and_labels() {
         let labels = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
             labels
                 .iter()
@@ -152,44 +155,44 @@ mod tests {
             ("q{priority=}", "q", labels(&[("priority", "")])),
             ("q{priority=\"\"}", "q", labels(&[("priority", "")])),
         ] {
-            assert_eq!(read(text), (name.to_owned(), expected), "{text}");
+            assert_eq!(parse(text), (name.to_owned(), expected), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_selector_says_why() {
+    fn an_invalid_selector_is_rejected_with_its_cause() {
         for (text, problem) in [
-            ("", "\"\" is no metric's name"),
-            ("9lives", "\"9lives\" is no metric's name"),
-            ("my.metric", "\"my.metric\" is no metric's name"),
-            ("{a=b}", "\"\" is no metric's name"),
-            ("q{a=b", "there is no closing brace at the end"),
-            ("q{a=b}c", "there is no closing brace at the end"),
+            ("", "\"\" is not a metric name"),
+            ("9lives", "\"9lives\" is not a metric name"),
+            ("my.metric", "\"my.metric\" is not a metric name"),
+            ("{a=b}", "\"\" is not a metric name"),
+            ("q{a=b", "no closing brace at the end"),
+            ("q{a=b}c", "no closing brace at the end"),
             ("q{a}", "label a has no `=`"),
-            ("q{a:b=c}", "\"a:b\" is no label's name"),
-            ("q{=c}", "\"\" is no label's name"),
-            ("q{a=\"b}", "the value of label a lacks its closing quote"),
-            ("q{a=\"b\"c=d}", "\"c=d\" follows a value where a comma should"),
+            ("q{a:b=c}", "\"a:b\" is not a label name"),
+            ("q{=c}", "\"\" is not a label name"),
+            ("q{a=\"b}", "the value of label a has no closing quote"),
+            ("q{a=\"b\"c=d}", "expected a comma before \"c=d\""),
             (
                 "q{a=b{c}",
-                "the value of label a has a quote, a brace or a backslash in it",
+                "the value of label a contains a quote, a brace or a backslash",
             ),
             (
                 "q{a=\"b\\n\"}",
-                "the value of label a has a quote, a brace or a backslash in it",
+                "the value of label a contains a quote, a brace or a backslash",
             ),
         ] {
             let error = text.parse::<Selector>().unwrap_err().to_string();
             assert_eq!(
                 error,
-                format!("metric {text:?}: {problem}; wanted is name or name{{label=value,…}}")
+                format!("invalid metric {text:?}: {problem}; expected name or name{{label=value,…}}")
             );
         }
         let error = "q".repeat(MAX_LENGTH + 1).parse::<Selector>().unwrap_err();
         assert!(
             error
                 .to_string()
-                .ends_with(": longer than 1024 bytes; wanted is name or name{label=value,…}")
+                .ends_with(": longer than 1024 bytes; expected name or name{label=value,…}")
         );
     }
 }

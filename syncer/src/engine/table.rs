@@ -1,36 +1,56 @@
-//! The engines' metric names, as their sources and documentation have them: the only place where they stand.
+//! [`Engine`] and the engines' metric names, which are in no other file. Taken from their sources and documentation:
 //!
 //! - vLLM: `vllm/v1/metrics/loggers.py`; `gpu_cache_usage_perc` before 0.10.
-//! - SGLang: `python/sglang/srt/observability/metrics_collector.py`. With priorities, `priority=""` is the whole queue and
-//!   the others are its parts. Tensor-parallel and pipeline ranks that report (`--enable-metrics-for-all-schedulers`)
-//!   hold the same requests once more; only `dp_rank` tells different ones apart.
-//! - trtllm-serve: `tensorrt_llm/metrics/collector.py`. It serves them at `/prometheus/metrics`.
+//! - SGLang: `python/sglang/srt/observability/metrics_collector.py`. With priorities, `priority=""` is the
+//!   complete queue and the other series are parts of it. With `--enable-metrics-for-all-schedulers`, tensor-parallel and
+//!   pipeline-parallel ranks report the same requests again; only series of different `dp_rank` are distinct.
+//! - trtllm-serve: `tensorrt_llm/metrics/collector.py`. Served at `/prometheus/metrics`.
 //! - Triton: `docs/user_guide/metrics.md`, and the README of its TensorRT-LLM backend.
 
-use super::Engine;
+use std::str::FromStr;
 
-/// What is known of an engine.
+/// The engines whose metrics are known. A page with metrics of several is read as that of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// TensorRT-LLM's own server, `trtllm-serve`.
+    TensorRtLlm,
+    /// Triton with the TensorRT-LLM backend.
+    TritonTensorRtLlm,
+    /// Triton with any other backend.
+    Triton,
+}
+
+/// A text that names no engine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown engine {0:?}: expected vllm, sglang, trtllm, triton-trtllm or triton")]
+pub struct UnknownEngine(String);
+
+/// The metrics of an engine.
 pub(super) struct Row {
     pub(super) engine: Engine,
-    /// Every metric of its own begins so.
+    /// The prefix of all its metrics.
     pub(super) prefix: &'static str,
-    /// Where the numbers stand, the newest name first.
+    /// The newest name first.
     pub(super) waiting: &'static [Metric],
     pub(super) running: &'static [Metric],
     pub(super) kv_cache: &'static [Metric],
     /// The metric whose labels list the LoRA adapters.
     pub(super) adapters: Option<&'static str>,
-    /// Labels by which series differ that report the same requests.
-    pub(super) mirrors: &'static [&'static str],
+    /// Labels in which series differ that report the same requests.
+    pub(super) replica_labels: &'static [&'static str],
 }
 
-/// A metric, and what its labels have to be.
+/// A metric, and the labels that its series must have.
 pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) labels: &'static [(&'static str, &'static str)],
 }
 
-/// In the order of [`Engine`].
+/// The table, in the order of [`Engine`].
 pub(super) static ROWS: [Row; 5] = [
     Row {
         engine: Engine::Vllm,
@@ -42,7 +62,7 @@ pub(super) static ROWS: [Row; 5] = [
             metric("vllm:gpu_cache_usage_perc", &[]),
         ],
         adapters: Some("vllm:lora_requests_info"),
-        mirrors: &[],
+        replica_labels: &[],
     },
     Row {
         engine: Engine::Sglang,
@@ -51,7 +71,7 @@ pub(super) static ROWS: [Row; 5] = [
         running: &[metric("sglang:num_running_reqs", &[("priority", "")])],
         kv_cache: &[metric("sglang:token_usage", &[])],
         adapters: None,
-        mirrors: &["tp_rank", "pp_rank", "moe_ep_rank"],
+        replica_labels: &["tp_rank", "pp_rank", "moe_ep_rank"],
     },
     Row {
         engine: Engine::TensorRtLlm,
@@ -60,7 +80,7 @@ pub(super) static ROWS: [Row; 5] = [
         running: &[metric("trtllm_num_requests_running", &[])],
         kv_cache: &[metric("trtllm_kv_cache_utilization", &[])],
         adapters: None,
-        mirrors: &[],
+        replica_labels: &[],
     },
     Row {
         engine: Engine::TritonTensorRtLlm,
@@ -72,7 +92,7 @@ pub(super) static ROWS: [Row; 5] = [
             &[("kv_cache_block_type", "fraction")],
         )],
         adapters: None,
-        mirrors: &[],
+        replica_labels: &[],
     },
     Row {
         engine: Engine::Triton,
@@ -81,9 +101,33 @@ pub(super) static ROWS: [Row; 5] = [
         running: &[],
         kv_cache: &[],
         adapters: None,
-        mirrors: &[],
+        replica_labels: &[],
     },
 ];
+
+// === impl Engine ===
+
+impl Engine {
+    /// The name in flags and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vllm => "vllm",
+            Self::Sglang => "sglang",
+            Self::TensorRtLlm => "trtllm",
+            Self::TritonTensorRtLlm => "triton-trtllm",
+            Self::Triton => "triton",
+        }
+    }
+}
+
+impl FromStr for Engine {
+    type Err = UnknownEngine;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let row = ROWS.iter().find(|row| row.engine.as_str() == text);
+        row.map(|row| row.engine).ok_or_else(|| UnknownEngine(text.to_owned()))
+    }
+}
 
 const fn metric(name: &'static str, labels: &'static [(&'static str, &'static str)]) -> Metric {
     Metric { name, labels }

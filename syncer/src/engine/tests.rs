@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const AUTO: Reading = Reading {
+const AUTO: EngineOptions = EngineOptions {
     engine: None,
     waiting: None,
     running: None,
     kv_cache: None,
 };
 
-/// A page of `tests/fixtures`; of a captured answer, the body.
+/// A page of `tests/fixtures`, or the body of a captured response.
 fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/fixtures")
@@ -23,15 +23,15 @@ fn fixture(name: &str) -> Vec<u8> {
     }
 }
 
-fn read_text(page: impl AsRef<[u8]>, reading: &Reading) -> Result<ServerLoad, ReadError> {
-    read(page.as_ref(), Format::Text, reading)
+fn read_text(page: impl AsRef<[u8]>, options: &EngineOptions) -> Result<ServerLoad, ReadError> {
+    read(page.as_ref(), Format::Text, options)
 }
 
 fn load(page: impl AsRef<[u8]>) -> ServerLoad {
     read_text(page, &AUTO).unwrap()
 }
 
-/// Waiting, running and use of the KV cache.
+/// Waiting, running and KV cache utilization.
 fn numbers(load: &ServerLoad) -> [Option<f64>; 3] {
     [load.waiting, load.running, load.kv_cache]
 }
@@ -46,7 +46,7 @@ fn adapters(running: &[&str], waiting: &[&str]) -> Option<Adapters> {
 }
 
 #[test]
-fn a_real_vllm_is_read() {
+fn pages_of_a_real_vllm_are_read() {
     for (page, expected, lora) in [
         ("metrics_idle_first", [0.0, 0.0, 0.0], None),
         (
@@ -77,7 +77,7 @@ fn a_real_vllm_is_read() {
 }
 
 #[test]
-fn every_engine_is_recognised_and_read() {
+fn every_engine_is_detected_and_read() {
     for (page, engine, expected) in [
         ("vllm-0.9", Engine::Vllm, [Some(3.0), Some(5.0), Some(0.4375)]),
         (
@@ -94,7 +94,7 @@ fn every_engine_is_recognised_and_read() {
             [Some(2.0), Some(4.0), Some(0.4875)],
         ),
         ("triton", Engine::Triton, [Some(7.0), None, None]),
-        // Triton hands requests on to vLLM at once: what is pending in it is not the queue.
+        // Triton passes requests to vLLM at once, so its pending requests are not the queue.
         ("triton-vllm", Engine::Vllm, [None, None, None]),
     ] {
         let load = load(fixture(&format!("engines/{page}.txt")));
@@ -104,26 +104,26 @@ fn every_engine_is_recognised_and_read() {
 }
 
 #[test]
-fn a_forced_engine_is_read_whatever_the_page_looks_like() {
+fn a_configured_engine_skips_detection() {
     let page = fixture("engines/triton-trtllm.txt");
-    let forced = |engine| {
+    let configured = |engine| {
         read_text(
             &page,
-            &Reading {
+            &EngineOptions {
                 engine: Some(engine),
                 ..AUTO
             },
         )
         .unwrap()
     };
-    let triton = forced(Engine::Triton);
+    let triton = configured(Engine::Triton);
     assert_eq!(
         (triton.engine, numbers(&triton)),
         (Some(Engine::Triton), [Some(9.0), None, None])
     );
-    let vllm = forced(Engine::Vllm);
+    let vllm = configured(Engine::Vllm);
     assert_eq!((vllm.engine, numbers(&vllm)), (Some(Engine::Vllm), [None; 3]));
-    let sglang = Reading {
+    let sglang = EngineOptions {
         engine: Some(Engine::Sglang),
         ..AUTO
     };
@@ -132,18 +132,18 @@ fn a_forced_engine_is_read_whatever_the_page_looks_like() {
 }
 
 #[test]
-fn a_page_without_an_engine_says_nothing() {
+fn a_page_without_a_known_engine_has_no_load() {
     let page = "# HELP vllm:num_requests_waiting x\nprocess_open_fds 34\nvllm_num_requests_waiting 3\n";
     assert_eq!(load(page), ServerLoad::default());
     assert_eq!(load(""), ServerLoad::default());
 }
 
 #[test]
-fn metrics_that_the_user_names_go_before_the_engines() {
-    let own = |text: &str| Some(text.parse().unwrap());
-    let reading = Reading {
-        waiting: own("my_queue{tier=\"gold, \",pool=}"),
-        kv_cache: own("my_cache"),
+fn configured_metrics_take_precedence_over_the_engines() {
+    let selector = |text: &str| Some(text.parse().unwrap());
+    let options = EngineOptions {
+        waiting: selector("my_queue{tier=\"gold, \",pool=}"),
+        kv_cache: selector("my_cache"),
         ..AUTO
     };
     let page = concat!(
@@ -151,23 +151,23 @@ fn metrics_that_the_user_names_go_before_the_engines() {
         "my_queue{tier=\"gold, \"} 10\nmy_queue{tier=\"gold, \",shard=\"2\"} 20\n",
         "my_queue{tier=\"gold, \",pool=\"a\"} 40\nmy_queue{tier=\"tin\"} 80\nmy_cache_total 0.25\n",
     );
-    let load = read_text(page, &reading).unwrap();
+    let load = read_text(page, &options).unwrap();
     assert_eq!(
         (load.engine, numbers(&load)),
         (Some(Engine::Vllm), [Some(30.0), Some(2.0), None])
     );
-    let load = read_text("my_queue{tier=\"gold, \"} 1\nmy_cache 1\n", &reading).unwrap();
+    let load = read_text("my_queue{tier=\"gold, \"} 1\nmy_cache 1\n", &options).unwrap();
     assert_eq!((load.engine, numbers(&load)), (None, [Some(1.0), None, Some(1.0)]));
-    // Taken as it is, in OpenMetrics too.
+    // The configured name is matched verbatim in OpenMetrics, too.
     let page = b"my_cache_total 0.25\n# EOF\n";
     assert_eq!(
-        read(page, Format::OpenMetrics, &reading).unwrap(),
+        read(page, Format::OpenMetrics, &options).unwrap(),
         ServerLoad::default()
     );
 }
 
 #[test]
-fn an_older_name_counts_only_when_the_newer_is_absent() {
+fn an_older_name_is_read_only_if_the_newer_is_absent() {
     assert_eq!(load("vllm:gpu_cache_usage_perc 0.5\n").kv_cache, Some(0.5));
     assert_eq!(
         load("vllm:gpu_cache_usage_perc 0.5\nvllm:kv_cache_usage_perc 0.25\n").kv_cache,
@@ -180,7 +180,7 @@ fn an_older_name_counts_only_when_the_newer_is_absent() {
 }
 
 #[test]
-fn a_counter_of_open_metrics_has_a_suffix() {
+fn counters_in_openmetrics_are_read_with_their_suffix() {
     let page = concat!(
         "# TYPE vllm:num_requests_waiting counter\nvllm:num_requests_waiting_total{engine=\"0\"} 3\n",
         "vllm:num_requests_waiting_created{engine=\"0\"} 1.7e9\nvllm:num_requests_running 2\n",
@@ -195,7 +195,7 @@ fn a_counter_of_open_metrics_has_a_suffix() {
 }
 
 #[test]
-fn what_cannot_be_a_load_is_missing() {
+fn an_invalid_value_is_missing() {
     for value in ["NaN", "+Inf", "-Inf", "-1", "-0.5", "1e300", "1795491067"] {
         let load = load(format!(
             "vllm:num_requests_waiting {value}\nvllm:num_requests_running 1\n"
@@ -218,7 +218,7 @@ fn what_cannot_be_a_load_is_missing() {
 }
 
 #[test]
-fn one_rank_that_cannot_be_believed_makes_the_metric_missing() {
+fn one_invalid_rank_makes_the_metric_missing() {
     let page = concat!(
         "vllm:num_requests_waiting{engine=\"0\"} 3\nvllm:num_requests_waiting{engine=\"1\"} NaN\n",
         "vllm:num_requests_running{engine=\"0\"} 6e8\nvllm:num_requests_running{engine=\"1\"} 6e8\n",
@@ -228,19 +228,19 @@ fn one_rank_that_cannot_be_believed_makes_the_metric_missing() {
 }
 
 #[test]
-fn a_series_that_is_given_twice_makes_the_metric_missing() {
+fn a_duplicate_series_makes_the_metric_missing() {
     let page = concat!(
         "vllm:num_requests_waiting{engine=\"0\",model_name=\"m\"} 3\n",
         "vllm:num_requests_waiting{model_name=\"m\",engine=\"0\"} 3\n",
         "vllm:num_requests_running 1\n",
-        // An empty label is none.
+        // An empty label is an absent one.
         "vllm:kv_cache_usage_perc 0.5\nvllm:kv_cache_usage_perc{engine=\"\"} 0.5\n",
     );
     assert_eq!(numbers(&load(page)), [None, Some(1.0), None]);
 }
 
 #[test]
-fn the_latest_series_names_the_adapters() {
+fn the_latest_series_lists_the_adapters() {
     let series = |running: &str, waiting: &str, value: &str| {
         format!(
             "vllm:lora_requests_info{{max_lora=\"2\",running_lora_adapters=\"{running}\",\
@@ -251,13 +251,13 @@ fn the_latest_series_names_the_adapters() {
     let (old, new) = (series("a", "", "1"), series("b, c,,b", " d ", "2"));
     assert_eq!(read(&[old.clone(), new.clone()]), adapters(&["b", "c"], &["d"]));
     assert_eq!(read(&[new.clone(), old.clone()]), adapters(&["b", "c"], &["d"]));
-    for never in ["NaN", "+Inf", "-Inf"] {
+    for invalid in ["NaN", "+Inf", "-Inf"] {
         assert_eq!(
-            read(&[series("x", "", never), old.clone()]),
+            read(&[series("x", "", invalid), old.clone()]),
             adapters(&["a"], &[]),
-            "{never}"
+            "{invalid}"
         );
-        assert_eq!(read(&[series("x", "", never)]), None, "{never}");
+        assert_eq!(read(&[series("x", "", invalid)]), None, "{invalid}");
     }
     let max = |max: &str| {
         load(format!("vllm:lora_requests_info{{max_lora=\"{max}\"}} 1\n"))
@@ -269,7 +269,7 @@ fn the_latest_series_names_the_adapters() {
 }
 
 #[test]
-fn a_list_of_adapters_that_is_too_long_is_missing() {
+fn a_list_of_adapters_over_the_limit_is_missing() {
     let list = |count: usize| {
         (0..count)
             .map(|index| format!("lora-{index}"))
@@ -284,7 +284,7 @@ fn a_list_of_adapters_that_is_too_long_is_missing() {
 }
 
 #[test]
-fn more_series_or_labels_than_are_kept_are_an_error() {
+fn series_and_labels_over_the_limits_are_an_error() {
     let page = |count: usize| -> String {
         (0..count)
             .map(|engine| format!("vllm:num_requests_waiting{{engine=\"{engine}\"}} 1\n"))
@@ -310,7 +310,7 @@ fn more_series_or_labels_than_are_kept_are_an_error() {
 }
 
 #[test]
-fn a_broken_page_is_an_error() {
+fn an_invalid_page_is_an_error() {
     for (page, format, message) in [
         (
             &b"vllm:num_requests_waiting{engine=\"0\"\n"[..],
@@ -339,7 +339,7 @@ fn a_broken_page_is_an_error() {
 }
 
 #[test]
-fn an_engine_is_named_as_in_flags() {
+fn every_engine_parses_from_its_name() {
     for row in &table::ROWS {
         assert_eq!(row.engine.as_str().parse(), Ok(row.engine));
     }
@@ -347,13 +347,13 @@ fn an_engine_is_named_as_in_flags() {
     let error = "vLLM".parse::<Engine>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "engine \"vLLM\" is none of vllm, sglang, trtllm, triton-trtllm, triton"
+        "unknown engine \"vLLM\": expected vllm, sglang, trtllm, triton-trtllm or triton"
     );
 }
 
 proptest! {
     #[test]
-    fn no_page_gives_a_load_that_cannot_be(
+    fn no_page_gives_an_invalid_load(
         format in prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)],
         lines in prop::collection::vec((
             prop::sample::select(vec![

@@ -1,25 +1,26 @@
-//! Writes families of series as a page, in the text format 0.0.4 or in OpenMetrics.
+//! Encodes families as a page, in the text format 0.0.4 or in OpenMetrics.
 //!
-//! It is our own because no maintained crate fits: `prometheus-client`, `prometheus` and `metrics-exporter-prometheus`
-//! keep a bound as a float and print it in their own way, and dashboards select buckets by the text of their `le`; and
-//! each writes only what its own registry counted, while we pass on what others did.
+//! No maintained crate fits. `prometheus-client`, `prometheus` and `metrics-exporter-prometheus` store a bound as a float
+//! and format it themselves, but dashboards select buckets by the text of `le`; and they encode only their own registry,
+//! while the syncer passes on the counts of others.
 //!
-//! Invariant: Prometheus takes every page, provided that names are valid and no series is given twice; that is the
-//! families' owner's part. A family without series is left out: absent is not zero.
+//! Invariant: Prometheus accepts every page, provided that the caller's names are valid and its series unique. A family
+//! without series is omitted: absent is not zero.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::{Family, Format, Histogram, Kind, Value};
+use super::family::{Family, Histogram, Kind, Value};
+use super::format::Format;
 
-/// A counter's suffix. In OpenMetrics it belongs to the sample, not to the family.
+/// The suffix of counters. In OpenMetrics samples have it, families do not.
 const TOTAL: &str = "_total";
-/// From here on a float is written with an exponent, as Go does: `1e+21`.
+/// From here up, floats are written with an exponent, as Go does.
 const LARGE: f64 = 1e21;
-/// Below this too.
+/// Below this, too.
 const SMALL: f64 = 1e-4;
 
-/// Appends `families` to `out` as one whole page.
+/// Appends `families` to `out` as one complete page.
 pub fn encode(families: &[Family], format: Format, out: &mut String) {
     for family in families.iter().filter(|family| !family.series.is_empty()) {
         write_family(family, format, out);
@@ -42,7 +43,7 @@ fn write_family(family: &Family, format: Format, out: &mut String) {
         (Format::Text, Kind::Counter) => (name.as_ref(), "counter"),
         (Format::OpenMetrics, Kind::Counter) => match name.strip_suffix(TOTAL) {
             Some(family_name) => (family_name, "counter"),
-            // OpenMetrics knows no counter whose samples lack the suffix, and a name must not change with the format.
+            // OpenMetrics requires the suffix of a counter's samples, and the name must not depend on the format.
             None => (name.as_ref(), "unknown"),
         },
     };
@@ -52,8 +53,8 @@ fn write_family(family: &Family, format: Format, out: &mut String) {
     for series in series {
         let labels = &series.labels;
         match &series.value {
-            Value::Float(value) => write_sample(name, "", labels, None, Float(*value), out),
-            Value::Integer(value) => write_sample(name, "", labels, None, value, out),
+            Value::Float(value) => write_sample(name, "", labels, None, Number::Float(*value), out),
+            Value::Integer(value) => write_sample(name, "", labels, None, Number::Integer(*value), out),
             Value::Histogram(histogram) => write_histogram(name, labels, histogram, out),
         }
     }
@@ -61,11 +62,12 @@ fn write_family(family: &Family, format: Format, out: &mut String) {
 
 fn write_histogram(name: &str, labels: &[(&str, Arc<str>)], histogram: &Histogram, out: &mut String) {
     let Histogram { buckets, sum, count } = histogram;
-    for (bound, below) in buckets {
-        write_sample(name, "_bucket", labels, Some(bound), below, out);
+    let count = Number::Integer(*count);
+    for (bound, cumulative) in buckets {
+        write_sample(name, "_bucket", labels, Some(bound), Number::Integer(*cumulative), out);
     }
     write_sample(name, "_bucket", labels, Some("+Inf"), count, out);
-    write_sample(name, "_sum", labels, None, Float(*sum), out);
+    write_sample(name, "_sum", labels, None, Number::Float(*sum), out);
     write_sample(name, "_count", labels, None, count, out);
 }
 
@@ -74,7 +76,7 @@ fn write_sample(
     suffix: &str,
     labels: &[(&str, Arc<str>)],
     bound: Option<&str>,
-    value: impl fmt::Display,
+    value: Number,
     out: &mut String,
 ) {
     put(out, format_args!("{name}{suffix}"));
@@ -89,10 +91,15 @@ fn write_sample(
     if before == ',' {
         out.push('}');
     }
-    put(out, format_args!(" {value}\n"));
+    out.push(' ');
+    match value {
+        Number::Integer(value) => out.push_str(itoa::Buffer::new().format(value)),
+        Number::Float(value) => put(out, format_args!("{}", Float(value))),
+    }
+    out.push('\n');
 }
 
-/// Backslashes and line feeds are escaped everywhere, quotes not in the text format's help.
+/// Escapes backslashes and line feeds, and `quotes` everywhere but in the text format's help.
 fn escape(text: &str, quotes: bool, out: &mut String) {
     for piece in text.split_inclusive(['\\', '\n', '"']) {
         let mut plain = piece.chars();
@@ -106,11 +113,18 @@ fn escape(text: &str, quotes: bool, out: &mut String) {
 }
 
 fn put(out: &mut String, text: fmt::Arguments<'_>) {
-    // A string takes everything.
+    // Writing to a string cannot fail.
     _ = out.write_fmt(text);
 }
 
-/// A number as it is written: the shortest digits that read back as the same float.
+/// The value of a sample.
+#[derive(Clone, Copy)]
+enum Number {
+    Float(f64),
+    Integer(u64),
+}
+
+/// Formats a float with the fewest digits that parse to the same float.
 struct Float(f64);
 
 impl fmt::Display for Float {
@@ -122,7 +136,7 @@ impl fmt::Display for Float {
         } else if size >= LARGE || (size < SMALL && size > 0.0) {
             write!(f, "{value:e}")
         } else {
-            // Rust writes NaN as Prometheus does.
+            // Rust and Prometheus spell NaN alike.
             write!(f, "{value}")
         }
     }

@@ -1,34 +1,34 @@
-//! A row of a table of metrics: where one of the syncer's own is described, once.
+//! [`Metric`], the declaration of one of the syncer's own metrics: a row of a table of constants.
 
-use super::{Family, Kind, Series, SeriesLabels, Value};
+use super::family::{Family, Kind, Series, SeriesLabels, Value};
 
-/// What a metric is called and means.
+/// Name, type and help of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// The documented name.
+    /// The metric name.
     pub name: &'static str,
-    /// Its type.
+    /// The type.
     pub kind: Kind,
-    /// What it means, for a person.
+    /// The text of `# HELP`.
     pub help: &'static str,
 }
 
 // === impl Metric ===
 
 impl Metric {
-    /// A gauge.
+    /// Declares a gauge.
     pub const fn gauge(name: &'static str, help: &'static str) -> Self {
         let kind = Kind::Gauge;
         Self { name, kind, help }
     }
 
-    /// A counter; its name ends in `_total`.
+    /// Declares a counter, whose name ends in `_total`.
     pub const fn counter(name: &'static str, help: &'static str) -> Self {
         let kind = Kind::Counter;
         Self { name, kind, help }
     }
 
-    /// The metric with these series.
+    /// The metric's family with these series.
     pub fn family(self, series: impl IntoIterator<Item = (SeriesLabels, Value)>) -> Family {
         let Self { name, kind, help } = self;
         let series = series.into_iter().map(|(labels, value)| Series { labels, value });
@@ -43,7 +43,7 @@ impl Metric {
 
 #[cfg(test)]
 impl Family {
-    /// The line of README.md that describes it.
+    /// The row of README.md that documents the metric.
     pub fn readme_row(&self) -> String {
         let Self {
             name,

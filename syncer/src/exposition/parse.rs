@@ -1,18 +1,18 @@
-//! Reads a page of samples, in the text format 0.0.4 or in OpenMetrics, as tolerant as Prometheus' own scraper.
+//! Parses the samples of a page, in the text format 0.0.4 or in OpenMetrics, as tolerantly as Prometheus' scraper.
 //!
-//! It owns lines and their numbers; `sample` owns what stands in one. A line whose name is not wanted is skipped up to
-//! its end, so what is wrong behind its name goes unseen; so are comments, `HELP`, `TYPE` and `UNIT`. Invariant: a sample
-//! that is handed on is one that Prometheus would take, with the same name, labels and value. In OpenMetrics a page that
-//! does not end with `# EOF` was cut off, and is an error.
+//! This file owns lines and their numbers, `sample` the grammar of a line. A line whose name is not wanted is skipped, and
+//! so are comments, `HELP`, `TYPE` and `UNIT`: errors after their names go unnoticed. Invariant: Prometheus accepts every
+//! sample that is returned, with the same name, labels and value. An OpenMetrics page without `# EOF` at its end is
+//! truncated, which is an error.
 //!
-//! It differs from Prometheus in three points. A line feed inside of a label's value has to be escaped, as the
-//! specifications ask: lines could not be skipped by their name otherwise. Blanks before a name are ignored, as the
-//! specification of the text format says (Prometheus 2 refuses them, 3 takes them for a part of the name). A label that
-//! is given twice is handed on twice.
+//! It differs from Prometheus in three points. A line feed within a label value must be escaped, as both specifications
+//! require; otherwise lines could not be skipped. Blanks before a name are ignored, as the specification of the text
+//! format says (Prometheus 2 rejects them, 3 makes them part of the name). Duplicate labels are kept.
 //!
 //! Grammar: `model/textparse/{promlex.l,openmetricslex.l}` of Prometheus, <https://prometheus.io/docs/instrumenting/exposition_formats/>
 //! and <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 
+mod grammar;
 mod labels;
 mod number;
 mod sample;
@@ -21,25 +21,15 @@ use std::fmt::Write;
 
 use memchr::memchr;
 
-use super::Format;
+use super::format::Format;
+use grammar::Mismatch;
 pub use labels::Labels;
-use sample::Mismatch;
+pub use sample::Sample;
 
-/// Characters of a line that an error quotes: enough to find the place, too few to flood a log.
+/// Characters of a line that an error quotes: enough to find the position, few enough for a log line.
 const MAX_QUOTE: usize = 40;
 
-/// One line of a page. Its exemplar and its timestamp were read and dropped.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
-    /// The metric's name with all its suffixes; of a name in quotes, what stands between them.
-    pub name: &'a str,
-    /// Its labels.
-    pub labels: Labels<'a>,
-    /// NaN and the infinities are as good as other numbers here.
-    pub value: f64,
-}
-
-/// What is wrong with a page.
+/// Why a page is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: expected {expected}, found {found}")]
 pub struct ParseError {
@@ -56,7 +46,7 @@ impl ParseError {
         if at.is_empty() {
             found.push_str("the end of the line");
         } else {
-            // Four bytes are the longest character.
+            // A character has up to four bytes.
             let start = at.get(..MAX_QUOTE * 4).unwrap_or(at);
             let text = String::from_utf8_lossy(start);
             found.push('`');
@@ -72,19 +62,18 @@ impl ParseError {
         Self { line, expected, found }
     }
 
-    /// The line's number, from 1.
+    /// The line number, from 1.
     pub fn line(&self) -> usize {
         self.line
     }
 }
 
-/// Reads every sample of `page` whose name is `wanted`.
+/// Calls `each` with every sample of `page` whose name is `wanted`, up to the first error.
 ///
-/// `wanted` is asked once for a run of lines of the same name. Samples that stand before an error have been handed to
-/// `each` when the error comes back.
+/// `wanted` is called once for consecutive lines of the same name.
 ///
 /// # Errors
-/// A line that Prometheus would refuse, as far as it was read.
+/// At a line that Prometheus would reject, as far as the line was read.
 pub fn parse<'a>(
     page: &'a [u8],
     format: Format,
@@ -93,7 +82,7 @@ pub fn parse<'a>(
 ) -> Result<(), ParseError> {
     let mut rest = page;
     let mut number = 0;
-    // The name of the lines at hand, and whether it is wanted.
+    // The name of the last line, and whether it is wanted.
     let mut run = ("", false);
     while !rest.is_empty() {
         number += 1;
@@ -147,7 +136,7 @@ pub fn parse<'a>(
     }
 }
 
-/// Whether the name that `line` begins with is this one.
+/// Whether `line` begins with exactly this name.
 fn begins_with(line: &[u8], name: &str) -> bool {
     !name.is_empty()
         && line
@@ -155,7 +144,7 @@ fn begins_with(line: &[u8], name: &str) -> bool {
             .is_some_and(|rest| !rest.first().is_some_and(in_name))
 }
 
-/// The name that `line` begins with; empty when it begins with none.
+/// The name at the beginning of `line`; empty if there is none.
 fn name(line: &[u8]) -> &[u8] {
     if line.first().is_some_and(u8::is_ascii_digit) {
         return &[];
@@ -168,7 +157,7 @@ fn in_name(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':')
 }
 
-/// The line without its line feed, and what stands after that.
+/// The first line without its line feed, and the rest.
 fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr(b'\n', text).and_then(|end| text.split_at_checked(end)) {
         Some((line, after)) => (line, after.get(1..).unwrap_or_default()),
@@ -186,8 +175,8 @@ fn skip_blanks(text: &[u8]) -> &[u8] {
 
 fn utf8(number: usize, text: &[u8]) -> Result<&str, ParseError> {
     str::from_utf8(text).map_err(|error| {
-        let bad = text.get(error.valid_up_to()..).unwrap_or_default();
-        ParseError::new(number, "UTF-8", bad)
+        let invalid = text.get(error.valid_up_to()..).unwrap_or_default();
+        ParseError::new(number, "UTF-8", invalid)
     })
 }
 

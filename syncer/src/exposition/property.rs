@@ -1,4 +1,4 @@
-//! What holds for every page: what we write we read back, and no bytes break the parser.
+//! Properties of every page: what is encoded parses to the same samples, and no bytes make the parser panic.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn format() -> impl Strategy<Value = Format> {
     prop_oneof![Just(Format::Text), Just(Format::OpenMetrics)]
 }
 
-/// Half of all floats, by their bits, and half that look like load.
+/// Half are floats of random bits, half look like gauges.
 fn float() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<u64>().prop_map(f64::from_bits),
@@ -51,8 +51,8 @@ fn family(index: usize) -> impl Strategy<Value = Family> {
     })
 }
 
-/// A sample as a test sees it; the value's bits, since NaN equals nothing.
-type Seen = (String, Vec<(String, String)>, u64);
+/// Name, labels, and the bits of the value, because NaN is not equal to itself.
+type ParsedSample = (String, Vec<(String, String)>, u64);
 
 fn bits(value: f64) -> u64 {
     if value.is_nan() {
@@ -62,8 +62,8 @@ fn bits(value: f64) -> u64 {
     }
 }
 
-/// The samples that a page of `families` has to hold.
-fn expected(families: &[Family]) -> Vec<Seen> {
+/// The samples that a page of `families` must have.
+fn expected(families: &[Family]) -> Vec<ParsedSample> {
     let mut all = Vec::new();
     for (family, series) in families
         .iter()
@@ -82,8 +82,8 @@ fn expected(families: &[Family]) -> Vec<Seen> {
             Value::Float(value) => push("", None, *value),
             Value::Integer(value) => push("", None, *value as f64),
             Value::Histogram(Histogram { buckets, sum, count }) => {
-                for (bound, below) in buckets {
-                    push("_bucket", Some(bound), *below as f64);
+                for (bound, cumulative) in buckets {
+                    push("_bucket", Some(bound), *cumulative as f64);
                 }
                 push("_bucket", Some("+Inf"), *count as f64);
                 push("_sum", None, *sum);
@@ -94,7 +94,7 @@ fn expected(families: &[Family]) -> Vec<Seen> {
     all
 }
 
-/// Bytes that are often nearly a page.
+/// Bytes that resemble a page.
 fn page_like() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         4 => prop::sample::select(vec![
@@ -110,21 +110,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn what_is_encoded_is_read_back(format in format(), families in (family(0), family(1), family(2))) {
+    fn encoded_families_parse_to_the_same_samples(format in format(), families in (family(0), family(1), family(2))) {
         let families = [families.0, families.1, families.2];
         let mut page = String::new();
         encode(&families, format, &mut page);
-        let mut seen: Vec<Seen> = Vec::new();
+        let mut samples: Vec<ParsedSample> = Vec::new();
         parse(page.as_bytes(), format, |_| true, |sample| {
             let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
-            seen.push((sample.name.to_owned(), labels, bits(sample.value)));
+            samples.push((sample.name.to_owned(), labels, bits(sample.value)));
         })
         .unwrap();
-        prop_assert_eq!(seen, expected(&families));
+        prop_assert_eq!(samples, expected(&families));
     }
 
     #[test]
-    fn no_bytes_break_the_parser(format in format(), page in prop_oneof![page_like(), vec(any::<u8>(), 0..200)]) {
+    fn no_bytes_make_the_parser_panic(format in format(), page in prop_oneof![page_like(), vec(any::<u8>(), 0..200)]) {
         let lines = page.split(|byte| *byte == b'\n').count();
         for wanted in [true, false] {
             let result = parse(&page, format, |_| wanted, |sample| _ = sample.labels.iter().count());
@@ -135,9 +135,8 @@ proptest! {
         }
     }
 
-    /// What is skipped changes nothing of what is read.
     #[test]
-    fn a_sample_is_read_alike_whatever_else_is_wanted(page in page_like()) {
+    fn skipping_other_names_does_not_change_the_samples_of_one(page in page_like()) {
         let read = |only_a: bool| {
             let mut seen = Vec::new();
             let result = parse(&page, Format::Text, |name| !only_a || name == "a", |sample| {

@@ -1,4 +1,4 @@
-//! Whom to believe: the certificates that sign those of model servers and Envoys.
+//! The TLS configuration of HTTP clients: which certificate authorities they trust.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,30 +9,33 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Why there is no TLS.
+/// Why the TLS configuration cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of certificates is not there or is none.
-    #[error("CA file {path}: cannot be used")]
+    /// The CA file cannot be read or holds no certificate.
+    #[error("CA file {path} cannot be used")]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The library has no protocol version to offer.
+    /// rustls refuses its own default protocol versions.
     #[error("TLS cannot be set up")]
     Setup(#[source] tokio_rustls::rustls::Error),
 }
 
-/// Believes the system's certificates and those of a file in PEM form. A system without any (an empty container) is no
-/// error: then only the file's count, or nobody.
+/// Trusts the system's certificate authorities and those in `ca_file` (PEM). A system without any, such as an empty
+/// container, is no error.
+///
+/// # Errors
+/// If `ca_file` cannot be read or holds no certificate.
 pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
-        tracing::debug!(%error, "a root certificate of the system cannot be used");
+        tracing::debug!(%error, "ignoring a root certificate of the system");
     }
     roots.add_parsable_certificates(system.certs);
     if let Some(path) = ca_file {
@@ -56,7 +59,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> io::Result<()> {
             .map_err(io::Error::other)?;
     }
     if roots.len() == before {
-        return Err(io::Error::other("no certificate in it"));
+        return Err(io::Error::other("it holds no certificate"));
     }
     Ok(())
 }

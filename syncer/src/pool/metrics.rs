@@ -1,64 +1,78 @@
-//! The table of the pool's metrics: the one place where they are described.
+//! The table of the pool's metrics.
 
 use crate::exposition::Metric;
 
 pub(super) const AVERAGE_KV_CACHE: Metric = Metric::gauge(
     "inference_pool_average_kv_cache_utilization",
-    "Mean share of the KV cache in use, 0 to 1, over the pods whose load is known; absent where none is.",
+    "Mean KV cache utilization, 0 to 1, of the pods with fresh metrics; absent without such pods.",
 );
 pub(super) const AVERAGE_QUEUE: Metric = Metric::gauge(
     "inference_pool_average_queue_size",
-    "Mean number of waiting requests over the pods whose load is known; absent where none is.",
+    "Mean number of waiting requests of the pods with fresh metrics; absent without such pods.",
 );
 pub(super) const AVERAGE_RUNNING: Metric = Metric::gauge(
     "inference_pool_average_running_requests",
-    "Mean number of running requests over the pods whose load is known; absent where none is.",
+    "Mean number of running requests of the pods with fresh metrics; absent without such pods.",
 );
 pub(super) const POD_QUEUE: Metric = Metric::gauge(
     "inference_pool_per_pod_queue_size",
-    "Requests that wait in a pod; absent while its load is not known.",
+    "Waiting requests of a pod; absent while its metrics are not fresh.",
 );
 pub(super) const POD_RUNNING: Metric = Metric::gauge(
     "inference_pool_per_pod_running_requests",
-    "Requests that run in a pod; absent while its load is not known.",
+    "Running requests of a pod; absent while its metrics are not fresh.",
 );
 pub(super) const POD_KV_CACHE: Metric = Metric::gauge(
     "inference_pool_per_pod_kv_cache_utilization",
-    "Share of a pod's KV cache in use, 0 to 1; absent while its load is not known.",
+    "KV cache utilization of a pod, 0 to 1; absent while its metrics are not fresh.",
 );
 pub(super) const POD_ADAPTERS: Metric = Metric::gauge(
     "inference_pool_per_pod_adapters",
-    "LoRA adapters in use in a pod by state: running, waiting, or both; absent for a pod that says nothing of adapters.",
+    "LoRA adapters of a pod's running or waiting requests, by state; absent for a pod that reports no adapters.",
 );
 pub(super) const POD_MAX_ADAPTERS: Metric = Metric::gauge(
     "inference_pool_per_pod_max_adapters",
-    "LoRA adapters that a pod can run at a time; absent for a pod that says nothing of adapters.",
+    "LoRA adapters that a pod can run at the same time; absent for a pod that reports no adapters.",
 );
 pub(super) const POD_ADAPTER: Metric = Metric::gauge(
     "inference_pool_per_pod_adapter_info",
-    "1 for a LoRA adapter that requests use (running) or wait for (waiting) in a pod; at most 64 of a pod's and a state.",
+    "1 for a LoRA adapter of a pod's running or waiting requests, by state; limited to 64 adapters per pod and state.",
 );
 pub(super) const READY_PODS: Metric = Metric::gauge(
     "inference_pool_ready_pods",
-    "Pods that are ready: by Kubernetes' word, or, for targets given otherwise, those whose metrics are fresh.",
+    "Pods that are ready: in Kubernetes, by their Ready condition; for other sources, by fresh metrics.",
 );
 pub(super) const PODS: Metric = Metric::gauge(
     "inference_pool_pods",
-    "Pods by state: ready (and its load known), not_ready, stale (answers, but not with a load), unreachable.",
+    "Pods by state: ready (with fresh metrics), not_ready, stale (responds without readable metrics), unreachable.",
 );
 pub(super) const SCRAPE_DURATION: Metric = Metric::gauge(
     "inference_pool_scrape_duration_seconds",
-    "How long the last attempt to read a pod's metrics took.",
+    "Duration of the last scrape of a pod, successful or not.",
 );
 pub(super) const SCRAPE_ERRORS: Metric = Metric::counter(
     "inference_pool_scrape_errors_total",
-    "Attempts to read a pod's metrics that failed, by reason; a series is there from its first failure on.",
+    "Failed scrapes of a pod, by reason; absent until the first failure.",
 );
 pub(super) const SCRAPE_AGE: Metric = Metric::gauge(
     "inference_pool_last_scrape_age_seconds",
-    "Time since a pod's metrics were last read; absent until they are.",
+    "Time since the last successful scrape of a pod; absent until the first.",
 );
 pub(super) const DISCOVERY_AGE: Metric = Metric::gauge(
     "inference_pool_discovery_age_seconds",
-    "How long the source of the pool's pods has been failing, the last known ones being kept; 0 while it does not.",
+    "How long discovery of pods has been failing, while the last known pods are kept; 0 while it works.",
+);
+
+// Served only with `--alias llm_d_epp`.
+pub(super) const STD_DEV_KV_CACHE: Metric = Metric::gauge(
+    "llm_d_epp_std_dev_kv_cache_utilization",
+    "Sample standard deviation of the KV cache utilization of the pods with fresh metrics; absent without such pods.",
+);
+pub(super) const STD_DEV_QUEUE: Metric = Metric::gauge(
+    "llm_d_epp_std_dev_queue_size",
+    "Sample standard deviation of the waiting requests of the pods with fresh metrics; absent without such pods.",
+);
+pub(super) const STD_DEV_RUNNING: Metric = Metric::gauge(
+    "llm_d_epp_std_dev_running_requests",
+    "Sample standard deviation of the running requests of the pods with fresh metrics; absent without such pods.",
 );

@@ -1,14 +1,18 @@
-//! Scenarios: what happens to a pool, and the exact page at each step.
+//! Scenarios: a sequence of updates and scrapes, and the exact page after each step.
 
 mod scenario;
 
+use std::sync::Arc;
+
 use scenario::{Scenario, load, target, with_adapters};
 
-use super::*;
-use crate::engine::Adapters;
+use crate::discovery::Target;
+use crate::engine::{Adapters, ServerLoad};
+use crate::exposition::test_util::{lines, series};
+use crate::scrape_status::Reason;
 
 #[test]
-fn a_pool_of_which_nothing_is_known_has_no_ready_pod_and_no_average() {
+fn a_pool_before_discovery_has_no_ready_pods_and_no_averages() {
     let mut scenario = Scenario::new();
     scenario.shows(
         r#"
@@ -20,21 +24,27 @@ fn a_pool_of_which_nothing_is_known_has_no_ready_pod_and_no_average() {
         inference_pool_discovery_age_seconds{name="p"} 0
         "#,
     );
-    assert_eq!(scenario.pool.ready(), Err("the pods are not known yet".to_owned()));
+    assert_eq!(
+        scenario.pool.ready(),
+        Err("discovery of pods has not completed".to_owned())
+    );
 }
 
-/// The guide's reference divides whole numbers (0 and 1 make 0) and asks vLLM for a name that it no longer has (0.000733
-/// is 0).
+/// The reference implementation divides integers (0 and 1 give 0) and reads a vLLM metric that no longer exists (0 instead
+/// of 0.000733).
 #[test]
-fn averages_are_exact_means_of_what_is_known() {
+fn averages_are_exact_means_of_fresh_loads() {
     let mut scenario = Scenario::new();
     scenario.discovered(&[target("b", None), target("a", None)]);
-    assert_eq!(scenario.pool.ready(), Err("2 of 2 pods were not read yet".to_owned()));
+    assert_eq!(
+        scenario.pool.ready(),
+        Err("2 of 2 pods have not been scraped yet".to_owned())
+    );
     scenario
         .at(1_000)
-        .tried("a", load(1.0, 3.0, 0.000733))
+        .scraped("a", load(1.0, 3.0, 0.000733))
         .at(2_000)
-        .tried("b", load(0.0, 2.0, 0.5))
+        .scraped("b", load(0.0, 2.0, 0.5))
         .at(2_500)
         .shows(
             r#"
@@ -63,15 +73,15 @@ fn averages_are_exact_means_of_what_is_known() {
 }
 
 #[test]
-fn a_pod_that_says_nothing_of_a_value_is_not_counted_as_zero() {
+fn a_pod_without_a_value_is_not_averaged_as_zero() {
     let only_queue = Ok(ServerLoad {
         waiting: Some(4.0),
         ..ServerLoad::default()
     });
     Scenario::new()
         .discovered(&[target("a", None), target("b", None)])
-        .tried("a", only_queue)
-        .tried("b", load(1.0, 1.0, 0.25))
+        .scraped("a", only_queue)
+        .scraped("b", load(1.0, 1.0, 0.25))
         .has(r#"inference_pool_average_queue_size{name="p"} 2.5"#)
         .has(r#"inference_pool_average_kv_cache_utilization{name="p"} 0.25"#)
         .has(r#"inference_pool_average_running_requests{name="p"} 1"#)
@@ -79,20 +89,57 @@ fn a_pod_that_says_nothing_of_a_value_is_not_counted_as_zero() {
         .has(r#"inference_pool_ready_pods{name="p"} 2"#);
 }
 
-/// The guide's reference keeps the last values for ever, and counts two pods ready where there is none.
 #[test]
-fn a_pod_that_dies_stands_until_its_value_is_stale_and_then_leaves_no_value() {
+fn standard_deviations_are_those_of_the_sample_and_only_in_their_own_families() {
+    let mut scenario = Scenario::new();
+    let std_dev = |scenario: &Scenario| series(&scenario.pool.std_dev_families(scenario.now()));
+    scenario.discovered(&[
+        target("a", None),
+        target("b", None),
+        target("c", None),
+        target("d", None),
+    ]);
+    assert!(std_dev(&scenario).is_empty());
+    scenario.scraped("a", load(2.0, 1.0, 0.5)).lacks("llm_d_epp");
+    let single = lines(
+        r#"
+        llm_d_epp_std_dev_kv_cache_utilization{name="p"} 0
+        llm_d_epp_std_dev_queue_size{name="p"} 0
+        llm_d_epp_std_dev_running_requests{name="p"} 0
+        "#,
+    );
+    assert_eq!(std_dev(&scenario), single);
+    // Squares of the distances from the means 4, 2 and 0.5: 4 + 4 + 0, 1 + 1 + 0 and 0.
+    scenario
+        .scraped("b", load(6.0, 3.0, 0.5))
+        .scraped("c", load(4.0, 2.0, 0.5))
+        .scraped("d", Err(Reason::Connect));
+    let several = lines(
+        r#"
+        llm_d_epp_std_dev_kv_cache_utilization{name="p"} 0
+        llm_d_epp_std_dev_queue_size{name="p"} 2
+        llm_d_epp_std_dev_running_requests{name="p"} 1
+        "#,
+    );
+    assert_eq!(std_dev(&scenario), several);
+    scenario.at(3_000);
+    assert!(std_dev(&scenario).is_empty());
+}
+
+/// The reference implementation keeps the last values forever, and reports two ready pods after the last is gone.
+#[test]
+fn a_pod_that_dies_keeps_its_load_until_it_is_stale() {
     Scenario::new()
         .discovered(&[target("a", None)])
-        .tried("a", load(7.0, 1.0, 0.5))
+        .scraped("a", load(7.0, 1.0, 0.5))
         .at(1_000)
-        .tried("a", Err(Reason::Connect))
+        .scraped("a", Err(Reason::Connect))
         .at(2_999)
-        .tried("a", Err(Reason::Timeout))
+        .scraped("a", Err(Reason::Timeout))
         .has(r#"inference_pool_average_queue_size{name="p"} 7"#)
         .has(r#"inference_pool_ready_pods{name="p"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
-        // Nothing happens but time.
+        // Only time passes.
         .at(3_000)
         .shows(
             r#"
@@ -108,9 +155,9 @@ fn a_pod_that_dies_stands_until_its_value_is_stale_and_then_leaves_no_value() {
             inference_pool_discovery_age_seconds{name="p"} 0
             "#,
         )
-        // It comes back.
+        // It responds again.
         .at(9_000)
-        .tried("a", load(2.0, 0.0, 0.0))
+        .scraped("a", load(2.0, 0.0, 0.0))
         .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
         .has(r#"inference_pool_average_kv_cache_utilization{name="p"} 0"#)
         .has(r#"inference_pool_ready_pods{name="p"} 1"#)
@@ -118,17 +165,17 @@ fn a_pod_that_dies_stands_until_its_value_is_stale_and_then_leaves_no_value() {
 }
 
 #[test]
-fn a_pod_that_answers_without_a_load_is_stale_and_one_of_many_does_not_spoil_the_average() {
+fn a_pod_that_responds_without_a_load_is_stale_and_not_averaged() {
     Scenario::new()
         .discovered(&[target("a", None), target("b", None)])
-        .tried("a", load(1.0, 1.0, 0.5))
-        .tried("b", load(3.0, 1.0, 0.5))
+        .scraped("a", load(1.0, 1.0, 0.5))
+        .scraped("b", load(3.0, 1.0, 0.5))
         .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
         .at(2_000)
-        .tried("a", load(1.0, 1.0, 0.5))
-        .tried("b", Err(Reason::Parse))
+        .scraped("a", load(1.0, 1.0, 0.5))
+        .scraped("b", Err(Reason::Parse))
         .at(3_500)
-        .tried("b", Err(Reason::Status))
+        .scraped("b", Err(Reason::Status))
         .has(r#"inference_pool_average_queue_size{name="p"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="stale"} 1"#)
@@ -136,23 +183,23 @@ fn a_pod_that_answers_without_a_load_is_stale_and_one_of_many_does_not_spoil_the
 }
 
 #[test]
-fn kubernetes_word_decides_what_is_ready_and_the_scrape_what_is_known() {
+fn readiness_in_kubernetes_decides_ready_pods_and_scrapes_decide_loads() {
     Scenario::new()
         .discovered(&[
             target("a", Some(true)),
             target("b", Some(false)),
             target("c", Some(true)),
         ])
-        .tried("a", load(1.0, 1.0, 0.5))
-        .tried("b", load(3.0, 1.0, 0.5))
-        .tried("c", Err(Reason::Connect))
+        .scraped("a", load(1.0, 1.0, 0.5))
+        .scraped("b", load(3.0, 1.0, 0.5))
+        .scraped("c", Err(Reason::Connect))
         .has(r#"inference_pool_ready_pods{name="p"} 2"#)
-        // Its queue is the truth as long as it can be read, ready or not.
+        // The load of a pod that is not ready is averaged, too.
         .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
         .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="unreachable"} 1"#)
-        // Becomes unready, and stays what it was otherwise.
+        // They become unready and keep their loads.
         .discovered(&[
             target("a", Some(false)),
             target("b", Some(false)),
@@ -164,11 +211,11 @@ fn kubernetes_word_decides_what_is_ready_and_the_scrape_what_is_known() {
 }
 
 #[test]
-fn series_go_with_their_pod_and_an_empty_pool_has_no_average() {
+fn series_disappear_with_their_pod_and_an_empty_pool_has_no_averages() {
     Scenario::new()
         .discovered(&[target("a", Some(true)), target("b", Some(true))])
-        .tried("a", load(1.0, 1.0, 0.5))
-        .tried("b", load(3.0, 1.0, 0.5))
+        .scraped("a", load(1.0, 1.0, 0.5))
+        .scraped("b", load(3.0, 1.0, 0.5))
         .discovered(&[target("b", Some(true)), target("c", Some(true))])
         .lacks(r#"model_server_pod="a""#)
         .has(r#"inference_pool_average_queue_size{name="p"} 3"#)
@@ -185,14 +232,14 @@ fn series_go_with_their_pod_and_an_empty_pool_has_no_average() {
             inference_pool_discovery_age_seconds{name="p"} 0
             "#,
         )
-        // The pool is made again: nothing of before comes back with a name.
+        // A pod of the same name is a new one.
         .discovered(&[target("a", Some(true))])
         .has(r#"inference_pool_ready_pods{name="p"} 1"#)
         .lacks("queue_size");
 }
 
 #[test]
-fn what_was_asked_of_a_pod_that_moved_is_not_said_of_the_new_one() {
+fn a_pod_at_another_address_starts_without_the_old_load() {
     let before = target("a", Some(true));
     let moved = Target {
         url: Some("http://10.0.0.9:8000/metrics".parse().unwrap()),
@@ -200,34 +247,34 @@ fn what_was_asked_of_a_pod_that_moved_is_not_said_of_the_new_one() {
     };
     Scenario::new()
         .discovered(std::slice::from_ref(&before))
-        .tried("a", Err(Reason::Timeout))
-        .tried("a", load(9.0, 1.0, 0.5))
+        .scraped("a", Err(Reason::Timeout))
+        .scraped("a", load(9.0, 1.0, 0.5))
         .discovered(std::slice::from_ref(&moved))
         .lacks("queue_size")
         // Counters do not fall.
         .has(r#"inference_pool_scrape_errors_total{name="p",model_server_pod="a",reason="timeout"} 1"#)
-        .tried_target(&before, load(9.0, 1.0, 0.5))
+        .scraped_target(&before, load(9.0, 1.0, 0.5))
         .lacks("queue_size")
-        .tried_target(&moved, load(2.0, 1.0, 0.5))
+        .scraped_target(&moved, load(2.0, 1.0, 0.5))
         .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
-        // Nor of one that is gone.
+        // A scrape of a removed pod is ignored.
         .discovered(&[])
-        .tried_target(&moved, load(2.0, 1.0, 0.5))
+        .scraped_target(&moved, load(2.0, 1.0, 0.5))
         .lacks("queue_size");
 }
 
 #[test]
-fn a_source_that_fails_keeps_the_pods_and_shows_for_how_long() {
+fn failing_discovery_keeps_the_pods_and_reports_for_how_long() {
     let mut scenario = Scenario::new();
     scenario.discovery_fails("connection refused");
     assert_eq!(
         scenario.pool.ready(),
-        Err("the pods cannot be found: connection refused".to_owned())
+        Err("discovery of pods fails: connection refused".to_owned())
     );
     scenario
         .at(1_000)
         .discovered(&[target("a", Some(true))])
-        .tried("a", load(1.0, 1.0, 0.5))
+        .scraped("a", load(1.0, 1.0, 0.5))
         .has(r#"inference_pool_discovery_age_seconds{name="p"} 0"#)
         .at(2_000)
         .discovery_fails("connection refused")
@@ -238,7 +285,7 @@ fn a_source_that_fails_keeps_the_pods_and_shows_for_how_long() {
         .has(r#"inference_pool_average_queue_size{name="p"} 1"#)
         .has(r#"inference_pool_ready_pods{name="p"} 1"#)
         .at(60_000)
-        .tried("a", load(4.0, 1.0, 0.5))
+        .scraped("a", load(4.0, 1.0, 0.5))
         .has(r#"inference_pool_average_queue_size{name="p"} 4"#)
         .has(r#"inference_pool_discovery_age_seconds{name="p"} 58"#)
         .discovered(&[target("a", Some(true))])
@@ -248,7 +295,7 @@ fn a_source_that_fails_keeps_the_pods_and_shows_for_how_long() {
 }
 
 #[test]
-fn a_pod_without_an_address_is_not_waited_for() {
+fn a_pod_without_an_address_does_not_delay_readiness() {
     let mut scenario = Scenario::new();
     let pending = Target {
         url: None,
@@ -261,13 +308,13 @@ fn a_pod_without_an_address_is_not_waited_for() {
 }
 
 #[test]
-fn adapters_are_shown_by_pod_and_state_while_they_are_in_use() {
+fn adapters_in_use_are_reported_by_pod_and_state() {
     let mut scenario = Scenario::new();
     scenario
         .discovered(&[target("a", None), target("b", None), target("c", None)])
-        .tried("a", with_adapters(&["x", "y"], &["y"]))
-        .tried("b", with_adapters(&[], &[]))
-        .tried("c", load(1.0, 1.0, 0.5))
+        .scraped("a", with_adapters(&["x", "y"], &["y"]))
+        .scraped("b", with_adapters(&[], &[]))
+        .scraped("c", load(1.0, 1.0, 0.5))
         .shows_of(
             "adapter",
             r#"
@@ -282,9 +329,9 @@ fn adapters_are_shown_by_pod_and_state_while_they_are_in_use() {
             inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="y",state="waiting"} 1
             "#,
         )
-        // One that no request uses any more is not there; how many can run is not said.
+        // An adapter that no request uses is not reported. The page lacks the maximum.
         .at(1_000)
-        .tried(
+        .scraped(
             "a",
             Ok(ServerLoad {
                 adapters: Some(Adapters {
@@ -305,19 +352,19 @@ fn adapters_are_shown_by_pod_and_state_while_they_are_in_use() {
             inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="y",state="running"} 1
             "#,
         )
-        // Stale as a load is.
+        // Adapters become stale with the load.
         .at(4_000)
         .lacks("adapter");
 }
 
 #[test]
-fn more_adapters_than_are_named_still_count() {
+fn adapters_over_the_limit_are_counted_but_not_named() {
     let names: Vec<_> = (0..100).map(|name| name.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let mut scenario = Scenario::new();
     scenario
         .discovered(&[target("a", None)])
-        .tried("a", with_adapters(&names, &["x\"\\\n{}"]))
+        .scraped("a", with_adapters(&names, &["x\"\\\n{}"]))
         .has(r#"inference_pool_per_pod_adapters{name="p",model_server_pod="a",state="running"} 100"#)
         .has(r#"inference_pool_per_pod_adapter_info{name="p",model_server_pod="a",adapter_name="63",state="running"} 1"#)
         .lacks(r#"adapter_name="64""#)
@@ -327,27 +374,27 @@ fn more_adapters_than_are_named_still_count() {
 }
 
 #[test]
-fn hostile_names_are_escaped() {
-    let mut odd = target("a", Some(true));
-    odd.name = Arc::from("a\"b\\c\nd");
+fn pod_names_are_escaped() {
+    let mut pod = target("a", Some(true));
+    pod.name = Arc::from("a\"b\\c\nd");
     Scenario::new()
-        .discovered(std::slice::from_ref(&odd))
-        .tried_target(&odd, load(1.0, 1.0, 0.5))
+        .discovered(std::slice::from_ref(&pod))
+        .scraped_target(&pod, load(1.0, 1.0, 0.5))
         .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a\"b\\c\nd"} 1"#);
 }
 
 #[test]
-fn the_readme_describes_every_family() {
+fn the_documents_describe_every_family() {
     let readme = include_str!("../../../docs/metrics.md");
     let mut scenario = Scenario::new();
     scenario
         .discovered(&[target("a", None)])
-        .tried("a", Err(Reason::Connect))
-        .tried("a", with_adapters(&["x"], &[]));
+        .scraped("a", Err(Reason::Connect))
+        .scraped("a", with_adapters(&["x"], &[]));
     let families = scenario.pool.families(scenario.now());
     assert_eq!(families.len(), 15);
     for family in families {
         let row = family.readme_row();
-        assert!(readme.lines().any(|line| line == row), "README lacks\n{row}");
+        assert!(readme.lines().any(|line| line == row), "README.md lacks the row\n{row}");
     }
 }

@@ -1,4 +1,4 @@
-//! One page of metrics over HTTP: bounded in time and in bytes.
+//! [`Client`], an HTTP client that fetches one metrics page within a time limit and a size limit.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -17,77 +17,79 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_rustls::rustls::ClientConfig;
 
-use super::Reason;
-use crate::error_chain;
+use crate::error::error_chain;
 use crate::exposition::Format;
 use crate::http_client::{AGENT, connector};
+use crate::scrape_status::Reason;
 
-/// Text 0.0.4 is the cheaper one to make and to read, and servers that have only one have that.
-const ACCEPTED: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
-/// A page crosses a local network: compressing it costs the model server more than sending it.
+/// Prefers text 0.0.4: it is cheaper to produce and to parse, and every server has it.
+const ACCEPTED_TYPES: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
+/// Prefers uncompressed pages: on a local network compression costs the model server more than it saves.
 const ACCEPTED_ENCODINGS: &str = "identity;q=1, gzip;q=0.1";
-/// A connection that nobody has used for so long is closed: its target is gone, or is scraped more seldom than this.
-const IDLE: Duration = Duration::from_secs(90);
-/// Bytes that any page may have, four times those of a vLLM's.
-const SMALL_BYTES: usize = 256 * 1024;
-/// What pages under way may have together beyond that. A thousand pods that go mad at once must cost neither the
-/// syncer's life nor the pages of others, so a page that finds no more room is given up at once.
-const LARGE_BYTES: usize = 128 * 1024 * 1024;
-/// A connection's read buffer, of which there may be a thousand. A page is read in several turns.
+/// Idle connections are closed after this time: the target is gone, or its interval is longer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Bytes that every page may use without a permit: four times a vLLM page.
+const SMALL_PAGE_BYTES: usize = 256 * 1024;
+/// Bytes that all pages in flight may use together above [`SMALL_PAGE_BYTES`] each. A thousand pods with huge pages must
+/// neither exhaust the syncer's memory nor delay other pods, so a page that gets no permit fails at once.
+const SHARED_BYTES: usize = 128 * 1024 * 1024;
+/// Size of a connection's read buffer; there may be a thousand connections.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Reads pages; cheap to clone, connections are shared and kept alive.
+/// Fetches pages. Clones share connections, which are kept alive, and [`SHARED_BYTES`].
 #[derive(Clone, Debug)]
 pub struct Client {
     http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     max_bytes: usize,
-    /// Of [`LARGE_BYTES`], what is left.
-    room: Arc<Semaphore>,
+    /// One permit per byte of [`SHARED_BYTES`].
+    shared_bytes: Arc<Semaphore>,
 }
 
-/// A page as it came.
+/// A metrics page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Its text, inflated.
+    /// The body, decompressed.
     pub body: Bytes,
-    /// What it says it is.
+    /// By its content-type.
     pub format: Format,
 }
 
-/// Why there is no page.
+/// Why a page could not be fetched. The log adds the target's name.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No connection, or no answer on it.
+    /// The connection failed, or closed before the response's headers.
     #[error("{0}")]
     Connect(String),
-    /// Not whole in time.
-    #[error("no whole answer within {}", humantime::format_duration(*.0))]
+    /// The response was not complete in time.
+    #[error("no complete response within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// Another status than 200.
+    /// The status was not 200.
     #[error("status {0}")]
     Status(StatusCode),
-    /// It broke off, or can't be inflated.
+    /// The body was incomplete or cannot be decoded.
     #[error("{0}")]
     Body(String),
-    /// Longer than allowed.
-    #[error("more than {0} bytes")]
+    /// The page is over the client's limit.
+    #[error("page is larger than {0} bytes")]
     TooLarge(usize),
-    /// Large, at a time when too many others are.
-    #[error("more than {SMALL_BYTES} bytes, while others have taken the {LARGE_BYTES} that there are for large pages")]
-    Crowded,
+    /// The page is large, and other large pages in flight use all of [`SHARED_BYTES`].
+    #[error(
+        "page is larger than {SMALL_PAGE_BYTES} bytes, and other pages use all {SHARED_BYTES} bytes for large pages"
+    )]
+    MemoryExhausted,
 }
 
 // === impl FetchError ===
 
 impl FetchError {
-    /// Which of the closed set it is.
+    /// The label value of this error.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Connect(_) => Reason::Connect,
             Self::Timeout(_) => Reason::Timeout,
             Self::Status(_) => Reason::Status,
             Self::Body(_) => Reason::Body,
-            Self::TooLarge(_) | Self::Crowded => Reason::TooLarge,
+            Self::TooLarge(_) | Self::MemoryExhausted => Reason::TooLarge,
         }
     }
 }
@@ -95,31 +97,34 @@ impl FetchError {
 // === impl Client ===
 
 impl Client {
-    /// Reads pages of `max_bytes` at most, inflated. `tls` is for servers with `https`, see [`crate::http_client`].
+    /// Fetches pages of up to `max_bytes`, decompressed. `tls` is for `https` URLs, see [`crate::http_client`].
     pub fn new(max_bytes: usize, tls: ClientConfig) -> Self {
         let http = HyperClient::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(1)
             .http1_max_buf_size(READ_BUFFER_BYTES)
             .build(connector(tls));
         Self {
             http,
             max_bytes,
-            room: Arc::new(Semaphore::new(LARGE_BYTES)),
+            shared_bytes: Arc::new(Semaphore::new(SHARED_BYTES)),
         }
     }
 
-    /// Reads one page.
+    /// Fetches a page.
+    ///
+    /// # Errors
+    /// If there is no complete response with status 200 within `timeout` and within the limits.
     pub async fn fetch(&self, url: &Uri, timeout: Duration) -> Result<Page, FetchError> {
-        tokio::time::timeout(timeout, self.read(url))
+        tokio::time::timeout(timeout, self.get(url))
             .await
             .unwrap_or(Err(FetchError::Timeout(timeout)))
     }
 
-    async fn read(&self, url: &Uri) -> Result<Page, FetchError> {
+    async fn get(&self, url: &Uri) -> Result<Page, FetchError> {
         let request = Request::get(url)
-            .header(ACCEPT, ACCEPTED)
+            .header(ACCEPT, ACCEPTED_TYPES)
             .header(ACCEPT_ENCODING, ACCEPTED_ENCODINGS)
             .header(USER_AGENT, AGENT)
             .body(Empty::new())
@@ -130,65 +135,64 @@ impl Client {
             .await
             .map_err(|error| FetchError::Connect(error_chain(&error)))?;
         if response.status() != StatusCode::OK {
-            // The rest of the answer is not read: the connection goes with it.
+            // The body is not read, so the connection closes.
             return Err(FetchError::Status(response.status()));
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let format = header(CONTENT_TYPE).map_or(Format::Text, Format::from_content_type);
         let encoding = header(CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase();
-        let body = self.body(response.into_body()).await?;
+        let body = self.read_body(response.into_body()).await?;
         let body = match encoding.as_str() {
             "" | "identity" => body,
-            "gzip" | "x-gzip" => self.inflate(body)?,
+            "gzip" | "x-gzip" => self.decompress(body)?,
             other => {
-                return Err(FetchError::Body(format!(
-                    "content-encoding {other:?} was not asked for"
-                )));
+                return Err(FetchError::Body(format!("content-encoding {other:?} is not supported")));
             }
         };
         Ok(Page { body, format })
     }
 
-    async fn body(&self, mut body: Incoming) -> Result<Bytes, FetchError> {
-        let promised = body.size_hint().lower();
-        if promised > self.max_bytes as u64 {
+    async fn read_body(&self, mut body: Incoming) -> Result<Bytes, FetchError> {
+        let content_length = body.size_hint().lower();
+        if content_length > self.max_bytes as u64 {
             return Err(FetchError::TooLarge(self.max_bytes));
         }
-        // Pieces are put together once all are there: a buffer that grows leaves holes of all sizes behind.
-        let mut pieces = Vec::new();
+        // Chunks are joined at the end: a growing buffer would fragment the heap.
+        let mut chunks = Vec::new();
         let mut length = 0;
-        let mut taken: Option<SemaphorePermit<'_>> = None;
+        let mut permit: Option<SemaphorePermit<'_>> = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| FetchError::Body(error_chain(&error)))?;
-            let Ok(piece) = frame.into_data() else { continue };
-            length += piece.len();
+            let Ok(chunk) = frame.into_data() else { continue };
+            length += chunk.len();
             if length > self.max_bytes {
                 return Err(FetchError::TooLarge(self.max_bytes));
             }
-            if length > SMALL_BYTES {
-                let more = u32::try_from(piece.len()).map_err(|_| FetchError::Crowded)?;
-                let more = self.room.try_acquire_many(more).map_err(|_| FetchError::Crowded)?;
-                match &mut taken {
-                    Some(taken) => taken.merge(more),
-                    None => taken = Some(more),
+            if length > SMALL_PAGE_BYTES {
+                let bytes = u32::try_from(chunk.len()).map_err(|_| FetchError::MemoryExhausted)?;
+                let more = self.shared_bytes.try_acquire_many(bytes);
+                let more = more.map_err(|_| FetchError::MemoryExhausted)?;
+                match &mut permit {
+                    Some(permit) => permit.merge(more),
+                    None => permit = Some(more),
                 }
             }
-            pieces.push(piece);
+            chunks.push(chunk);
         }
-        if let [_] = pieces.as_slice() {
-            return Ok(pieces.swap_remove(0));
+        if let [_] = chunks.as_slice() {
+            return Ok(chunks.swap_remove(0));
         }
         let mut page = BytesMut::with_capacity(length);
-        pieces.iter().for_each(|piece| page.extend_from_slice(piece));
+        chunks.iter().for_each(|chunk| page.extend_from_slice(chunk));
         Ok(page.freeze())
     }
 
-    fn inflate(&self, body: Bytes) -> Result<Bytes, FetchError> {
-        let mut inflated = Vec::new();
-        let most = self.max_bytes as u64 + 1;
-        match MultiGzDecoder::new(body.reader()).take(most).read_to_end(&mut inflated) {
-            Ok(_) if inflated.len() > self.max_bytes => Err(FetchError::TooLarge(self.max_bytes)),
-            Ok(_) => Ok(inflated.into()),
+    fn decompress(&self, body: Bytes) -> Result<Bytes, FetchError> {
+        let mut page = Vec::new();
+        let limit = self.max_bytes as u64 + 1;
+        match MultiGzDecoder::new(body.reader()).take(limit).read_to_end(&mut page) {
+            Ok(_) if page.len() > self.max_bytes => Err(FetchError::TooLarge(self.max_bytes)),
+            Ok(_) => Ok(page.into()),
             Err(error) => Err(FetchError::Body(format!("gzip: {error}"))),
         }
     }

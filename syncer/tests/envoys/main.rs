@@ -1,12 +1,11 @@
-//! Real Envoys with the filter, the real syncer, and a real Prometheus that scrapes it: whatever is restarted, what
-//! Prometheus computes with `increase()` equals what was sent.
+//! Real Envoys with the filter, the real syncer, and a real Prometheus that scrapes it. Whatever is restarted,
+//! `increase()` in Prometheus equals what was sent.
 //!
-//! What no exporter can give is left to Prometheus: exchanges that ended after the last scrape of a process that died, and
-//! the value with which a series is first seen. So each test lets Prometheus see what was sent before it kills, and begins
-//! to count at series that are there.
+//! No exporter can provide exchanges that ended after the last scrape of a process that died, or the first value of a
+//! series to `increase()`. Tests therefore wait for a scrape before they kill a process, and count from existing series.
 
+mod observer;
 mod one;
+mod setup;
 mod several;
-mod stage;
 mod syncer;
-mod watched;

@@ -1,29 +1,29 @@
-//! The syncer goes and comes back.
+//! Restarts of the syncer.
 
-use crate::stage::{Stage, expected, send};
+use crate::setup::{Setup, expected, send};
 
 #[tokio::test]
-async fn a_syncer_that_restarts_changes_no_value() {
-    let stage = Stage::start().await;
-    let envoy = stage.envoy().await;
-    let mut watched = stage.watch(&[envoy.admin()]).await;
+async fn a_restart_of_the_syncer_changes_no_value() {
+    let setup = Setup::start().await;
+    let envoy = setup.envoy().await;
+    let mut observer = setup.observe(&[envoy.admin()]).await;
     let mut sent = send(&envoy, 1).await;
-    let from = watched.stand(&expected(&sent)).await;
+    let from = observer.wait_for_values(&expected(&sent)).await;
 
     let mut more = send(&envoy, 5).await;
-    watched.rose(from, &expected(&more)).await;
-    // Asked to end, and killed; each time there are requests that it does not see.
-    assert!(watched.syncer.take().unwrap().end().await.unwrap().success());
+    observer.wait_for_increase(from, &expected(&more)).await;
+    // It is terminated, then killed, each time with requests while it is down.
+    assert!(observer.syncer.take().unwrap().end().await.unwrap().success());
     more.extend(send(&envoy, 5).await);
-    watched.start_syncer(&[envoy.admin()]).await;
-    watched.rose(from, &expected(&more)).await;
-    drop(watched.syncer.take());
+    observer.start_syncer(&[envoy.admin()]).await;
+    observer.wait_for_increase(from, &expected(&more)).await;
+    drop(observer.syncer.take());
     more.extend(send(&envoy, 5).await);
-    watched.start_syncer(&[envoy.admin()]).await;
+    observer.start_syncer(&[envoy.admin()]).await;
     more.extend(send(&envoy, 5).await);
 
-    let window = watched.rose(from, &expected(&more)).await;
-    watched.never_fell(window).await;
+    let window = observer.wait_for_increase(from, &expected(&more)).await;
+    observer.assert_no_resets(window).await;
     sent.extend(more);
-    watched.stand(&expected(&sent)).await;
+    observer.wait_for_values(&expected(&sent)).await;
 }

@@ -1,4 +1,4 @@
-//! What we write, held against golden pages, promtool and a real Prometheus.
+//! Encoded pages compared with golden files, and read by promtool and a real Prometheus.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -89,14 +89,14 @@ fn page(format: Format) -> String {
 }
 
 #[test]
-fn pages_are_the_golden_ones() {
+fn pages_equal_the_golden_files() {
     for (format, golden) in FORMATS {
         assert_eq!(page(format), golden, "{format:?}");
     }
 }
 
 #[test]
-fn promtool_has_nothing_to_say_against_the_text() {
+fn promtool_accepts_the_text_format() {
     let mut promtool = Command::new(program("PROMTOOL"))
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -111,13 +111,13 @@ fn promtool_has_nothing_to_say_against_the_text() {
         .write_all(page(Format::Text).as_bytes())
         .unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert_eq!(String::from_utf8_lossy(&said), "");
+    let messages = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&messages), "");
     assert!(output.status.success());
 }
 
 #[test]
-fn prometheus_reads_what_was_written() {
+fn prometheus_reads_the_encoded_values() {
     let pages = FORMATS.map(|(format, _)| Page::new(format, page(format)));
     let prometheus = Prometheus::scraping(&pages);
     for case in 0..pages.len() {

@@ -1,4 +1,4 @@
-//! Which lines are samples: what Prometheus' own scraper says of each, and what we do.
+//! A table of lines, and whether Prometheus' scraper and our parser accept each.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,19 +12,19 @@ use infertally_syncer::exposition::{Format, parse};
 use crate::pages::Page;
 use crate::prometheus::Prometheus;
 
-use Verdict::{Both, Neither, Prometheus as OnlyPrometheus, Us as OnlyUs};
+use AcceptedBy::{Both, Neither, Prometheus as OnlyPrometheus, Syncer as OnlySyncer};
 
-/// Who takes a page that has this line.
+/// Which parsers accept a page with the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum AcceptedBy {
     Both,
     Neither,
-    Us,
+    Syncer,
     Prometheus,
 }
 
-/// The line, who takes it in the text format, who in OpenMetrics.
-const LINES: &[(&[u8], Verdict, Verdict)] = &[
+/// The line, and which parsers accept it in the text format and in OpenMetrics.
+const LINES: &[(&[u8], AcceptedBy, AcceptedBy)] = &[
     (b"a 1", Both, Both),
     (b"a:b_c9 1", Both, Both),
     (b":a 1", Both, Both),
@@ -67,16 +67,16 @@ const LINES: &[(&[u8], Verdict, Verdict)] = &[
     (b"a{b:c=\"d\"} 1", Neither, Neither),
     (b"a{b=\"c\"}{d=\"e\"} 1", Neither, Neither),
     (b"{b=\"c\"} 1", Neither, Neither),
-    // The label is asked for by name, so a second one can't mislead.
-    (b"a{b=\"c\",b=\"d\"} 1", OnlyUs, OnlyUs),
-    // Escapes, and what is not ASCII.
+    // Labels are read by name, and the first one of a name is used.
+    (b"a{b=\"c\",b=\"d\"} 1", OnlySyncer, OnlySyncer),
+    // Escapes and non-ASCII characters.
     (b"a{b=\"\\\\ \\\" \\n\"} 1", Both, Both),
     (b"a{b=\"\\t\\x\"} 1", Both, Both),
     (b"a{b=\"c\\\"} 1", Neither, Neither),
     (b"a{b=\"\xc3\xbc\"} 1", Both, Both),
     (b"a{b=\"\xff\"} 1", Neither, Neither),
     (b"a\xc3\xbc 1", Neither, Neither),
-    // Not by either specification, and no line could be skipped by its name.
+    // Both specifications forbid it, and lines could not be skipped.
     (b"a{b=\"c\nd\"} 1", OnlyPrometheus, Neither),
     // Values.
     (b"a -1.5e-3", Both, Both),
@@ -116,18 +116,18 @@ const LINES: &[(&[u8], Verdict, Verdict)] = &[
     (b"a_total 1 # {b=c} 1", Neither, Neither),
     (b"a_total 1 # {b=\"c\"} x", Neither, Neither),
     (b"a_total 1 # b", Neither, Neither),
-    // Comments and the like are not read here.
+    // Comments are skipped by our parser.
     (b"# HELP a What it is.", Both, Both),
     (b"# TYPE a gauge", Both, Both),
-    (b"# TYPE a untyped", Both, OnlyUs),
-    (b"# TYPE a colour", OnlyUs, OnlyUs),
-    (b"# TYPE", Both, OnlyUs),
-    (b"# a comment", Both, OnlyUs),
-    (b"#comment", Both, OnlyUs),
-    (b"#", Both, OnlyUs),
+    (b"# TYPE a untyped", Both, OnlySyncer),
+    (b"# TYPE a colour", OnlySyncer, OnlySyncer),
+    (b"# TYPE", Both, OnlySyncer),
+    (b"# a comment", Both, OnlySyncer),
+    (b"#comment", Both, OnlySyncer),
+    (b"#", Both, OnlySyncer),
 ];
 
-/// Each line in a page of its own, between others.
+/// A page for each line, which is between two valid ones.
 fn pages(format: Format) -> impl Iterator<Item = Vec<u8>> {
     LINES.iter().map(move |(line, ..)| match format {
         Format::Text => [b"x 1\n", *line, b"\ny 1\n"].concat(),
@@ -135,7 +135,7 @@ fn pages(format: Format) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-fn verdict(case: usize, format: Format) -> Verdict {
+fn accepted_by(case: usize, format: Format) -> AcceptedBy {
     match format {
         Format::Text => LINES[case].1,
         Format::OpenMetrics => LINES[case].2,
@@ -143,11 +143,11 @@ fn verdict(case: usize, format: Format) -> Verdict {
 }
 
 #[test]
-fn lines_are_taken_as_the_table_says() {
+fn the_parser_accepts_lines_according_to_the_table() {
     for format in [Format::Text, Format::OpenMetrics] {
         for (case, page) in pages(format).enumerate() {
             let result = parse(&page, format, |_| true, |sample| _ = sample.labels.iter().count());
-            let expected = matches!(verdict(case, format), Both | OnlyUs);
+            let expected = matches!(accepted_by(case, format), Both | OnlySyncer);
             assert_eq!(
                 result.is_ok(),
                 expected,
@@ -159,13 +159,13 @@ fn lines_are_taken_as_the_table_says() {
 }
 
 #[test]
-fn prometheus_takes_the_same_lines() {
+fn prometheus_accepts_lines_according_to_the_table() {
     let pages: Vec<_> = [Format::Text, Format::OpenMetrics]
         .into_iter()
         .flat_map(|format| pages(format).map(move |page| Page::new(format, page)))
         .collect();
     let prometheus = Prometheus::scraping(&pages);
-    let mut wrong = Vec::new();
+    let mut differences = Vec::new();
     for (labels, up) in prometheus.query("up") {
         let case: usize = labels["case"].as_str().unwrap().parse().unwrap();
         let format = if case < LINES.len() {
@@ -173,13 +173,13 @@ fn prometheus_takes_the_same_lines() {
         } else {
             Format::OpenMetrics
         };
-        let verdict = verdict(case % LINES.len(), format);
-        if (up == "1") != matches!(verdict, Both | OnlyPrometheus) {
-            wrong.push(format!(
-                "{format:?} {}: {verdict:?}, up {up}",
+        let accepted_by = accepted_by(case % LINES.len(), format);
+        if (up == "1") != matches!(accepted_by, Both | OnlyPrometheus) {
+            differences.push(format!(
+                "{format:?} {}: {accepted_by:?}, up {up}",
                 LINES[case % LINES.len()].0.escape_ascii()
             ));
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(differences.is_empty(), "{differences:#?}");
 }

@@ -1,5 +1,5 @@
-//! The exposition formats against the programs that decide what they are: Prometheus and promtool, which
-//! `scripts/test.sh` names in `PROMETHEUS` and `PROMTOOL`.
+//! The exposition formats against Prometheus and promtool, whose paths `scripts/test.sh` sets in `PROMETHEUS` and
+//! `PROMTOOL`.
 
 mod families;
 mod lines;

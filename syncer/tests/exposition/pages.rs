@@ -1,4 +1,4 @@
-//! A server of pages for Prometheus to scrape: page N at `/N`.
+//! An HTTP server of pages for Prometheus to scrape: page N at `/N`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ use std::thread;
 
 use infertally_syncer::exposition::Format;
 
-/// What is served at one path.
+/// A page, served at its own path.
 #[derive(Clone)]
 pub struct Page {
     format: Format,
@@ -30,7 +30,7 @@ impl Page {
     }
 }
 
-/// Serves `pages` as long as the test's process lives.
+/// Serves `pages` until the test's process exits.
 pub fn serve(pages: &[Page]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -38,13 +38,13 @@ pub fn serve(pages: &[Page]) -> SocketAddr {
     thread::spawn(move || {
         for connection in listener.incoming() {
             let pages = Arc::clone(&pages);
-            thread::spawn(move || answer(&connection.unwrap(), &pages));
+            thread::spawn(move || respond(&connection.unwrap(), &pages));
         }
     });
     address
 }
 
-fn answer(mut connection: &TcpStream, pages: &[Page]) {
+fn respond(mut connection: &TcpStream, pages: &[Page]) {
     let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
     while lines.next().is_some_and(|header| !header.is_empty()) {}
@@ -55,6 +55,6 @@ fn answer(mut connection: &TcpStream, pages: &[Page]) {
         format.content_type(),
         body.len()
     );
-    // Prometheus may be gone by now.
+    // Prometheus may have exited.
     _ = connection.write_all(&[head.as_bytes(), body].concat());
 }

@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes pages, and answers queries.
+//! A real Prometheus that scrapes pages and evaluates queries.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,17 +20,17 @@ use serde_json::Value as Json;
 
 use crate::pages::{self, Page};
 
-/// Long, for machines that are busy with more; it takes two seconds on one that is not.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Long, for busy machines; an idle one takes two seconds.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A running Prometheus; it goes with this value, and its data too.
+/// A running Prometheus. Dropping it kills the process and removes its data.
 pub struct Prometheus {
     child: Child,
     address: SocketAddr,
     directory: PathBuf,
 }
 
-/// The program that `variable` names.
+/// The path in the environment variable `variable`.
 pub fn program(variable: &str) -> String {
     env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run 'make test', or set it to what scripts/tool.sh path prints")
@@ -40,7 +40,7 @@ pub fn program(variable: &str) -> String {
 // === impl Prometheus ===
 
 impl Prometheus {
-    /// Starts one and returns when it has scraped each page. The series of page N have the label `case="N"`.
+    /// Starts Prometheus and waits until it has scraped each page. The series of page N have the label `case="N"`.
     pub fn scraping(pages: &[Page]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -75,11 +75,11 @@ impl Prometheus {
             address,
             directory,
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STARTUP_TIMEOUT;
         while prometheus.try_query("up").map_or(0, |up| up.len()) < pages.len() {
             assert!(
                 Instant::now() < deadline,
-                "Prometheus has not scraped {} pages in {PATIENCE:?}",
+                "Prometheus has not scraped {} pages in {STARTUP_TIMEOUT:?}",
                 pages.len()
             );
             thread::sleep(Duration::from_millis(20));
@@ -87,10 +87,10 @@ impl Prometheus {
         prometheus
     }
 
-    /// The labels and the value of every series that `query` finds.
+    /// The labels and value of every series of the query's result.
     pub fn query(&self, query: &str) -> Vec<(Json, String)> {
         self.try_query(query)
-            .unwrap_or_else(|| panic!("Prometheus gave no answer to {query}"))
+            .unwrap_or_else(|| panic!("Prometheus did not respond to {query}"))
     }
 
     fn try_query(&self, query: &str) -> Option<Vec<(Json, String)>> {
@@ -98,10 +98,10 @@ impl Prometheus {
         let mut connection = TcpStream::connect(self.address).ok()?;
         let head = format!("GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n");
         connection.write_all(head.as_bytes()).ok()?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).ok()?;
-        let answer: Json = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-        let series = answer["data"]["result"].as_array()?;
+        let mut response = String::new();
+        connection.read_to_string(&mut response).ok()?;
+        let response: Json = serde_json::from_str(response.split_once("\r\n\r\n")?.1).ok()?;
+        let series = response["data"]["result"].as_array()?;
         Some(
             series
                 .iter()

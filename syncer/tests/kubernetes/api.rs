@@ -1,5 +1,5 @@
-//! A mock API server in memory: objects with resource versions, paged lists, watches that replay and go on, selectors on
-//! its own side, and faults on request. It answers the client directly; there is no network.
+//! A mock API server in memory: objects with resource versions, paged lists, watches that replay changes, selectors, and
+//! faults on request. The client calls it directly, without a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
@@ -16,13 +16,13 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::answer::{Page, answer, gone, line, refusal};
 use crate::query::{Query, matches};
+use crate::response::{ApiResponse, error_status, expired, line, response};
 
-/// Where all objects are.
+/// The namespace of all objects.
 pub const NAMESPACE: &str = "inference";
 
-/// What the mock can serve.
+/// The kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     PoolV1,
@@ -30,14 +30,14 @@ pub enum Kind {
     Pod,
 }
 
-/// How a watch is cut.
+/// How a watch is interrupted.
 #[derive(Clone, Copy, Debug)]
-pub enum Cut {
-    /// The answer ends, as it does after the watch's time.
+pub enum Interruption {
+    /// The response ends, as it does after the watch's duration.
     End,
-    /// It ends amidst an event.
-    Halfway,
-    /// The connection breaks.
+    /// It ends within an event.
+    Partial,
+    /// The connection is reset.
     Reset,
 }
 
@@ -48,7 +48,7 @@ pub struct Api(Arc<Mutex<State>>);
 struct State {
     served: BTreeSet<Kind>,
     revision: u64,
-    /// Watches of an older revision are told that it is gone.
+    /// Watches from an older revision get 410.
     oldest: u64,
     objects: BTreeMap<(Kind, String), Value>,
     log: Vec<Change>,
@@ -59,8 +59,8 @@ struct State {
 
 #[derive(Default)]
 struct Faults {
-    away: bool,
-    silent: bool,
+    unreachable: bool,
+    hanging: bool,
     forbidden: BTreeSet<(&'static str, Kind)>,
 }
 
@@ -78,8 +78,6 @@ struct Watch {
     events: UnboundedSender<Result<Bytes, Error>>,
 }
 
-type Answer = Result<Page, Error>;
-
 // === impl Kind ===
 
 impl Kind {
@@ -95,7 +93,7 @@ impl Kind {
 // === impl Api ===
 
 impl Api {
-    /// One that serves pods and these.
+    /// A server of pods and these kinds.
     pub fn serving(kinds: &[Kind]) -> Self {
         let api = Self::default();
         api.state().served.insert(Kind::Pod);
@@ -106,14 +104,20 @@ impl Api {
     pub fn client(&self) -> Client {
         let api = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            let answer = api.answer(&request);
-            let silent = api.state().faults.silent;
-            async move { if silent { std::future::pending().await } else { answer } }
+            let response = api.respond(&request);
+            let hanging = api.state().faults.hanging;
+            async move {
+                if hanging {
+                    std::future::pending().await
+                } else {
+                    response
+                }
+            }
         });
         Client::new(service, NAMESPACE)
     }
 
-    /// Makes an object, or changes it.
+    /// Creates or replaces an object.
     pub fn put(&self, kind: Kind, name: &str, mut object: Value) {
         let mut state = self.state();
         state.revision += 1;
@@ -134,22 +138,22 @@ impl Api {
         state.record(kind, Some(before), None);
     }
 
-    /// The CRD is installed.
+    /// Installs the CRD.
     pub fn serve(&self, kind: Kind) {
         self.state().served.insert(kind);
     }
 
-    /// The API server goes away, with all connections, or comes back.
-    pub fn away(&self, away: bool) {
-        self.state().faults.away = away;
-        if away {
-            self.cut(Cut::Reset);
+    /// Refuses connections and resets the open ones, or accepts connections again.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.state().faults.unreachable = unreachable;
+        if unreachable {
+            self.interrupt(Interruption::Reset);
         }
     }
 
-    /// Nothing is answered any more, or it is again.
-    pub fn silent(&self, silent: bool) {
-        self.state().faults.silent = silent;
+    /// Stops responding, or responds again.
+    pub fn set_hanging(&self, hanging: bool) {
+        self.state().faults.hanging = hanging;
     }
 
     pub fn forbid(&self, verb: &'static str, kind: Kind) {
@@ -160,34 +164,34 @@ impl Api {
         self.state().faults.forbidden.remove(&(verb, kind));
     }
 
-    /// Ends all watches.
-    pub fn cut(&self, how: Cut) {
+    /// Interrupts all watches.
+    pub fn interrupt(&self, how: Interruption) {
         for watch in self.state().watches.drain(..) {
             let last = match how {
-                Cut::End => continue,
-                Cut::Halfway => Ok(Bytes::from_static(b"{\"type\":\"ADDED\",\"object\":{\"kind\":\"P")),
-                Cut::Reset => Err(Error::from(ErrorKind::ConnectionReset)),
+                Interruption::End => continue,
+                Interruption::Partial => Ok(Bytes::from_static(b"{\"type\":\"ADDED\",\"object\":{\"kind\":\"P")),
+                Interruption::Reset => Err(Error::from(ErrorKind::ConnectionReset)),
             };
             let _ = watch.events.send(last);
         }
     }
 
-    /// Forgets what changed so far: a watch can no longer start from there.
-    pub fn forget(&self) {
+    /// Drops the log of changes, so that watches can no longer start from earlier revisions.
+    pub fn compact(&self) {
         let mut state = self.state();
         state.oldest = state.revision;
         state.log.clear();
     }
 
-    /// Tells all watches that they are out of date.
-    pub fn expire(&self) {
-        self.forget();
+    /// Ends all watches with 410.
+    pub fn expire_watches(&self) {
+        self.compact();
         for watch in self.state().watches.drain(..) {
-            let _ = watch.events.send(Ok(gone()));
+            let _ = watch.events.send(Ok(expired()));
         }
     }
 
-    /// Tells all watches how far they have come, after changes that concern none of them.
+    /// Sends a bookmark to all watches, after changes that match none of them.
     pub fn bookmark(&self) {
         let mut state = self.state();
         state.revision += 10;
@@ -198,7 +202,7 @@ impl Api {
             .retain(|watch| watch.events.send(Ok(line("BOOKMARK", &bookmark))).is_ok());
     }
 
-    /// The requests since this was asked last, as `list` or `watch` and path with query.
+    /// The requests since the last call, as `list` or `watch`, and path with query.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.state().requests)
     }
@@ -207,12 +211,12 @@ impl Api {
         self.0.lock().unwrap()
     }
 
-    fn answer(&self, request: &Request<Body>) -> Answer {
+    fn respond(&self, request: &Request<Body>) -> Result<ApiResponse, Error> {
         let mut state = self.state();
         let query = Query::of(request.uri());
         let verb = if query.watch { "watch" } else { "list" };
         state.requests.push(format!("{verb} {}", request.uri()));
-        if state.faults.away {
+        if state.faults.unreachable {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let path = request.uri().path();
@@ -220,14 +224,14 @@ impl Api {
         let kind = kinds
             .into_iter()
             .find(|kind| kind.path() == path)
-            .expect("a path of the mock");
+            .expect("a path that the mock serves");
         if state.faults.forbidden.contains(&(verb, kind)) {
             let resource = if kind == Kind::Pod { "pods" } else { "inferencepools" };
             let message = format!("{resource} is forbidden: User \"syncer\" cannot {verb} resource \"{resource}\"");
-            return Ok(refusal(StatusCode::FORBIDDEN, "Forbidden", &message));
+            return Ok(error_status(StatusCode::FORBIDDEN, "Forbidden", &message));
         }
         if !state.served.contains(&kind) {
-            return Ok(answer(StatusCode::NOT_FOUND, "404 page not found\n".into()));
+            return Ok(response(StatusCode::NOT_FOUND, "404 page not found\n".into()));
         }
         Ok(if query.watch {
             state.watch(kind, query)
@@ -256,14 +260,14 @@ impl State {
         self.log.push(change);
     }
 
-    fn list(&self, kind: Kind, query: &Query) -> Page {
+    fn list(&self, kind: Kind, query: &Query) -> ApiResponse {
         let after = (kind, query.after.clone().unwrap_or_default());
         let matching = self
             .objects
             .range((Bound::Excluded(after), Bound::Unbounded))
             .take_while(|((of, _), _)| *of == kind)
             .filter(|(_, object)| matches(query, object));
-        // One more shows whether there is another page.
+        // One more than the limit shows whether there is another page.
         let mut items: Vec<_> = matching.map(|(_, object)| object).take(query.limit + 1).collect();
         let mut metadata = json!({"resourceVersion": self.revision.to_string()});
         if items.len() > query.limit {
@@ -271,13 +275,13 @@ impl State {
             metadata["continue"] = items[query.limit - 1]["metadata"]["name"].clone();
         }
         let list = json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items});
-        answer(StatusCode::OK, list.to_string())
+        response(StatusCode::OK, list.to_string())
     }
 
-    fn watch(&mut self, kind: Kind, query: Query) -> Page {
+    fn watch(&mut self, kind: Kind, query: Query) -> ApiResponse {
         let (events, mut receiver) = unbounded_channel();
         if query.revision < self.oldest {
-            let _ = events.send(Ok(gone()));
+            let _ = events.send(Ok(expired()));
         } else {
             let since = self.log.iter().filter(|change| change.revision > query.revision);
             since.filter_map(|change| change.event(kind, &query)).for_each(|event| {
@@ -293,7 +297,7 @@ impl State {
 // === impl Change ===
 
 impl Change {
-    /// As a watch sees it: an object that no longer matches its selector is deleted for it.
+    /// The event for a watch. An object that no longer matches its selector is deleted.
     fn event(&self, kind: Kind, query: &Query) -> Option<Bytes> {
         if kind != self.kind {
             return None;

@@ -1,5 +1,5 @@
-//! Discovery from Kubernetes, on a mock API server: whatever happens to the pool, its pods and the server, the targets that
-//! are told are the pool's, or the last known ones with a word why.
+//! Discovery from Kubernetes against a mock API server: whatever happens to the pool, its pods and the server, the targets
+//! are the pool's, or the last known ones with an error.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,11 +8,11 @@
     reason = "a helper of a test fails it"
 )]
 
-mod answer;
 mod api;
 mod failures;
 mod pods;
 mod pools;
 mod query;
-mod stage;
+mod response;
+mod setup;
 mod watches;

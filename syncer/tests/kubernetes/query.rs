@@ -1,15 +1,15 @@
-//! What a list or a watch asks the mock API server for.
+//! The query parameters of a list or watch request.
 
 use http::Uri;
 use serde_json::Value;
 
-/// The parameters of a request.
+/// The parsed parameters.
 #[derive(Clone, Debug)]
 pub struct Query {
     pub watch: bool,
     pub revision: u64,
     pub limit: usize,
-    /// The last name of the page before.
+    /// The last name of the previous page.
     pub after: Option<String>,
     labels: Vec<(String, String)>,
     name: Option<String>,
@@ -42,7 +42,7 @@ impl Query {
     }
 }
 
-/// Whether an object is among those that were asked for.
+/// Whether an object matches the selectors.
 pub fn matches(query: &Query, object: &Value) -> bool {
     let metadata = &object["metadata"];
     query.name.as_deref().is_none_or(|name| metadata["name"] == name)

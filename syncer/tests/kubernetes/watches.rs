@@ -1,76 +1,76 @@
-//! Watches that are cut, expire or run out: what changed meanwhile is found, and nobody is told of the mishap.
+//! Watches that are interrupted, expire or time out: changes in the meantime are found, and no failure is sent.
 
-use crate::api::{Cut, Kind};
-use crate::stage::{Stage, ready_pod};
+use crate::api::{Interruption, Kind};
+use crate::setup::{Setup, ready_pod};
 
 fn lists(requests: &[String]) -> usize {
     requests.iter().filter(|request| request.starts_with("list ")).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_ends_resumes_where_it_was_without_a_list() {
-    for how in [Cut::End, Cut::Halfway] {
-        let mut stage = Stage::with_pods(&["vllm-0", "vllm-1"]).await;
-        stage.api.cut(how);
-        stage.api.delete(Kind::Pod, "vllm-0");
-        stage.api.put(Kind::Pod, "vllm-2", ready_pod("vllm", 3));
-        assert_eq!(stage.names().await, ["vllm-1", "vllm-2"], "{how:?}");
-        assert_eq!(lists(&stage.api.requests()), 0, "{how:?}");
-        stage.quiet().await;
+async fn a_watch_that_ends_resumes_without_a_list() {
+    for how in [Interruption::End, Interruption::Partial] {
+        let mut setup = Setup::with_pods(&["vllm-0", "vllm-1"]).await;
+        setup.api.interrupt(how);
+        setup.api.delete(Kind::Pod, "vllm-0");
+        setup.api.put(Kind::Pod, "vllm-2", ready_pod("vllm", 3));
+        assert_eq!(setup.names().await, ["vllm-1", "vllm-2"], "{how:?}");
+        assert_eq!(lists(&setup.api.requests()), 0, "{how:?}");
+        setup.assert_quiet().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_breaks_is_mended_in_silence() {
-    let mut stage = Stage::with_pods(&["vllm-0", "vllm-1"]).await;
-    stage.api.cut(Cut::Reset);
-    stage.api.delete(Kind::Pod, "vllm-0");
-    assert_eq!(stage.names().await, ["vllm-1"]);
-    stage.quiet().await;
+async fn a_connection_reset_is_not_reported() {
+    let mut setup = Setup::with_pods(&["vllm-0", "vllm-1"]).await;
+    setup.api.interrupt(Interruption::Reset);
+    setup.api.delete(Kind::Pod, "vllm-0");
+    assert_eq!(setup.names().await, ["vllm-1"]);
+    setup.assert_quiet().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_told_that_it_is_out_of_date_lists_again() {
-    let mut stage = Stage::with_pods(&["vllm-0", "vllm-1"]).await;
-    stage.api.expire();
-    stage.api.delete(Kind::Pod, "vllm-0");
-    stage.api.forget();
-    assert_eq!(stage.names().await, ["vllm-1"]);
-    assert!(lists(&stage.api.requests()) > 0);
-    stage.api.put(Kind::Pod, "vllm-2", ready_pod("vllm", 3));
-    assert_eq!(stage.names().await, ["vllm-1", "vllm-2"]);
-    stage.quiet().await;
+async fn an_expired_watch_lists_again() {
+    let mut setup = Setup::with_pods(&["vllm-0", "vllm-1"]).await;
+    setup.api.expire_watches();
+    setup.api.delete(Kind::Pod, "vllm-0");
+    setup.api.compact();
+    assert_eq!(setup.names().await, ["vllm-1"]);
+    assert!(lists(&setup.api.requests()) > 0);
+    setup.api.put(Kind::Pod, "vllm-2", ready_pod("vllm", 3));
+    assert_eq!(setup.names().await, ["vllm-1", "vllm-2"]);
+    setup.assert_quiet().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_cannot_resume_because_its_place_is_forgotten_lists_again() {
-    let mut stage = Stage::with_pods(&["vllm-0"]).await;
-    stage.api.cut(Cut::End);
-    stage.api.put(Kind::Pod, "vllm-1", ready_pod("vllm", 2));
-    stage.api.forget();
-    assert_eq!(stage.names().await, ["vllm-0", "vllm-1"]);
-    stage.quiet().await;
+async fn a_watch_whose_resource_version_is_too_old_lists_again() {
+    let mut setup = Setup::with_pods(&["vllm-0"]).await;
+    setup.api.interrupt(Interruption::End);
+    setup.api.put(Kind::Pod, "vllm-1", ready_pod("vllm", 2));
+    setup.api.compact();
+    assert_eq!(setup.names().await, ["vllm-0", "vllm-1"]);
+    setup.assert_quiet().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bookmark_moves_the_place_from_which_a_watch_resumes() {
-    let mut stage = Stage::with_pods(&["vllm-0"]).await;
-    stage.api.bookmark();
-    stage.settle().await;
-    stage.api.forget();
-    stage.api.requests();
-    stage.api.cut(Cut::End);
-    stage.api.put(Kind::Pod, "vllm-1", ready_pod("vllm", 2));
-    assert_eq!(stage.names().await, ["vllm-0", "vllm-1"]);
-    assert_eq!(lists(&stage.api.requests()), 0);
+async fn a_watch_resumes_from_the_last_bookmark() {
+    let mut setup = Setup::with_pods(&["vllm-0"]).await;
+    setup.api.bookmark();
+    setup.settle().await;
+    setup.api.compact();
+    setup.api.requests();
+    setup.api.interrupt(Interruption::End);
+    setup.api.put(Kind::Pod, "vllm-1", ready_pod("vllm", 2));
+    assert_eq!(setup.names().await, ["vllm-0", "vllm-1"]);
+    assert_eq!(lists(&setup.api.requests()), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_over_which_nothing_comes_is_asked_for_again() {
-    let mut stage = Stage::with_pods(&["vllm-0"]).await;
-    // The mock never ends a watch by itself, as a peer that vanished.
-    stage.quiet().await;
-    let requests = stage.api.requests();
+async fn a_watch_without_events_is_requested_again() {
+    let mut setup = Setup::with_pods(&["vllm-0"]).await;
+    // The mock never ends a watch by itself, like a peer that has vanished.
+    setup.assert_quiet().await;
+    let requests = setup.api.requests();
     assert!(
         requests
             .iter()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
 
-use crate::file::{self, Watched};
+use crate::file::{self, FileWatcher};
 use crate::lora::config::{self, ConfigError, MAX_BYTES, Parsed};
 
 /// Why there is no configuration.
@@ -36,7 +36,7 @@ pub(super) async fn read(path: &Path) -> Result<Parsed, ConfigFileError> {
 
 /// Tells what the file says, and again whenever that changes. Returns when nobody listens.
 pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigFileError>>) {
-    let mut file = Watched::new(path, MAX_BYTES as u64);
+    let mut file = FileWatcher::new(path, MAX_BYTES as u64);
     loop {
         let content = tokio::select! {
             content = file.changed() => content,

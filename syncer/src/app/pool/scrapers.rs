@@ -1,4 +1,4 @@
-//! The tasks that read pods and Envoys: one each, ended with their target.
+//! The scrape tasks, one per pod and one per Envoy. A slow or dead target delays no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc::Sender;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::app::Task;
 use crate::discovery::Target;
-use crate::discovery::target::with_path;
-use crate::engine::{self, Reading, ServerLoad};
-use crate::envoy::{self, EnvoyPage};
-use crate::scrape::Reason;
+use crate::engine::{self, EngineOptions, ServerLoad};
+use crate::envoy_stats::{self, EnvoyPage};
 use crate::scrape::fetch::{Client, Page};
-use crate::scrape::schedule::{Attempt, Schedule, Ticks, attempt};
+use crate::scrape::schedule::{Schedule, Ticks, attempt};
+use crate::scrape_status::{Attempt, Reason};
+use crate::url::with_default_path;
 
-/// The pods' tasks.
+/// The tasks that scrape pods. A task is aborted when its target is removed, or when this is dropped.
 #[derive(Debug)]
 pub(super) struct PodScrapers {
     client: Client,
     schedule: Schedule,
-    /// Where the metrics are of a target that doesn't say.
-    path: PathAndQuery,
-    reading: Reading,
+    /// The metrics path of targets whose URL has none.
+    default_path: PathAndQuery,
+    options: EngineOptions,
     attempts: Sender<(Target, Attempt<ServerLoad>)>,
-    tasks: HashMap<Key, Task>,
+    tasks: HashMap<TaskKey, AbortOnDropHandle<()>>,
 }
 
-/// What makes a task another one. That a pod becomes ready does not.
-type Key = (Arc<str>, Uri, Option<String>);
+/// Name, URL and engine label. A change of readiness does not restart the task.
+type TaskKey = (Arc<str>, Uri, Option<String>);
 
 // === impl PodScrapers ===
 
@@ -37,100 +37,100 @@ impl PodScrapers {
     pub(super) fn new(
         client: Client,
         schedule: Schedule,
-        path: PathAndQuery,
-        reading: Reading,
+        default_path: PathAndQuery,
+        options: EngineOptions,
         attempts: Sender<(Target, Attempt<ServerLoad>)>,
     ) -> Self {
         Self {
             client,
             schedule,
-            path,
-            reading,
+            default_path,
+            options,
             attempts,
             tasks: HashMap::new(),
         }
     }
 
-    /// Reads these targets from now on, and no others.
-    pub(super) fn follow<'a>(&mut self, targets: impl Iterator<Item = &'a Target>) {
-        let mut before = std::mem::take(&mut self.tasks);
+    /// Starts and aborts tasks so that exactly these targets are scraped.
+    pub(super) fn update<'a>(&mut self, targets: impl Iterator<Item = &'a Target>) {
+        let mut previous = std::mem::take(&mut self.tasks);
         for target in targets {
             let Some(url) = &target.url else { continue };
-            let url = with_path(url, &self.path);
+            let url = with_default_path(url, &self.default_path);
             let key = (Arc::clone(&target.name), url.clone(), target.engine.clone());
-            let task = before.remove(&key).unwrap_or_else(|| self.start(target.clone(), url));
+            let task = previous.remove(&key).unwrap_or_else(|| self.start(target.clone(), url));
             self.tasks.insert(key, task);
         }
     }
 
-    /// A flag that forces the engine is stronger than the pod's label.
-    fn reading(&self, target: &Target) -> Reading {
-        let mut reading = self.reading.clone();
-        if let (None, Some(label)) = (reading.engine, &target.engine) {
-            reading.engine = label
+    /// The options for this target. `--engine` overrides the pod's label.
+    fn options(&self, target: &Target) -> EngineOptions {
+        let mut options = self.options.clone();
+        if let (None, Some(label)) = (options.engine, &target.engine) {
+            options.engine = label
                 .parse()
                 .inspect_err(|error| {
-                    tracing::warn!(pod = %target.name, %error, "the pod's label is not heeded; what it serves tells the engine");
+                    tracing::warn!(pod = %target.name, %error, "ignoring the pod's engine label, the engine is detected");
                 })
                 .ok();
         }
-        reading
+        options
     }
 
-    fn start(&self, target: Target, url: Uri) -> Task {
-        let reading = self.reading(&target);
+    fn start(&self, target: Target, url: Uri) -> AbortOnDropHandle<()> {
+        let options = self.options(&target);
         let (client, attempts) = (self.client.clone(), self.attempts.clone());
-        let Schedule { every, timeout } = self.schedule;
+        let Schedule { interval, timeout } = self.schedule;
         let task = async move {
-            let mut ticks = Ticks::new(&target.name, every);
-            let mut health = Health::new("pod", Arc::clone(&target.name));
+            let mut ticks = Ticks::new(interval);
+            let mut log = ScrapeLog::new("pod", Arc::clone(&target.name));
             loop {
                 ticks.next().await;
-                let read = |page: &Page| engine::read(&page.body, page.format, &reading);
+                let read = |page: &Page| engine::read(&page.body, page.format, &options);
                 let attempt = attempt(&client, &url, timeout, read).await;
-                health.log(&attempt);
+                log.record(&attempt);
                 if attempts.send((target.clone(), attempt)).await.is_err() {
                     return;
                 }
             }
         };
-        Task::spawn(task)
+        AbortOnDropHandle::new(tokio::spawn(task))
     }
 }
 
-/// Starts reading an Envoy.
+/// Starts the task that scrapes an Envoy.
 pub(super) fn start_envoy(
     name: Arc<str>,
     url: Uri,
     client: Client,
-    Schedule { every, timeout }: Schedule,
+    Schedule { interval, timeout }: Schedule,
     attempts: Sender<(Arc<str>, Attempt<EnvoyPage>)>,
-) -> Task {
+) -> AbortOnDropHandle<()> {
     let task = async move {
-        let mut ticks = Ticks::new(&name, every);
-        let mut health = Health::new("envoy", Arc::clone(&name));
+        let mut ticks = Ticks::new(interval);
+        let mut log = ScrapeLog::new("Envoy", Arc::clone(&name));
         loop {
             ticks.next().await;
-            let attempt = attempt(&client, &url, timeout, |page| envoy::read(&page.body)).await;
-            health.log(&attempt);
+            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(&page.body)).await;
+            log.record(&attempt);
             if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
                 return;
             }
         }
     };
-    Task::spawn(task)
+    AbortOnDropHandle::new(tokio::spawn(task))
 }
 
-/// Says in the log when a target begins to fail, in another way, or is well again; not each time.
-struct Health {
+/// Logs when the scrapes of a target begin to fail, fail for another reason, or recover; not each failure.
+struct ScrapeLog {
     kind: &'static str,
     name: Arc<str>,
     failing: Option<Reason>,
 }
 
-// === impl Health ===
+// === impl ScrapeLog ===
 
-impl Health {
+impl ScrapeLog {
     fn new(kind: &'static str, name: Arc<str>) -> Self {
         Self {
             kind,
@@ -139,14 +139,16 @@ impl Health {
         }
     }
 
-    fn log<T>(&mut self, attempt: &Attempt<T>) {
-        let now = attempt.outcome.as_ref().err();
-        let before = std::mem::replace(&mut self.failing, now.map(|failure| failure.reason));
-        match now {
-            Some(failure) if before != Some(failure.reason) => {
-                tracing::warn!(kind = self.kind, name = %self.name, reason = failure.reason.as_str(), why = failure.why, "cannot be read");
+    fn record<T>(&mut self, attempt: &Attempt<T>) {
+        let error = attempt.result.as_ref().err();
+        let previous = std::mem::replace(&mut self.failing, error.map(|error| error.reason));
+        let Self { kind, name, .. } = self;
+        match error {
+            Some(error) if previous != Some(error.reason) => {
+                let reason = error.reason.as_str();
+                tracing::warn!(%name, reason, error = error.message, "scrape of {kind} failed, retrying each interval");
             }
-            None if before.is_some() => tracing::info!(kind = self.kind, name = %self.name, "can be read again"),
+            None if previous.is_some() => tracing::info!(%name, "scrape of {kind} succeeded again"),
             _ => {}
         }
     }

@@ -1,44 +1,52 @@
-//! The one task that writes the state.
+//! [`write`], the task that applies discovery updates and scrapes to the state and publishes a [`Snapshot`] of it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use super::Snapshot;
 use super::scrapers::PodScrapers;
 use crate::discovery::{Discovered, Target};
 use crate::engine::ServerLoad;
-use crate::envoy::EnvoyPage;
-use crate::scrape::schedule::Attempt;
+use crate::envoy_stats::EnvoyPage;
+use crate::envoys::Envoys;
+use crate::pool::Pool;
+use crate::scrape_status::Attempt;
 
-/// Attempts that are taken at once; a snapshot is made after each such lot, not after each attempt.
-const LOT: usize = 256;
+/// Attempts that are applied before a snapshot is published, instead of one snapshot per attempt.
+const MAX_BATCH: usize = 256;
 
-/// What the writer listens to.
+/// All state that is served.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub pool: Pool,
+    pub envoys: Envoys,
+}
+
+/// What the writer receives.
 pub(super) struct Inputs {
     pub discovered: mpsc::Receiver<Discovered>,
     pub pods: mpsc::Receiver<(Target, Attempt<ServerLoad>)>,
     pub envoys: mpsc::Receiver<(Arc<str>, Attempt<EnvoyPage>)>,
 }
 
-/// Brings the snapshot up to date until nobody wants it. Whoever drops this ends the scrapers, too.
+/// Publishes snapshots until no receiver is left. Dropping the future aborts the pods' scrapers.
 pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapshot: watch::Sender<Snapshot>) {
     let mut state = snapshot.borrow().clone();
-    let mut lot = Vec::with_capacity(LOT);
+    let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
         tokio::select! {
             Some(discovered) = inputs.discovered.recv() => {
                 log(&discovered, &state);
                 state.pool.discovered(discovered, now());
-                scrapers.follow(state.pool.targets());
+                scrapers.update(state.pool.targets());
             }
-            1.. = inputs.pods.recv_many(&mut lot, LOT) => {
-                for (target, attempt) in lot.drain(..) {
+            1.. = inputs.pods.recv_many(&mut batch, MAX_BATCH) => {
+                for (target, attempt) in batch.drain(..) {
                     state.pool.scraped(&target, attempt);
                 }
             }
-            Some((name, attempt)) = inputs.envoys.recv() => state.proxies.scraped(&name, attempt),
+            Some((name, attempt)) = inputs.envoys.recv() => state.envoys.scraped(&name, attempt),
             () = snapshot.closed() => return,
         }
         snapshot.send_replace(state.clone());
@@ -48,16 +56,16 @@ pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapsho
 fn log(discovered: &Discovered, state: &Snapshot) {
     match discovered {
         Discovered::Targets(targets) => {
-            let before = state.pool.targets().count();
-            tracing::info!(pods = targets.len(), before, "the pool's pods are known");
+            let previously = state.pool.targets().count();
+            tracing::info!(pods = targets.len(), previously, "discovered the pool's pods");
         }
         Discovered::Failing { why } => {
-            tracing::warn!(why, "the pool's pods cannot be found; the last known ones stay");
+            tracing::warn!(error = why, "discovery of pods failed, keeping the last known ones");
         }
     }
 }
 
-/// The clock of the runtime, which tests can stop.
+/// The runtime's clock, which tests can pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

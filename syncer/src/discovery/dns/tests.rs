@@ -4,12 +4,12 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
 use hickory_resolver::proto::op::Message;
 use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, watch as answer};
+use tokio::sync::{mpsc, watch as state};
 
 use super::*;
 
-/// A name server that answers with these addresses, or with this code.
-async fn name_server(answers: answer::Receiver<Result<Vec<IpAddr>, ResponseCode>>) -> Resolver {
+/// A resolver of a name server that responds with these addresses, or with this code.
+async fn name_server(records: state::Receiver<Result<Vec<IpAddr>, ResponseCode>>) -> Resolver {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -19,7 +19,7 @@ async fn name_server(answers: answer::Receiver<Result<Vec<IpAddr>, ResponseCode>
             let request = Message::from_vec(&bytes[..length]).unwrap();
             let mut response = Message::response(request.metadata.id, request.metadata.op_code);
             let question = request.queries[0].clone();
-            match answers.borrow().clone() {
+            match records.borrow().clone() {
                 Ok(addresses) => {
                     for address in addresses {
                         let data = match (address, question.query_type()) {
@@ -43,7 +43,7 @@ async fn name_server(answers: answer::Receiver<Result<Vec<IpAddr>, ResponseCode>
 }
 
 #[test]
-fn a_name_has_a_host_and_a_port() {
+fn a_name_is_a_host_and_a_port() {
     let name: DnsName = "vllm.default.svc:8000".parse().unwrap();
     assert_eq!((name.host.as_str(), name.port), ("vllm.default.svc", 8000));
     for text in [
@@ -59,26 +59,26 @@ fn a_name_has_a_host_and_a_port() {
     ] {
         assert_eq!(
             text.parse::<DnsName>().unwrap_err().to_string(),
-            format!("DNS name {text:?}: not HOST:PORT")
+            format!("invalid DNS name {text:?}: expected HOST:PORT")
         );
     }
 }
 
 #[tokio::test]
-async fn every_address_is_a_target_and_a_name_without_any_is_an_empty_pool() {
+async fn every_address_is_a_target_and_a_name_without_addresses_is_an_empty_pool() {
     let addresses = |texts: &[&str]| Ok(texts.iter().map(|text| text.parse().unwrap()).collect());
-    let (answers, answered) = answer::channel(addresses(&["10.0.0.2", "10.0.0.1"]));
-    let resolver = name_server(answered).await;
+    let (records, received) = state::channel(addresses(&["10.0.0.2", "10.0.0.1"]));
+    let resolver = name_server(received).await;
     let name = DnsName {
         host: "vllm.test.".to_owned(),
         port: 8000,
     };
-    for (answer, expected) in [
+    for (response, expected) in [
         (
             addresses(&["10.0.0.2", "10.0.0.1"]),
             Some(vec!["10.0.0.1:8000", "10.0.0.2:8000"]),
         ),
-        // Each pod has one of both kinds.
+        // Dual stack: each pod has an address of both families.
         (addresses(&["10.0.0.2", "fd00::2"]), Some(vec!["10.0.0.2:8000"])),
         (addresses(&["fd00::2"]), Some(vec!["[fd00::2]:8000"])),
         (addresses(&[]), Some(vec![])),
@@ -86,10 +86,10 @@ async fn every_address_is_a_target_and_a_name_without_any_is_an_empty_pool() {
         (Err(ResponseCode::ServFail), None),
         (Err(ResponseCode::Refused), None),
     ] {
-        answers.send(answer.clone()).unwrap();
-        let (out, mut told) = mpsc::channel(1);
+        records.send(response.clone()).unwrap();
+        let (out, mut discovered) = mpsc::channel(1);
         let watching = tokio::spawn(watch(name.clone(), resolver.clone(), out));
-        match (told.recv().await.unwrap(), expected) {
+        match (discovered.recv().await.unwrap(), expected) {
             (Discovered::Targets(targets), Some(expected)) => {
                 assert_eq!(targets.iter().map(|target| &*target.name).collect::<Vec<_>>(), expected);
                 for target in targets {
@@ -97,9 +97,9 @@ async fn every_address_is_a_target_and_a_name_without_any_is_an_empty_pool() {
                 }
             }
             (Discovered::Failing { why }, None) => assert!(why.starts_with("DNS vllm.test.: "), "{why}"),
-            (told, _) => panic!("{answer:?} made {told:?}"),
+            (sent, _) => panic!("{response:?} gave {sent:?}"),
         }
-        drop(told);
+        drop(discovered);
         watching.await.unwrap();
     }
 }

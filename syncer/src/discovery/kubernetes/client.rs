@@ -1,45 +1,45 @@
-//! How the API server is spoken to. No answer may be waited for without end: kube's own defaults leave that open.
+//! The Kubernetes client, with timeouts that kube's defaults lack.
 
 use std::time::Duration;
 
 use kube::{Client, Config};
 
-use super::mirror::WATCH_SECONDS;
+use super::reflector::WATCH_SECONDS;
 
-/// For TCP and TLS.
+/// Covers TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest silence in an answer. A quiet watch says nothing until it ends, and the watcher waits 5 s more.
+/// Longest silence within a response. A watch without events is silent until it ends, and the watcher allows 5 s more.
 const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 15);
 
-/// Why there is no client.
+/// Why the client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Neither a kubeconfig nor a service account.
-    #[error("no way to reach a Kubernetes API server is configured: {0}")]
+    /// There is neither a usable kubeconfig nor a service account.
+    #[error("no Kubernetes API server is configured")]
     Infer(#[from] kube::config::InferConfigError),
-    /// What is configured can't be used.
-    #[error("the Kubernetes client can't be made: {0}")]
+    /// The configuration is invalid.
+    #[error("cannot create the Kubernetes client")]
     Build(#[from] kube::Error),
 }
 
-/// A client as the environment has it: `KUBECONFIG` or `~/.kube/config`, else the pod's service account.
+/// Creates a client from `KUBECONFIG` or `~/.kube/config`, else from the pod's service account.
 ///
 /// # Errors
-/// If there is neither, or it can't be used.
+/// If there is none of them, or it is invalid.
 pub async fn client() -> Result<Client, ClientError> {
     Ok(client_for(Config::infer().await?)?)
 }
 
-/// A client of this configuration, with our timeouts.
+/// Creates a client from this configuration, with the timeouts of this module.
 ///
 /// # Errors
-/// If it can't be used.
+/// If the configuration is invalid.
 pub fn client_for(mut config: Config) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
-    // Else the time that a connection lay idle counts as silence.
+    // Otherwise the time that a connection was idle counts as silence.
     config.reset_reader_on_write = true;
-    // Who asks also knows when to ask again; retries below would keep a failure from being told for minutes.
+    // The callers retry; retries in the client would delay the report of a failure by minutes.
     config.default_retry = false;
     Client::try_from(config)
 }

@@ -1,4 +1,4 @@
-//! What of a pod matters to the pool, and the targets that a pool's pods are. Pure.
+//! [`Member`], what matters of a pod, and the targets that a pool's members are. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -8,25 +8,25 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::pool::{MAX_PORTS, Pool};
-use crate::discovery::Target;
+use super::pool_spec::{MAX_PORTS, PoolSpec};
+use crate::discovery::target::Target;
 
-/// Labels that name a pod's engine, the first one first: ours, the one of newer endpoint pickers, and the one of the Gateway
-/// API Inference Extension.
+/// Labels that name a pod's engine, by precedence: ours, llm-d's, the Gateway API Inference Extension's.
 const ENGINE_LABELS: [&str; 3] = [
     "infertally.io/engine",
     "llm-d.ai/engine-type",
     "inference.networking.k8s.io/engine-type",
 ];
-/// The pool's ports that a pod does serve, separated by commas; without it, all. Newer endpoint pickers heed it.
+/// The annotation that lists which of the pool's ports a pod serves, separated by commas; all without it. Endpoint pickers
+/// since the Gateway API Inference Extension v1.5 read it.
 const ACTIVE_PORTS: &str = "inference.networking.k8s.io/active-ports";
 
 /// A pod that the pool's selector matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    /// `None` before it has one, and once its containers have ended for good: Kubernetes may give it to another pod.
+    /// `None` before one is assigned, and after the pod has terminated: Kubernetes may assign it to another pod.
     address: Option<IpAddr>,
-    /// Ready is true, and it is not on its way out.
+    /// Condition Ready is True, and the pod is not terminating.
     ready: bool,
     engine: Option<String>,
     active_ports: Option<BTreeSet<u16>>,
@@ -37,7 +37,7 @@ pub(super) struct Member {
 impl From<&Pod> for Member {
     fn from(pod: &Pod) -> Self {
         let status = pod.status.as_ref();
-        let ended = status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
+        let terminated = status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
         let ready = status
             .and_then(|status| status.conditions.as_ref())
             .is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
@@ -46,9 +46,9 @@ impl From<&Pod> for Member {
         Self {
             address: status
                 .and_then(|status| status.pod_ip.as_deref())
-                .filter(|_| !ended)
+                .filter(|_| !terminated)
                 .and_then(|address| address.parse().ok()),
-            ready: ready && !ended && pod.metadata.deletion_timestamp.is_none(),
+            ready: ready && !terminated && pod.metadata.deletion_timestamp.is_none(),
             engine: ENGINE_LABELS.iter().find_map(|name| labels?.get(*name)).cloned(),
             active_ports: annotations.and_then(|all| all.get(ACTIVE_PORTS)).map(|ports| {
                 ports
@@ -69,16 +69,16 @@ impl Member {
     fn url(&self, port: u16) -> Option<Uri> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
-        // With the brackets of an IPv6 address.
+        // `SocketAddr` puts an IPv6 address in brackets.
         parts.authority = SocketAddr::new(self.address?, port).to_string().parse().ok();
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
         Uri::from_parts(parts).ok()
     }
 }
 
-/// The pool's targets, in the order of their pods' names: a pod that the pool knows by one port is one target of its own
-/// name; with several ports each is one, `POD-rank-N`, as newer endpoint pickers name them.
-pub(super) fn targets(pool: &Pool, pods: &BTreeMap<String, Member>) -> Vec<Target> {
+/// The pool's targets, in the order of the pods' names. With one port a pod is one target of its own name; with several,
+/// each port is one, named `POD-rank-N` as endpoint pickers do.
+pub(super) fn targets(pool: &PoolSpec, pods: &BTreeMap<String, Member>) -> Vec<Target> {
     let ranked = pool.ports.len() > 1;
     let of_pod = |(pod, member): (&String, &Member)| {
         let target = |(rank, port): (usize, u16)| Target {
@@ -118,8 +118,8 @@ mod tests {
         ]})
     }
 
-    fn pool(ports: &[u16]) -> Pool {
-        Pool {
+    fn pool(ports: &[u16]) -> PoolSpec {
+        PoolSpec {
             selector: [("app".to_owned(), "vllm".to_owned())].into(),
             ports: ports.iter().map(|port| (*port).try_into().unwrap()).collect(),
         }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_pod_that_is_ready_is_a_ready_target() {
+    fn a_ready_pod_is_a_ready_target() {
         let pods = [("a".to_owned(), pod(json!({}), running("10.0.0.1", "True")))].into();
         let expected = Target {
             name: "a".into(),
@@ -142,18 +142,18 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_stands_in_brackets() {
+    fn an_ipv6_address_is_put_in_brackets() {
         let member = pod(json!({}), running("fd00::1", "True"));
         assert_eq!(url(&member).as_deref(), Some("http://[fd00::1]:8000/"));
     }
 
     #[test]
-    fn a_pod_without_an_address_counts_and_cannot_be_read() {
+    fn a_pod_without_an_address_has_no_url() {
         for status in [
             Value::Null,
             json!({"phase": "Pending"}),
             running("", "True"),
-            running("no address", "True"),
+            running("invalid", "True"),
         ] {
             assert_eq!(url(&pod(json!({}), status)), None);
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_ready_true_is_ready() {
+    fn only_condition_ready_true_is_ready() {
         for ready in ["False", "Unknown", "true"] {
             assert!(!pod(json!({}), running("10.0.0.1", ready)).ready, "{ready}");
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminating_pod_is_not_ready_and_can_still_be_read() {
+    fn a_terminating_pod_is_not_ready_and_keeps_its_url() {
         let member = pod(
             json!({"deletionTimestamp": "2025-01-01T00:00:00Z"}),
             running("10.0.0.1", "True"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_has_ended_is_not_ready_and_its_address_may_be_another_pods() {
+    fn a_terminated_pod_is_not_ready_and_has_no_url() {
         for phase in ["Succeeded", "Failed"] {
             let mut status = running("10.0.0.1", "True");
             status["phase"] = phase.into();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn several_ports_are_a_target_each_and_one_is_the_pod_itself() {
+    fn each_of_several_ports_is_a_target_and_a_single_port_is_the_pod() {
         let pods = [("a".to_owned(), pod(json!({}), running("10.0.0.1", "True")))].into();
         let named = |ports: &[u16]| {
             let targets = targets(&pool(ports), &pods);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_the_pod_says_it_does_not_serve_is_no_target_and_the_others_keep_their_rank() {
+    fn inactive_ports_are_no_targets_and_the_others_keep_their_rank() {
         let names = |active: &str| {
             let metadata = json!({"annotations": {ACTIVE_PORTS: active}});
             let pods = [("a".to_owned(), pod(metadata, running("10.0.0.1", "True")))].into();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn our_label_of_the_engine_goes_before_the_others() {
+    fn our_engine_label_takes_precedence() {
         let engine = |labels: Value| pod(json!({ "labels": labels }), Value::Null).engine;
         assert_eq!(engine(json!({"app": "x"})), None);
         let theirs = json!({"inference.networking.k8s.io/engine-type": "sglang"});

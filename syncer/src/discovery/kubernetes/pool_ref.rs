@@ -1,32 +1,32 @@
-//! Which InferencePool: `[NAMESPACE/]NAME`, as the command line has it. Names are checked here, so that nothing odd gets
-//! into a request's path or field selector.
+//! [`PoolRef`], the name of an InferencePool as flags have it: `[NAMESPACE/]NAME`. Validates names, because they become part
+//! of a request's path and field selector.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Kubernetes' cap for a namespace (a DNS label).
+/// Kubernetes' limit for a namespace (a DNS label).
 const MAX_NAMESPACE: usize = 63;
-/// Kubernetes' cap for an object's name (a DNS subdomain).
+/// Kubernetes' limit for an object's name (a DNS subdomain).
 const MAX_NAME: usize = 253;
 
 /// The name of an InferencePool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRef {
-    /// Where it is; `None`: where the syncer itself is, or the kubeconfig's context.
+    /// `None`: the namespace of the syncer's pod, or of the kubeconfig's context.
     pub namespace: Option<String>,
-    /// Its name.
+    /// The object's name.
     pub name: String,
 }
 
-/// Why a text names no InferencePool.
+/// Why a text is not a [`PoolRef`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolRefError {
-    /// The part before the slash.
-    #[error("`{0}` is no namespace: at most 63 of a-z, 0-9 and `-`, and no `-` at an end")]
+    /// The part before the slash is invalid.
+    #[error("invalid namespace `{0}`: expected up to 63 of a-z, 0-9 and `-`, without `-` at either end")]
     Namespace(String),
-    /// The part behind it.
+    /// The part after the slash is invalid.
     #[error(
-        "`{0}` is no name of an InferencePool: at most 253 of a-z, 0-9, `-` and `.`, and a letter or digit at each end"
+        "invalid InferencePool name `{0}`: expected up to 253 of a-z, 0-9, `-` and `.`, with a letter or digit at each end"
     )]
     Name(String),
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_a_namespace_or_none() {
+    fn the_namespace_is_optional() {
         let pool: PoolRef = "chat".parse().unwrap();
         assert_eq!((pool.namespace.as_deref(), pool.name.as_str()), (None, "chat"));
         let pool: PoolRef = "inference/vllm-llama3.8b".parse().unwrap();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_would_not_take_is_refused() {
+    fn names_that_kubernetes_rejects_are_invalid() {
         for text in [
             "", "/", "a/", "-a", "a-", "A", "a_b", "a,b", "a..b", "x/a/b", "a=b", "a b", "é",
         ] {

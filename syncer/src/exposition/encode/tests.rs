@@ -1,5 +1,5 @@
 use super::*;
-use crate::exposition::Series;
+use crate::exposition::family::Series;
 
 fn family(name: &'static str, kind: Kind, series: Vec<Series>) -> Family {
     Family {
@@ -24,7 +24,7 @@ fn page(families: &[Family], format: Format) -> String {
 }
 
 #[test]
-fn a_counter_has_its_suffix_in_text_and_its_family_none_in_open_metrics() {
+fn in_open_metrics_a_counters_family_lacks_the_suffix() {
     let families = [family(
         "a_total",
         Kind::Counter,
@@ -41,7 +41,7 @@ fn a_counter_has_its_suffix_in_text_and_its_family_none_in_open_metrics() {
 }
 
 #[test]
-fn a_counter_without_the_suffix_keeps_its_name_in_open_metrics() {
+fn in_open_metrics_a_counter_without_the_suffix_is_of_unknown_type() {
     let families = [family("requests", Kind::Counter, vec![series(&[], Value::Integer(1))])];
     assert_eq!(
         page(&families, Format::OpenMetrics),
@@ -50,7 +50,7 @@ fn a_counter_without_the_suffix_keeps_its_name_in_open_metrics() {
 }
 
 #[test]
-fn the_bounds_of_a_histogram_are_written_as_they_were_given() {
+fn bounds_are_written_verbatim() {
     let histogram = Histogram {
         buckets: vec![("0.005".into(), 1), ("1".into(), 2), ("1.048576e+06".into(), 3)],
         sum: 0.25,
@@ -71,7 +71,7 @@ fn the_bounds_of_a_histogram_are_written_as_they_were_given() {
 }
 
 #[test]
-fn what_would_break_a_line_is_escaped() {
+fn help_and_label_values_are_escaped() {
     let mut families = [family(
         "a",
         Kind::Gauge,
@@ -112,7 +112,7 @@ fn floats_are_short_and_exact() {
 }
 
 #[test]
-fn a_family_without_series_is_left_out() {
+fn a_family_without_series_is_omitted() {
     let families = [family("a", Kind::Gauge, Vec::new())];
     assert_eq!(page(&families, Format::Text), "");
     assert_eq!(page(&families, Format::OpenMetrics), "# EOF\n");

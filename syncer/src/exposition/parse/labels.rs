@@ -1,7 +1,7 @@
-//! What stands between the braces of a sample: labels, and the metric's name when it is in quotes.
+//! [`Labels`], the content of a sample's braces: labels, and the metric's name if it is quoted.
 //!
-//! The braces are read twice, once to find their end and once for each look at the labels, so that a sample costs no
-//! memory. Invariant: what the first reading accepted, the second reads to its end.
+//! Braces are parsed once to find their end and again by each iteration over the labels, so that a sample allocates
+//! nothing. Invariant: an iteration accepts what the first parse accepted.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use nom::bytes::complete::{take_while, take_while1};
 use nom::combinator::recognize;
 use nom::error::context;
 
-use super::Format;
-use super::sample::{Mismatch, Parsed, blanks};
+use super::grammar::{Mismatch, Parsed, blanks};
+use crate::exposition::format::Format;
 
-/// A sample's labels, in the page's order. A name that the page gives twice comes twice.
+/// The labels of a sample, in the page's order. Duplicate names are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'a> {
     inside: &'a str,
     format: Format,
 }
 
-/// What braces hold.
+/// The content of braces.
 pub(super) struct Braces<'a> {
     pub(super) labels: Labels<'a>,
     pub(super) name: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(super) struct Braces<'a> {
 enum Item<'a> {
     /// The metric's name.
     Name(&'a str),
-    /// A label, its value not unescaped yet.
+    /// A label; the value is still escaped.
     Label(&'a str, &'a str),
 }
 
@@ -42,7 +42,7 @@ impl<'a> Labels<'a> {
         Self { inside: "", format }
     }
 
-    /// Names and values. A name in quotes is what stands between them.
+    /// Names and unescaped values. A quoted name is what is between the quotes, with its escapes.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
         let Self { mut inside, format } = *self;
         std::iter::from_fn(move || {
@@ -58,13 +58,13 @@ impl<'a> Labels<'a> {
         })
     }
 
-    /// The value of the first label of that name.
+    /// The value of the first label of this name.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         self.iter().find_map(|(label, value)| (label == name).then_some(value))
     }
 }
 
-/// Reads what follows an opening brace, the closing one too. The metric's name may be among the labels if `may_name`.
+/// Parses what follows an opening brace, including the closing one. `may_name` allows the metric's name among the labels.
 pub(super) fn braces<'a>(
     format: Format,
     may_name: bool,
@@ -95,7 +95,7 @@ pub(super) fn braces<'a>(
             rest = match (after.strip_prefix(','), format, item) {
                 (Some(after), ..) => after,
                 (None, ..) if closes => after,
-                // The text format's labels need no comma between them.
+                // The text format does not require commas between labels.
                 (None, Format::Text, Item::Label(..)) => after,
                 (None, ..) => return Mismatch::fail(after, "`,` or `}`"),
             };
@@ -130,7 +130,7 @@ fn name(text: &str) -> Parsed<'_, &str> {
     recognize((first, others)).parse(text)
 }
 
-/// What stands between two quotes, its escapes as they are.
+/// Parses a quoted string and returns what is between the quotes, with its escapes.
 fn string(text: &str) -> Parsed<'_, &str> {
     let Some(inside) = text.strip_prefix('"') else {
         return Mismatch::fail(text, "");
@@ -141,7 +141,7 @@ fn string(text: &str) -> Parsed<'_, &str> {
             let length = inside.len() - mark.len();
             return Ok((after, inside.get(..length).unwrap_or_default()));
         }
-        // A backslash takes the next character with it.
+        // Skips the backslash and the character that it escapes.
         let mut characters = mark.chars();
         _ = characters.nth(1);
         rest = characters.as_str();
@@ -149,7 +149,7 @@ fn string(text: &str) -> Parsed<'_, &str> {
     Mismatch::fail(text, "a closing quote in the same line")
 }
 
-/// Three escapes mean something; any other stays as it is, its backslash too.
+/// Resolves the three escapes `\n`, `\\` and `\"`. Any other is kept, including its backslash.
 fn unescape(text: &str) -> Cow<'_, str> {
     let Some(first) = memchr(b'\\', text.as_bytes()) else {
         return Cow::Borrowed(text);

@@ -1,22 +1,22 @@
-//! Numbers as Go's `strconv` reads them, which is what Prometheus accepts. They differ from Rust's at the edges.
+//! Numbers as Go's `strconv` parses them, which is what Prometheus accepts. Rust's parser differs at the edges.
 
-/// A sample's value. None is no number: also one that is too large for a float, or a NaN with a sign.
+/// Parses a sample's value. `None` if it is not a number, also for a NaN with a sign or a number too large for a float.
 pub(super) fn float(text: &str) -> Option<f64> {
     let value: f64 = text.parse().ok()?;
     let spelled = text.trim_start_matches(['+', '-']);
     if value.is_nan() {
         return (spelled == text).then_some(value);
     }
-    // `1e999` would be infinite without having said so.
+    // Rust parses `1e999` as infinite; Go rejects it.
     (value.is_finite() || spelled.starts_with(['i', 'I'])).then_some(value)
 }
 
-/// A timestamp of the text format: milliseconds, which fit into a signed 64-bit integer, without a sign.
+/// A timestamp of the text format: milliseconds without a sign, within a signed 64-bit integer.
 pub(super) fn is_milliseconds(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok()
 }
 
-/// A timestamp of OpenMetrics: seconds.
+/// A timestamp of OpenMetrics: seconds, as a finite float.
 pub(super) fn is_seconds(text: &str) -> bool {
     float(text).is_some_and(f64::is_finite)
 }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_go() {
+    fn what_go_parses_is_a_number() {
         for (text, value) in [
             ("0", 0.0),
             ("-0", 0.0),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_does_not_take_for_a_number_is_none() {
+    fn what_go_rejects_is_not_a_number() {
         for text in [
             "", "-", ".", "e5", "1e", "true", "0x10", "0x1p-3", "1_000", "1e999", "-1e999", "+NaN", "-nan", "--1",
             "+-1", "1 ", "1,5", "١", "inf1", "in",
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_has_the_form_of_its_format() {
+    fn timestamps_have_the_form_of_their_format() {
         assert!(is_milliseconds("1795491067191") && is_milliseconds("0"));
         for text in ["", "-1", "+1", "1.5", "9223372036854775808", "1e3"] {
             assert!(!is_milliseconds(text), "{text:?}");

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Every sample of a page, in a form of its own.
+/// The samples of a page, formatted `name [labels] value`.
 fn samples(page: impl AsRef<[u8]>, format: Format) -> Result<Vec<String>, ParseError> {
     let mut lines = Vec::new();
     parse(
@@ -28,7 +28,7 @@ fn open_metrics(page: &str) -> Result<Vec<String>, ParseError> {
 }
 
 #[test]
-fn a_page_of_text_is_read() {
+fn a_page_in_the_text_format_is_parsed() {
     let page = concat!(
         "# HELP a_total What \\\\ it is.\n# TYPE a_total counter\n#comment\n#\n\n \t\n",
         "a_total 1.0\n",
@@ -50,7 +50,7 @@ fn a_page_of_text_is_read() {
 }
 
 #[test]
-fn a_page_of_open_metrics_is_read() {
+fn a_page_in_openmetrics_is_parsed() {
     let page = concat!(
         "# TYPE a counter\n# UNIT a_seconds seconds\n",
         "a_total{x=\"1\",} 17 1795491067.191\n",
@@ -70,7 +70,7 @@ fn a_page_of_open_metrics_is_read() {
 }
 
 #[test]
-fn escapes_of_a_label_are_undone() {
+fn escapes_in_label_values_are_resolved() {
     let page = r#"a{b="q\"q",c="\\n",d="x\ny",e="\t\é\\",f=""} 1"#;
     assert_eq!(
         text(page).unwrap(),
@@ -82,7 +82,7 @@ fn escapes_of_a_label_are_undone() {
 }
 
 #[test]
-fn a_name_in_quotes_is_a_name() {
+fn names_may_be_quoted() {
     let page = "{\"my.metric\",\"my.label\"=\"1\",b=\"2\"} 1\n{b=\"2\", \"größe\"} 2\n{\"lone\"} 3\n{ \"x\" , } 4\n";
     assert_eq!(
         text(page).unwrap(),
@@ -97,7 +97,7 @@ fn a_name_in_quotes_is_a_name() {
 }
 
 #[test]
-fn get_gives_the_first_label_of_a_name() {
+fn get_returns_the_first_label_of_a_name() {
     let mut seen = Vec::new();
     parse(
         b"a{x=\"1\",y=\"a\\nb\",x=\"2\"} 1",
@@ -112,26 +112,26 @@ fn get_gives_the_first_label_of_a_name() {
 }
 
 #[test]
-fn a_name_is_asked_for_once_in_a_run_and_what_is_refused_is_not_read() {
+fn wanted_is_called_once_per_run_of_a_name_and_unwanted_lines_are_skipped() {
     let page = "a 1\na{x=\"y\"} 2\nab rubbish {\nab \"\x00\nabc 1\na 3\n{\"ab\"} 4\n{\"q\"} 5\n";
-    let mut asked = Vec::new();
+    let mut calls = Vec::new();
     let mut values = Vec::new();
     parse(
         page.as_bytes(),
         Format::Text,
         |name| {
-            asked.push(name);
+            calls.push(name);
             name != "ab"
         },
         |sample| values.push(sample.value),
     )
     .unwrap();
-    assert_eq!(asked, ["a", "ab", "abc", "a", "ab", "q"]);
+    assert_eq!(calls, ["a", "ab", "abc", "a", "ab", "q"]);
     assert_eq!(values, [1.0, 2.0, 1.0, 3.0, 5.0]);
 }
 
 #[test]
-fn errors_name_the_line_and_what_was_expected() {
+fn errors_report_the_line_and_what_was_expected() {
     for (page, message) in [
         ("a 1\nb\n", "line 2: expected a number, found the end of the line"),
         ("\n\n# x\n=", "line 4: expected a metric's name, found `=`"),
@@ -188,7 +188,7 @@ fn errors_name_the_line_and_what_was_expected() {
 }
 
 #[test]
-fn errors_of_open_metrics_name_the_line_too() {
+fn errors_in_openmetrics_report_the_line_and_what_was_expected() {
     for (page, message) in [
         ("", "line 1: expected `# EOF`, found the end of the line"),
         ("a 1\n", "line 2: expected `# EOF`, found the end of the line"),
@@ -223,7 +223,7 @@ fn errors_of_open_metrics_name_the_line_too() {
 }
 
 #[test]
-fn what_is_not_utf8_is_an_error_only_where_it_is_wanted() {
+fn invalid_utf8_is_an_error_only_in_wanted_lines() {
     let error = samples(b"b 1\na{x=\"\xff\"} 1\n", Format::Text).unwrap_err();
     assert_eq!(error.to_string(), "line 2: expected UTF-8, found `\u{fffd}\"} 1`");
     let error = samples(b"a\xff 1\n", Format::Text).unwrap_err();
@@ -241,7 +241,7 @@ fn what_is_not_utf8_is_an_error_only_where_it_is_wanted() {
 }
 
 #[test]
-fn a_line_of_a_megabyte_is_read_and_an_error_in_it_is_short() {
+fn a_line_of_a_megabyte_is_parsed_and_its_error_is_short() {
     let value = "ü".repeat(500_000);
     let page = format!("a{{x=\"{value}\"}} 1\n");
     assert_eq!(text(&page).unwrap().len(), 1);
@@ -255,7 +255,7 @@ fn a_line_of_a_megabyte_is_read_and_an_error_in_it_is_short() {
 }
 
 #[test]
-fn samples_before_an_error_were_handed_on() {
+fn samples_before_an_error_are_returned() {
     let mut values = Vec::new();
     let error = parse(
         b"a 1\nb 2\nc x\nd 4\n",

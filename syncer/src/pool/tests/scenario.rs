@@ -1,13 +1,16 @@
-//! What scenarios of a pool are told in.
+//! [`Scenario`], a pool with a clock, and the parts of its tests.
 
-use crate::engine::Adapters;
-use crate::exposition::shown::{lines, series};
-use crate::pool::*;
-use crate::scrape::schedule::Failure;
+use std::time::{Duration, Instant};
+
+use crate::discovery::{Discovered, Target};
+use crate::engine::{Adapters, ServerLoad};
+use crate::exposition::test_util::{lines, series};
+use crate::pool::Pool;
+use crate::scrape_status::{Attempt, Reason, ScrapeError};
 
 pub const STALE_AFTER: Duration = Duration::from_secs(3);
 
-/// A pool, and the time, in milliseconds since the start.
+/// A pool and a clock.
 pub struct Scenario {
     pub pool: Pool,
     start: Instant,
@@ -30,7 +33,7 @@ impl Scenario {
     }
 
     pub fn at(&mut self, now_ms: u64) -> &mut Self {
-        assert!(now_ms >= self.now_ms, "time goes on");
+        assert!(now_ms >= self.now_ms, "time does not go backwards");
         self.now_ms = now_ms;
         self
     }
@@ -46,24 +49,24 @@ impl Scenario {
         self
     }
 
-    /// An attempt of 10 ms on the target as it is known now.
-    pub fn tried(&mut self, name: &str, outcome: Result<ServerLoad, Reason>) -> &mut Self {
+    /// A scrape of the target as it is known now, which took 10 ms.
+    pub fn scraped(&mut self, name: &str, result: Result<ServerLoad, Reason>) -> &mut Self {
         let target = self
             .pool
             .targets()
             .find(|target| &*target.name == name)
             .unwrap()
             .clone();
-        self.tried_target(&target, outcome)
+        self.scraped_target(&target, result)
     }
 
-    pub fn tried_target(&mut self, target: &Target, outcome: Result<ServerLoad, Reason>) -> &mut Self {
+    pub fn scraped_target(&mut self, target: &Target, result: Result<ServerLoad, Reason>) -> &mut Self {
         let attempt = Attempt {
-            at: self.now(),
-            took: Duration::from_millis(10),
-            outcome: outcome.map_err(|reason| Failure {
+            ended_at: self.now(),
+            duration: Duration::from_millis(10),
+            result: result.map_err(|reason| ScrapeError {
                 reason,
-                why: "because".to_owned(),
+                message: "a cause".to_owned(),
             }),
         };
         self.pool.scraped(target, attempt);
@@ -74,13 +77,13 @@ impl Scenario {
         series(&self.pool.families(self.now()))
     }
 
-    /// The page without comments must be this.
+    /// Asserts the complete page, without comments.
     #[track_caller]
     pub fn shows(&mut self, expected: &str) -> &mut Self {
         self.shows_of("", expected)
     }
 
-    /// So must its lines that contain a part.
+    /// Asserts the lines of the page that contain `part`.
     #[track_caller]
     pub fn shows_of(&mut self, part: &str, expected: &str) -> &mut Self {
         let mut series = self.series();
@@ -122,7 +125,7 @@ pub fn load(waiting: f64, running: f64, kv_cache: f64) -> Result<ServerLoad, Rea
     })
 }
 
-/// A server's adapters, of which two can run.
+/// The load of a server that can run two adapters.
 pub fn with_adapters(running: &[&str], waiting: &[&str]) -> Result<ServerLoad, Reason> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Ok(ServerLoad {

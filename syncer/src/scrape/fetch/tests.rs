@@ -17,56 +17,56 @@ const MAX_BYTES: usize = 1 << 20;
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
 
-/// What a server does with each request.
+/// What the server sends to each request.
 #[derive(Clone)]
-struct Answer {
+struct Reply {
     bytes: Vec<u8>,
-    /// Closes the connection after it; else waits for the next request.
+    /// Whether the connection is closed afterwards.
     close: bool,
 }
 
-fn answer(head: &str, body: &[u8]) -> Answer {
+fn reply(head: &str, body: &[u8]) -> Reply {
     let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len());
-    Answer {
+    Reply {
         bytes: [head.as_bytes(), body].concat(),
         close: false,
     }
 }
 
-async fn talk(mut socket: impl AsyncRead + AsyncWrite + Unpin, answer: &Answer) -> std::io::Result<()> {
-    let mut seen = Vec::new();
+async fn serve(mut socket: impl AsyncRead + AsyncWrite + Unpin, reply: &Reply) -> std::io::Result<()> {
+    let mut request = Vec::new();
     loop {
-        while !seen.ends_with(b"\r\n\r\n") {
-            if socket.read_buf(&mut seen).await? == 0 {
+        while !request.ends_with(b"\r\n\r\n") {
+            if socket.read_buf(&mut request).await? == 0 {
                 return Ok(());
             }
         }
-        seen.clear();
-        socket.write_all(&answer.bytes).await?;
+        request.clear();
+        socket.write_all(&reply.bytes).await?;
         socket.flush().await?;
-        if answer.close {
+        if reply.close {
             return socket.shutdown().await;
         }
     }
 }
 
-/// Its URL, and how many connections it took.
-async fn server(answer: Answer, tls: Option<ServerConfig>) -> (Uri, Arc<AtomicUsize>) {
+/// Starts a server and returns its URL and the number of connections that it has accepted.
+async fn server(reply: Reply, tls: Option<ServerConfig>) -> (Uri, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://localhost:{}/metrics", listener.local_addr().unwrap().port());
     let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
+    let accepted = Arc::clone(&connections);
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     tokio::spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
-            counted.fetch_add(1, Ordering::Relaxed);
-            let (answer, acceptor) = (answer.clone(), acceptor.clone());
+            accepted.fetch_add(1, Ordering::Relaxed);
+            let (reply, acceptor) = (reply.clone(), acceptor.clone());
             tokio::spawn(async move {
                 match acceptor {
-                    Some(acceptor) => talk(acceptor.accept(socket).await?, &answer).await,
-                    None => talk(socket, &answer).await,
+                    Some(acceptor) => serve(acceptor.accept(socket).await?, &reply).await,
+                    None => serve(socket, &reply).await,
                 }
             });
         }
@@ -78,8 +78,8 @@ fn client() -> Client {
     Client::new(MAX_BYTES, client_config(None).unwrap())
 }
 
-async fn fetched(answer: Answer, timeout: Duration) -> Result<Page, FetchError> {
-    let (url, _) = server(answer, None).await;
+async fn fetch(reply: Reply, timeout: Duration) -> Result<Page, FetchError> {
+    let (url, _) = server(reply, None).await;
     client().fetch(&url, timeout).await
 }
 
@@ -90,7 +90,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_page_is_read_with_its_format_and_inflated() {
+async fn a_page_is_fetched_with_its_format_and_decompressed() {
     const TEXT: &[u8] = b"up 1\n";
     for (head, body, format) in [
         ("200 OK", TEXT.to_vec(), Format::Text),
@@ -111,98 +111,98 @@ async fn a_page_is_read_with_its_format_and_inflated() {
             Format::Text,
         ),
     ] {
-        let page = fetched(answer(head, &body), LONG).await.unwrap();
+        let page = fetch(reply(head, &body), LONG).await.unwrap();
         assert_eq!((&*page.body, page.format), (TEXT, format), "{head}");
     }
 }
 
 #[tokio::test]
-async fn every_way_to_fail_has_its_reason() {
-    let whole = answer("200 OK", b"up 1\n");
-    let cut = |bytes: &[u8]| Answer {
+async fn each_failure_has_its_reason() {
+    let complete = reply("200 OK", b"up 1\n");
+    let then_close = |bytes: &[u8]| Reply {
         bytes: bytes.to_vec(),
         close: true,
     };
-    let mut never_ends = whole.clone();
-    never_ends.bytes.truncate(whole.bytes.len() - 1);
+    let mut incomplete = complete.clone();
+    incomplete.bytes.truncate(complete.bytes.len() - 1);
     let bomb = gzip(&vec![b'\n'; MAX_BYTES + 1]);
-    for (name, answer, timeout, reason) in [
-        ("not found", answer("404 Not Found", b"up 1\n"), LONG, Reason::Status),
+    for (name, reply, timeout, reason) in [
+        ("not found", reply("404 Not Found", b"up 1\n"), LONG, Reason::Status),
         (
             "no content",
-            cut(b"HTTP/1.1 204 No Content\r\n\r\n"),
+            then_close(b"HTTP/1.1 204 No Content\r\n\r\n"),
             LONG,
             Reason::Status,
         ),
         (
             "redirect",
-            answer("302 Found\r\nlocation: /x", b""),
+            reply("302 Found\r\nlocation: /x", b""),
             LONG,
             Reason::Status,
         ),
-        ("no answer", cut(b""), LONG, Reason::Connect),
-        ("no HTTP", cut(b"SSH-2.0\r\n\r\n"), LONG, Reason::Connect),
+        ("no response", then_close(b""), LONG, Reason::Connect),
+        ("no HTTP", then_close(b"SSH-2.0\r\n\r\n"), LONG, Reason::Connect),
         (
-            "half a head",
-            cut(b"HTTP/1.1 200 OK\r\ncontent-le"),
+            "incomplete headers",
+            then_close(b"HTTP/1.1 200 OK\r\ncontent-le"),
             LONG,
             Reason::Connect,
         ),
-        ("half a body", cut(&never_ends.bytes), LONG, Reason::Body),
-        ("a hang", never_ends, SHORT, Reason::Timeout),
+        ("incomplete body", then_close(&incomplete.bytes), LONG, Reason::Body),
+        ("body that never completes", incomplete, SHORT, Reason::Timeout),
         (
             "brotli",
-            answer("200 OK\r\ncontent-encoding: br", b"up 1\n"),
+            reply("200 OK\r\ncontent-encoding: br", b"up 1\n"),
             LONG,
             Reason::Body,
         ),
         (
-            "bad gzip",
-            answer("200 OK\r\ncontent-encoding: gzip", b"up 1\n"),
+            "invalid gzip",
+            reply("200 OK\r\ncontent-encoding: gzip", b"up 1\n"),
             LONG,
             Reason::Body,
         ),
         (
-            "half of gzip",
-            answer("200 OK\r\ncontent-encoding: gzip", &bomb[..bomb.len() / 2]),
+            "incomplete gzip",
+            reply("200 OK\r\ncontent-encoding: gzip", &bomb[..bomb.len() / 2]),
             LONG,
             Reason::Body,
         ),
         (
             "a gzip bomb",
-            answer("200 OK\r\ncontent-encoding: gzip", &bomb),
+            reply("200 OK\r\ncontent-encoding: gzip", &bomb),
             LONG,
             Reason::TooLarge,
         ),
         (
-            "too long",
-            answer("200 OK", &vec![b'\n'; MAX_BYTES + 1]),
+            "too large",
+            reply("200 OK", &vec![b'\n'; MAX_BYTES + 1]),
             LONG,
             Reason::TooLarge,
         ),
     ] {
-        let error = fetched(answer, timeout).await.unwrap_err();
+        let error = fetch(reply, timeout).await.unwrap_err();
         assert_eq!(error.reason(), reason, "{name}: {error}");
         assert!(!error.to_string().is_empty());
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/metrics", nobody.local_addr().unwrap())
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/metrics", closed.local_addr().unwrap())
         .parse()
         .unwrap();
-    drop(nobody);
+    drop(closed);
     let error = client().fetch(&url, LONG).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Connect);
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_and_one_that_was_closed_is_made_anew() {
+async fn connections_are_reused_and_reopened_after_the_server_closes_them() {
     for (close, expected) in [(false, 1), (true, 5)] {
-        let answer = Answer {
+        let reply = Reply {
             close,
-            ..answer("200 OK", b"up 1\n")
+            ..reply("200 OK", b"up 1\n")
         };
-        let (url, connections) = server(answer, None).await;
+        let (url, connections) = server(reply, None).await;
         let client = client();
         for _ in 0..5 {
             client.fetch(&url, LONG).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_connection_is_kept_and_one_that_was_closed_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_server_with_https_must_be_signed_by_a_root_that_is_known() {
+async fn an_https_server_must_have_a_certificate_of_a_trusted_root() {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let tls = ServerConfig::builder_with_provider(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -223,11 +223,11 @@ async fn a_server_with_https_must_be_signed_by_a_root_that_is_known() {
             PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into()),
         )
         .unwrap();
-    let (url, _) = server(answer("200 OK", b"up 1\n"), Some(tls)).await;
+    let (url, _) = server(reply("200 OK", b"up 1\n"), Some(tls)).await;
     let ca_file = std::env::temp_dir().join(format!("infertally-ca-{}.pem", std::process::id()));
     std::fs::write(&ca_file, key.cert.pem()).unwrap();
-    let knowing = Client::new(MAX_BYTES, client_config(Some(&ca_file)).unwrap());
-    assert_eq!(&*knowing.fetch(&url, LONG).await.unwrap().body, b"up 1\n");
+    let trusting = Client::new(MAX_BYTES, client_config(Some(&ca_file)).unwrap());
+    assert_eq!(&*trusting.fetch(&url, LONG).await.unwrap().body, b"up 1\n");
     let error = client().fetch(&url, LONG).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Connect);
     assert!(error.to_string().contains("certificate"), "{error}");
@@ -235,7 +235,7 @@ async fn a_server_with_https_must_be_signed_by_a_root_that_is_known() {
     std::fs::write(&ca_file, "nothing\n").unwrap();
     let error = client_config(Some(&ca_file)).unwrap_err();
     assert!(
-        crate::error_chain(&error).ends_with("cannot be used: no certificate in it"),
+        crate::error::error_chain(&error).ends_with("cannot be used: it holds no certificate"),
         "{error}"
     );
     std::fs::remove_file(&ca_file).unwrap();
@@ -243,14 +243,14 @@ async fn a_server_with_https_must_be_signed_by_a_root_that_is_known() {
 }
 
 #[tokio::test]
-async fn large_pages_find_room_only_for_so_many_and_small_ones_always() {
+async fn large_pages_share_a_memory_limit_and_small_ones_are_always_fetched() {
     const LARGE: usize = 64 * 1024 * 1024;
     let client = Client::new(LARGE, client_config(None).unwrap());
-    // Each comes but for its last byte, so it keeps its room.
-    let mut never_ends = answer("200 OK", &vec![b'\n'; LARGE]);
-    never_ends.bytes.truncate(never_ends.bytes.len() - 1);
-    let (large, _) = server(never_ends, None).await;
-    let (small, _) = server(answer("200 OK", &vec![b'\n'; SMALL_BYTES]), None).await;
+    // Each lacks its last byte, so it keeps its permit.
+    let mut incomplete = reply("200 OK", &vec![b'\n'; LARGE]);
+    incomplete.bytes.truncate(incomplete.bytes.len() - 1);
+    let (large, _) = server(incomplete, None).await;
+    let (small, _) = server(reply("200 OK", &vec![b'\n'; SMALL_PAGE_BYTES]), None).await;
     let holders: Vec<_> = (0..2)
         .map(|_| {
             let (client, large) = (client.clone(), large.clone());
@@ -258,15 +258,18 @@ async fn large_pages_find_room_only_for_so_many_and_small_ones_always() {
         })
         .collect();
     let deadline = tokio::time::Instant::now() + LONG * 3;
-    while client.room.available_permits() > 1024 * 1024 {
-        assert!(tokio::time::Instant::now() < deadline, "the room is never taken");
+    while client.shared_bytes.available_permits() > 1024 * 1024 {
+        assert!(tokio::time::Instant::now() < deadline, "the permits are never taken");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(matches!(client.fetch(&large, LONG).await, Err(FetchError::Crowded)));
-    assert_eq!(client.fetch(&small, LONG).await.unwrap().body.len(), SMALL_BYTES);
+    assert!(matches!(
+        client.fetch(&large, LONG).await,
+        Err(FetchError::MemoryExhausted)
+    ));
+    assert_eq!(client.fetch(&small, LONG).await.unwrap().body.len(), SMALL_PAGE_BYTES);
     for holder in holders {
         holder.abort();
         assert!(holder.await.unwrap_err().is_cancelled());
     }
-    assert_eq!(client.room.available_permits(), LARGE_BYTES);
+    assert_eq!(client.shared_bytes.available_permits(), SHARED_BYTES);
 }

@@ -21,9 +21,9 @@ pub fn accepts<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Resul
         Err(error) => return Err(error.to_string()),
     };
     let errors = if let Role::Pool(args) = &cli.role {
-        args.mistakes()
+        args.usage_errors()
     } else if let Role::Lora(args) = &cli.role {
-        args.mistakes()
+        args.usage_errors()
     } else {
         Vec::new()
     };

@@ -22,7 +22,7 @@ use infertally_harness::reading::{End, read};
 use infertally_harness::stats::{self, Series, Stats};
 use infertally_harness::{client, repository};
 use infertally_sim::{Replay, ReplayConfig, Sim, SimConfig};
-use infertally_syncer::envoy::{self, EnvoyPage};
+use infertally_syncer::envoy_stats::{self, EnvoyPage};
 
 use flat::flat;
 
@@ -41,17 +41,17 @@ async fn text(envoy: &Envoy) -> String {
 }
 
 async fn page(envoy: &Envoy) -> EnvoyPage {
-    envoy::read(text(envoy).await.as_bytes()).unwrap()
+    envoy_stats::read(text(envoy).await.as_bytes()).unwrap()
 }
 
 /// What is served of this Envoy alone, series by series; each sum of seconds must be its exact counter's.
 async fn served(envoy: &Envoy) -> Stats {
     let text = text(envoy).await;
-    let page = envoy::read(text.as_bytes()).unwrap();
-    for (reason, count) in page.left_out() {
+    let page = envoy_stats::read(text.as_bytes()).unwrap();
+    for (reason, count) in page.dropped() {
         assert_eq!(count, 0, "{reason:?}");
     }
-    let served = flat(&envoy::families([("envoy", &page)], false));
+    let served = flat(&envoy_stats::families([("envoy", &page)], false));
     for (series, microseconds) in stats::parse(&text).unwrap() {
         if series.name.ends_with("_microseconds_total") {
             assert_eq!(served.get(&series), Some(&microseconds), "{series}");
@@ -160,8 +160,8 @@ async fn a_page_that_is_read_while_workers_count_is_a_histogram_that_never_falls
     while clients.iter().any(|client| !client.is_finished()) {
         let text = text(&envoy).await;
         let most = started.load(Ordering::SeqCst);
-        let page = envoy::read(text.as_bytes()).unwrap();
-        let now = flat(&envoy::families([("envoy", &page)], false));
+        let page = envoy_stats::read(text.as_bytes()).unwrap();
+        let now = flat(&envoy_stats::families([("envoy", &page)], false));
         for (series, value) in &before {
             // A gauge may fall.
             let rises = now.get(series).is_some_and(|now| now >= value);
@@ -208,7 +208,7 @@ async fn two_envoys_are_kept_apart_and_the_restart_of_one_is_seen_as_such() {
     async fn counts(envoys: [(&str, &Envoy); 2]) -> BTreeMap<String, [u64; 3]> {
         let [(a, first), (b, second)] = envoys;
         let (first, second) = (page(first).await, page(second).await);
-        let served = flat(&envoy::families([(a, &first), (b, &second)], true));
+        let served = flat(&envoy_stats::families([(a, &first), (b, &second)], true));
         let names = [
             "inference_model_request_total",
             "inference_model_input_tokens_count",

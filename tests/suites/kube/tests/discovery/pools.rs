@@ -27,7 +27,7 @@ async fn crds_installed_later_are_noticed_and_v1_takes_precedence_over_v1alpha2(
     cluster.delete_pool(V1, "chat").await?;
     observer.wait_for_names(&["old-0"]).await;
     cluster.delete_pool(V1Alpha2, "chat").await?;
-    observer.wait_until_unknown("none of that name").await;
+    observer.wait_until_unknown("v1: not found").await;
     Ok(())
 }
 
@@ -58,7 +58,7 @@ async fn discovery_follows_every_change_of_the_pool_and_its_pods() -> Result<()>
     cluster.put_pool(V1, "chat", "other", &[8000, 8001]).await?;
     observer.wait_for_names(&["other-0-rank-0", "other-0-rank-1"]).await;
     cluster.delete_pool(V1, "chat").await?;
-    observer.wait_until_unknown("none of that name").await;
+    observer.wait_until_unknown("v1: not found").await;
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
     observer.wait_for_names(&["!vllm-0"]).await;
     assert_eq!(observer.urls(), ["http://10.0.0.1:9000/"]);

@@ -1,15 +1,14 @@
-//! Scenarios: what happens to the Envoys, and the exact page at each step.
+//! Scenarios: a sequence of scrapes, and the exact page after each step.
 
 use super::*;
-use crate::exposition::shown::{lines, series};
-use crate::scrape::Reason;
-use crate::scrape::schedule::Failure;
+use crate::exposition::test_util::{lines, series};
+use crate::scrape_status::{Reason, ScrapeError};
 
 const STALE_AFTER: Duration = Duration::from_secs(3);
 
-/// Envoys, and the time, in milliseconds since the start.
+/// Envoys and a clock.
 struct Scenario {
-    proxies: Proxies,
+    envoys: Envoys,
     start: Instant,
     now_ms: u64,
 }
@@ -17,7 +16,7 @@ struct Scenario {
 impl Scenario {
     fn new(names: &[&str]) -> Self {
         Self {
-            proxies: Proxies::new(names.iter().map(|name| Arc::from(*name)), STALE_AFTER),
+            envoys: Envoys::new(names.iter().map(|name| Arc::from(*name)), STALE_AFTER),
             start: tokio::time::Instant::now().into_std(),
             now_ms: 0,
         }
@@ -28,35 +27,34 @@ impl Scenario {
     }
 
     fn at(&mut self, now_ms: u64) -> &mut Self {
-        assert!(now_ms >= self.now_ms, "time goes on");
+        assert!(now_ms >= self.now_ms, "time does not go backwards");
         self.now_ms = now_ms;
         self
     }
 
-    /// The Envoy of this name serves this page.
-    fn reads(&mut self, name: &str, page: &str) -> &mut Self {
-        self.tried(name, Ok(envoy::read(page.as_bytes()).unwrap()))
+    fn serves(&mut self, name: &str, page: &str) -> &mut Self {
+        self.scraped(name, Ok(envoy_stats::read(page.as_bytes()).unwrap()))
     }
 
     fn fails(&mut self, name: &str, reason: Reason) -> &mut Self {
-        let why = "because".to_owned();
-        self.tried(name, Err(Failure { reason, why }))
+        let message = "a cause".to_owned();
+        self.scraped(name, Err(ScrapeError { reason, message }))
     }
 
-    fn tried(&mut self, name: &str, outcome: Result<EnvoyPage, Failure>) -> &mut Self {
+    fn scraped(&mut self, name: &str, result: Result<EnvoyPage, ScrapeError>) -> &mut Self {
         let attempt = Attempt {
-            at: self.now(),
-            took: Duration::from_millis(10),
-            outcome,
+            ended_at: self.now(),
+            duration: Duration::from_millis(10),
+            result,
         };
-        self.proxies.scraped(name, attempt);
+        self.envoys.scraped(name, attempt);
         self
     }
 
-    /// The page without comments must be this.
+    /// Asserts the complete page, without comments.
     #[track_caller]
     fn shows(&mut self, expected: &str) -> &mut Self {
-        let series = series(&self.proxies.families(self.now()));
+        let series = series(&self.envoys.families(self.now()));
         assert_eq!(series, lines(expected), "at {} ms", self.now_ms);
         self
     }
@@ -67,21 +65,21 @@ fn requests(count: u64) -> String {
 }
 
 #[test]
-fn envoys_of_which_nothing_is_known_show_nothing_and_are_waited_for() {
+fn unscraped_envoys_have_no_series_and_are_not_ready() {
     let mut scenario = Scenario::new(&["a:9901", "b:9901"]);
-    let untried = |count| Err(format!("{count} of 2 Envoys were not read yet"));
-    assert_eq!(scenario.shows("").proxies.ready(), untried(2));
-    // An attempt that fails is one, too: an Envoy that is down must not keep the pool's gauges from being served.
+    let unscraped = |count| Err(format!("{count} of 2 Envoys have not been scraped yet"));
+    assert_eq!(scenario.shows("").envoys.ready(), unscraped(2));
+    // A failure suffices: an Envoy that is down must not keep the pool's gauges from being served.
     scenario.fails("a:9901", Reason::Connect);
-    assert_eq!(scenario.proxies.ready(), untried(1));
-    scenario.reads("b:9901", "");
-    assert_eq!(scenario.proxies.ready(), Ok(()));
-    assert_eq!(Scenario::new(&[]).shows("").proxies.ready(), Ok(()));
+    assert_eq!(scenario.envoys.ready(), unscraped(1));
+    scenario.serves("b:9901", "");
+    assert_eq!(scenario.envoys.ready(), Ok(()));
+    assert_eq!(Scenario::new(&[]).shows("").envoys.ready(), Ok(()));
 }
 
 #[test]
-fn one_envoy_has_the_guides_labels_and_no_other() {
-    Scenario::new(&["a:9901"]).reads("a:9901", &requests(3)).at(500).shows(
+fn series_of_a_single_envoy_have_exactly_the_guides_labels() {
+    Scenario::new(&["a:9901"]).serves("a:9901", &requests(3)).at(500).shows(
         r#"
         inference_model_request_total{model_name="m",target_model_name="t"} 3
         infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9901"} 0.5
@@ -90,9 +88,9 @@ fn one_envoy_has_the_guides_labels_and_no_other() {
 }
 
 #[test]
-fn of_two_envoys_each_series_says_which_also_while_one_is_away() {
+fn series_of_two_envoys_are_labelled_even_while_one_is_down() {
     Scenario::new(&["a:9901", "b:9901"])
-        .reads("a:9901", &requests(3))
+        .serves("a:9901", &requests(3))
         .shows(
             r#"
             inference_model_request_total{model_name="m",target_model_name="t",envoy="a:9901"} 3
@@ -100,7 +98,7 @@ fn of_two_envoys_each_series_says_which_also_while_one_is_away() {
             "#,
         )
         .at(1_000)
-        .reads("b:9901", &requests(5))
+        .serves("b:9901", &requests(5))
         .shows(
             r#"
             inference_model_request_total{model_name="m",target_model_name="t",envoy="a:9901"} 3
@@ -112,9 +110,9 @@ fn of_two_envoys_each_series_says_which_also_while_one_is_away() {
 }
 
 #[test]
-fn series_go_when_they_are_stale_and_come_back_as_they_are_then() {
+fn stale_series_disappear_and_return_with_the_envoys_present_values() {
     Scenario::new(&["a:9901"])
-        .reads("a:9901", &requests(30))
+        .serves("a:9901", &requests(30))
         .at(1_000)
         .fails("a:9901", Reason::Connect)
         .at(2_999)
@@ -126,7 +124,7 @@ fn series_go_when_they_are_stale_and_come_back_as_they_are_then() {
             infertally_syncer_envoy_scrape_errors_total{envoy="a:9901",reason="connect"} 2
             "#,
         )
-        // Nothing happens but time.
+        // Only time passes.
         .at(3_000)
         .shows(
             r#"
@@ -134,9 +132,9 @@ fn series_go_when_they_are_stale_and_come_back_as_they_are_then() {
             infertally_syncer_envoy_scrape_errors_total{envoy="a:9901",reason="connect"} 2
             "#,
         )
-        // It is back, another process by now: its counters begin anew, and nothing is added to them.
+        // Another process serves now. Its counters start from 0, and nothing is added to them.
         .at(60_000)
-        .reads("a:9901", &requests(1))
+        .serves("a:9901", &requests(1))
         .shows(
             r#"
             inference_model_request_total{model_name="m",target_model_name="t"} 1
@@ -147,7 +145,7 @@ fn series_go_when_they_are_stale_and_come_back_as_they_are_then() {
 }
 
 #[test]
-fn errors_are_counted_by_envoy_and_reason_and_an_envoy_that_was_never_read_has_no_age() {
+fn errors_are_counted_by_envoy_and_reason_and_an_envoy_without_success_has_no_age() {
     Scenario::new(&["a:9901", "b:9901"])
         .fails("b:9901", Reason::Timeout)
         .fails("a:9901", Reason::Status)
@@ -163,39 +161,39 @@ fn errors_are_counted_by_envoy_and_reason_and_an_envoy_that_was_never_read_has_n
 }
 
 #[test]
-fn what_the_last_page_had_that_cannot_be_served_is_counted_as_long_as_it_is_so() {
-    let odd = requests(1)
+fn dropped_series_of_the_last_page_are_counted_while_it_is_fresh() {
+    let invalid = requests(1)
         + "inference_model_running_requests{model_name=\"m\"} NaN\n\
            inference_model_running_requests{model_name=\"n\"} 0.5\n\
            inference_model_request_total{cluster=\"c\"} 1\n";
     Scenario::new(&["a:9901"])
-        .reads("a:9901", &odd)
+        .serves("a:9901", &invalid)
         .shows(
             r#"
             inference_model_request_total{model_name="m",target_model_name="t"} 1
             infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9901"} 0
-            infertally_syncer_envoy_left_out{envoy="a:9901",reason="not_a_whole_number"} 2
-            infertally_syncer_envoy_left_out{envoy="a:9901",reason="other_labels"} 1
+            infertally_syncer_envoy_dropped_series{envoy="a:9901",reason="invalid_value"} 2
+            infertally_syncer_envoy_dropped_series{envoy="a:9901",reason="unexpected_labels"} 1
             "#,
         )
         .at(1_000)
-        .reads("a:9901", &requests(2))
+        .serves("a:9901", &requests(2))
         .shows(
             r#"
             inference_model_request_total{model_name="m",target_model_name="t"} 2
             infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9901"} 0
             "#,
         )
-        // It says something of the series that are served; without them, nothing.
-        .reads("a:9901", &odd)
+        // A stale page has neither series nor a count of dropped ones.
+        .serves("a:9901", &invalid)
         .at(4_000)
         .shows(r#"infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9901"} 3"#);
 }
 
 #[test]
-fn an_envoy_that_is_not_ours_changes_nothing() {
+fn a_scrape_of_an_unknown_envoy_is_ignored() {
     Scenario::new(&["a:9901"])
-        .reads("b:9901", &requests(1))
+        .serves("b:9901", &requests(1))
         .fails("b:9901", Reason::Connect)
         .shows("");
 }

@@ -1,4 +1,4 @@
-mod odd;
+mod invalid;
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use crate::exposition::{Histogram, Kind, Value, encode};
 const REAL: &str = include_str!("../../../tests/fixtures/envoy-1.40.0/stats_prometheus.txt");
 const PAIR: &str = r#"model_name="m",target_model_name="t""#;
 
-/// A page with a histogram whose buckets, from the lowest, have these counts; bounds beyond them have the last one.
+/// A page with a histogram whose buckets have these counts, from the lowest; the remaining buckets have the last count.
 fn histogram(metric: &Metric, labels: &str, counts: &[u64], sum: u64) -> String {
     let last = counts.last().copied().unwrap_or_default();
-    let bounds = super::parts::bounds(metric).iter().map(|bound| bound.le);
+    let bounds = super::counters::bounds(metric).iter().map(|bound| bound.le);
     let counts = counts.iter().copied().chain(std::iter::repeat(last));
     let mut page = String::new();
     for (le, count) in bounds.chain(["+Inf"]).zip(counts) {
@@ -47,17 +47,16 @@ fn only_histogram(page: &str) -> Histogram {
     }
 }
 
-fn left_out(page: &str) -> Vec<(&'static str, u64)> {
-    let counts = read_text(page);
-    counts
-        .left_out()
+fn dropped(page: &str) -> Vec<(&'static str, u64)> {
+    read_text(page)
+        .dropped()
         .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| (reason.as_str(), count))
         .collect()
 }
 
 #[test]
-fn a_real_page_gives_the_families_of_the_golden_file() {
+fn a_page_of_a_real_envoy_gives_the_families_of_the_golden_file() {
     let mut text = String::new();
     encode(&served(REAL), Format::Text, &mut text);
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/envoy-1.40.0.txt");
@@ -65,27 +64,27 @@ fn a_real_page_gives_the_families_of_the_golden_file() {
         std::fs::write(golden, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(golden).unwrap());
-    assert_eq!(left_out(REAL), []);
+    assert_eq!(dropped(REAL), []);
 }
 
 #[test]
-fn a_page_without_the_filter_is_a_good_page_without_families() {
+fn a_page_without_the_filter_is_valid_and_has_no_families() {
     for page in ["", "# TYPE envoy_x counter\nenvoy_x{} 1\n"] {
         assert_eq!(served(page), []);
-        assert_eq!((read_text(page).series(), left_out(page)), (0, vec![]));
+        assert_eq!((read_text(page).series(), dropped(page)), (0, vec![]));
     }
 }
 
 #[test]
-fn what_is_no_page_of_metrics_is_an_error() {
+fn an_invalid_page_is_an_error() {
     let error = read(format!("inference_model_request_total{{{PAIR}}} many").as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "envoy's stats page can't be read");
+    assert_eq!(error.to_string(), "invalid Envoy stats page");
 }
 
 #[test]
-fn the_sum_of_seconds_is_that_of_the_microseconds_which_are_not_served_beside_it() {
+fn a_sum_of_seconds_is_computed_from_the_microseconds_which_are_not_served() {
     let mut page = histogram(MetricId::RequestDuration.metric(), PAIR, &[1, 3], 1_234_567);
-    // Whole seconds, as Envoy has them; not used.
+    // Envoy's integer sum is not used.
     _ = writeln!(page, "inference_model_request_duration_seconds_sum{{{PAIR}}} 1");
     let histogram = only_histogram(&page);
     assert_eq!((histogram.sum, histogram.count), (1.234567, 3));
@@ -95,7 +94,7 @@ fn the_sum_of_seconds_is_that_of_the_microseconds_which_are_not_served_beside_it
 }
 
 #[test]
-fn names_types_help_labels_and_bounds_are_the_tables() {
+fn names_types_help_labels_and_bounds_are_those_of_the_filters_table() {
     let mut page = String::new();
     let labelled = |metric: &Metric| -> String {
         let labels: Vec<_> = metric
@@ -106,7 +105,7 @@ fn names_types_help_labels_and_bounds_are_the_tables() {
         labels.join(",")
     };
     for metric in &METRICS {
-        if super::parts::bounds(metric).is_empty() {
+        if super::counters::bounds(metric).is_empty() {
             _ = writeln!(page, "{}{{{}}} 1", metric.name, labelled(metric));
         } else {
             page += &histogram(metric, &labelled(metric), &[1], 1);
@@ -128,7 +127,7 @@ fn names_types_help_labels_and_bounds_are_the_tables() {
         match &family.series[0].value {
             Value::Histogram(histogram) => {
                 let bounds: Vec<_> = histogram.buckets.iter().map(|(le, _)| le.as_ref()).collect();
-                let table: Vec<_> = super::parts::bounds(metric).iter().map(|bound| bound.le).collect();
+                let table: Vec<_> = super::counters::bounds(metric).iter().map(|bound| bound.le).collect();
                 assert_eq!((bounds, family.kind), (table, Kind::Histogram));
             }
             Value::Integer(_) => assert_eq!(family.kind, Kind::Counter),
@@ -139,7 +138,7 @@ fn names_types_help_labels_and_bounds_are_the_tables() {
 }
 
 #[test]
-fn label_values_stay_as_envoy_shows_them() {
+fn label_values_are_passed_on_as_envoy_shows_them() {
     let page = "inference_model_running_requests{model_name=\"a%3Bb \\\"\\\\\\n模型\"} 2\n";
     let series = &served(page)[0].series[0];
     assert_eq!(series.labels, [("model_name", "a%3Bb \"\\\n模型".into())]);
@@ -147,8 +146,8 @@ fn label_values_stay_as_envoy_shows_them() {
 }
 
 #[test]
-fn a_bucket_that_was_read_later_than_the_ones_above_it_raises_them() {
-    // `+Inf` stands first on Envoy's page.
+fn a_bucket_that_is_ahead_of_higher_ones_raises_them() {
+    // On Envoy's page `+Inf` comes first.
     let page = format!(
         "inference_model_input_tokens_bucket{{{PAIR},le=\"+Inf\"}} 7\n\
          inference_model_input_tokens_bucket{{{PAIR},le=\"16\"}} 8\n\
@@ -168,7 +167,7 @@ fn a_bucket_that_was_read_later_than_the_ones_above_it_raises_them() {
 }
 
 #[test]
-fn labels_that_the_table_does_not_know_are_not_served() {
+fn labels_that_are_not_in_the_table_are_not_served() {
     let page = format!("inference_model_request_total{{cluster=\"c\",{PAIR},cache=\"q4\"}} 4\n");
     assert_eq!(
         served(&page)[0].series,
@@ -180,7 +179,7 @@ fn labels_that_the_table_does_not_know_are_not_served() {
 }
 
 #[test]
-fn the_filters_build_is_not_served_for_the_syncer_tells_its_own() {
+fn the_filters_build_info_is_not_passed_on() {
     assert!(REAL.contains("inference_extension_info{"));
     let families = served(REAL);
     assert!(families.iter().all(|family| family.name != "inference_extension_info"));
@@ -188,7 +187,7 @@ fn the_filters_build_is_not_served_for_the_syncer_tells_its_own() {
 }
 
 #[test]
-fn several_envoys_keep_their_series_apart_and_nothing_is_added_up() {
+fn series_of_several_envoys_are_kept_apart_and_not_added() {
     let page = |requests: u64| {
         read_text(&format!(
             "inference_model_request_total{{{PAIR}}} {requests}\n{}",
@@ -209,15 +208,15 @@ fn several_envoys_keep_their_series_apart_and_nothing_is_added_up() {
     }
     let values: Vec<_> = families[0].series.iter().map(|series| &series.value).collect();
     assert_eq!(values, [&Value::Integer(3), &Value::Integer(5)]);
-    // The label does not stay behind in the page.
+    // The label is not added to the pages themselves.
     assert!(served("").is_empty());
     assert_eq!(super::families([("a:9901", &a)], false)[0].series[0].labels.len(), 2);
 }
 
 #[test]
-fn le_is_the_only_label_of_the_filter_that_is_in_no_row() {
+fn le_is_the_only_label_that_no_row_of_the_table_has() {
     for label in Label::ALL {
-        let in_a_row = METRICS.iter().any(|metric| metric.labels.contains(&label));
-        assert_eq!(in_a_row, label != Label::Le, "{label:?}");
+        let in_table = METRICS.iter().any(|metric| metric.labels.contains(&label));
+        assert_eq!(in_table, label != Label::Le, "{label:?}");
     }
 }

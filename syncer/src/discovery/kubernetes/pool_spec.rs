@@ -1,6 +1,6 @@
-//! What an InferencePool says, in either version of its API: which pods, and which of their ports. Pure.
+//! [`PoolSpec`], the selector and ports of an InferencePool, read from either version of its API. Pure.
 //!
-//! Source of the shapes: the CRDs of the Gateway API Inference Extension, v0.5.1 (`v1alpha2`) and v1.0.0 and later (`v1`).
+//! Source of the schemas: the CRDs of the Gateway API Inference Extension, v0.5.1 (`v1alpha2`) and v1.0.0 and later (`v1`).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -10,34 +10,34 @@ use kube::discovery::ApiResource;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The CRD allows 8; room for one that allows more.
+/// The CRD allows 8 ports; a later version may allow more.
 pub(super) const MAX_PORTS: usize = 64;
 
-/// The versions of the API that are read. They are of two groups, so a cluster may serve both, with other objects in each.
+/// The versions of the API that are read. They belong to two groups, so a cluster may serve both, with different objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
     V1Alpha2,
 }
 
-/// Which pods are in the pool, and where they listen.
+/// Which pods belong to the pool, and on which ports they serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pool {
+pub(super) struct PoolSpec {
     /// Never empty.
     pub selector: BTreeMap<String, String>,
     /// Never empty; the index of a port is its rank.
     pub ports: Vec<NonZeroU16>,
 }
 
-/// Why an InferencePool can't be used. The API server checks them against their schema, so this takes a schema that is
-/// newer than this code.
+/// Why an InferencePool is invalid. The API server validates against the CRD, so this occurs only with a CRD that is newer
+/// than this code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unusable {
-    #[error("it has no spec that can be read: {0}")]
+pub(super) enum InvalidPool {
+    #[error("invalid spec: {0}")]
     Spec(String),
-    #[error("its selector is empty, which would take in every pod of the namespace")]
-    NoSelector,
-    #[error("it has {0} target ports, not 1 to {max}", max = MAX_PORTS)]
+    #[error("the selector is empty and would match every pod of the namespace")]
+    EmptySelector,
+    #[error("{0} target ports, expected 1 to {max}", max = MAX_PORTS)]
     Ports(usize),
 }
 
@@ -77,7 +77,7 @@ impl Version {
         }
     }
 
-    /// Where the API server has them.
+    /// The resource, for requests.
     pub fn resource(self) -> ApiResource {
         let (group, version) = match self {
             Self::V1 => ("inference.networking.k8s.io", "v1"),
@@ -93,11 +93,11 @@ impl Version {
     }
 }
 
-// === impl Pool ===
+// === impl PoolSpec ===
 
-impl Pool {
+impl PoolSpec {
     /// Reads a `v1` object.
-    pub fn v1(object: &DynamicObject) -> Result<Self, Unusable> {
+    pub fn v1(object: &DynamicObject) -> Result<Self, InvalidPool> {
         let spec: SpecV1 = spec(object)?;
         Self::new(
             spec.selector.match_labels,
@@ -106,29 +106,30 @@ impl Pool {
     }
 
     /// Reads a `v1alpha2` object.
-    pub fn v1alpha2(object: &DynamicObject) -> Result<Self, Unusable> {
+    pub fn v1alpha2(object: &DynamicObject) -> Result<Self, InvalidPool> {
         let spec: SpecV1Alpha2 = spec(object)?;
         Self::new(spec.selector, vec![spec.target_port_number])
     }
 
-    /// The selector as the API server takes it.
+    /// The selector, for requests.
     pub fn labels(&self) -> Selector {
         self.selector.clone().into_iter().collect()
     }
 
-    fn new(selector: BTreeMap<String, String>, ports: Vec<NonZeroU16>) -> Result<Self, Unusable> {
+    fn new(selector: BTreeMap<String, String>, ports: Vec<NonZeroU16>) -> Result<Self, InvalidPool> {
         if selector.is_empty() {
-            return Err(Unusable::NoSelector);
+            return Err(InvalidPool::EmptySelector);
         }
         if ports.is_empty() || ports.len() > MAX_PORTS {
-            return Err(Unusable::Ports(ports.len()));
+            return Err(InvalidPool::Ports(ports.len()));
         }
         Ok(Self { selector, ports })
     }
 }
 
-fn spec<'a, T: Deserialize<'a>>(object: &'a DynamicObject) -> Result<T, Unusable> {
-    T::deserialize(object.data.get("spec").unwrap_or(&Value::Null)).map_err(|error| Unusable::Spec(error.to_string()))
+fn spec<'a, T: Deserialize<'a>>(object: &'a DynamicObject) -> Result<T, InvalidPool> {
+    T::deserialize(object.data.get("spec").unwrap_or(&Value::Null))
+        .map_err(|error| InvalidPool::Spec(error.to_string()))
 }
 
 #[cfg(test)]
@@ -141,8 +142,8 @@ mod tests {
         DynamicObject::new("chat", &version.resource()).data(json!({ "spec": spec }))
     }
 
-    fn v1(spec: Value) -> Result<Pool, Unusable> {
-        Pool::v1(&object(Version::V1, spec))
+    fn v1(spec: Value) -> Result<PoolSpec, InvalidPool> {
+        PoolSpec::v1(&object(Version::V1, spec))
     }
 
     #[test]
@@ -163,19 +164,19 @@ mod tests {
     #[test]
     fn v1alpha2_has_a_plain_map_and_one_port() {
         let spec = json!({"selector": {"app": "vllm"}, "targetPortNumber": 8000, "extensionRef": {"name": "picker"}});
-        let pool = Pool::v1alpha2(&object(Version::V1Alpha2, spec)).unwrap();
+        let pool = PoolSpec::v1alpha2(&object(Version::V1Alpha2, spec)).unwrap();
         assert_eq!(pool.labels().to_string(), "app=vllm");
         assert_eq!(pool.ports.iter().map(|port| port.get()).collect::<Vec<_>>(), [8000]);
     }
 
     #[test]
-    fn a_pool_that_would_take_in_every_pod_is_refused() {
+    fn an_empty_selector_is_rejected() {
         let spec = json!({"selector": {"matchLabels": {}}, "targetPorts": [{"number": 8000}]});
-        assert_eq!(v1(spec), Err(Unusable::NoSelector));
+        assert_eq!(v1(spec), Err(InvalidPool::EmptySelector));
     }
 
     #[test]
-    fn a_spec_of_another_shape_says_what_is_wrong_with_it() {
+    fn an_invalid_spec_is_reported_with_its_cause() {
         let labels = json!({"matchLabels": {"app": "vllm"}});
         for (spec, why) in [
             (Value::Null, "null"),
@@ -191,11 +192,11 @@ mod tests {
             assert!(error.contains(why), "{spec}: {error}");
         }
         let none = v1(json!({"selector": labels, "targetPorts": []}));
-        assert_eq!(none, Err(Unusable::Ports(0)));
+        assert_eq!(none, Err(InvalidPool::Ports(0)));
         let many: Vec<_> = (1..=65).map(|number| json!({ "number": number })).collect();
         assert_eq!(
             v1(json!({"selector": labels, "targetPorts": many})),
-            Err(Unusable::Ports(65))
+            Err(InvalidPool::Ports(65))
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The syncer and Prometheus, and what Prometheus computes, series by series.
+//! [`Observer`], the syncer and a Prometheus that scrapes it, and assertions about the results of queries.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
 
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use infertally_harness::{Prometheus, Syncer};
 use infertally_harness::{Result, eventually};
 use serde_json::Value as Json;
 
-/// Quick, but with room for a machine that is busy: a value stands for ten intervals.
+/// Short, with slack for a busy machine: values become stale after ten intervals.
 const PACE: [&str; 6] = [
     "--scrape-interval",
     "200ms",
@@ -20,18 +20,18 @@ const PACE: [&str; 6] = [
     "--stale-after",
     "2s",
 ];
-/// Several scrapes of the syncer's and of Prometheus'.
-const REST_MS: i64 = 1_000;
+/// Several intervals of the syncer and of Prometheus.
+const SETTLE_MS: i64 = 1_000;
 
-/// The syncer and Prometheus. The syncer may be taken away and come back at the same address.
-pub struct Watched {
+/// The syncer and Prometheus. The syncer can be stopped and restarted at the same address.
+pub struct Observer {
     pub syncer: Option<Syncer>,
     pub prometheus: Prometheus,
     address: SocketAddr,
     target: String,
 }
 
-/// A time between two of Prometheus' samples, in milliseconds since 1970.
+/// The time between two of Prometheus' samples, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     pub from: i64,
@@ -48,9 +48,9 @@ async fn start_syncer(listen: SocketAddr, target: &str, envoys: &[SocketAddr]) -
     Syncer::start(&mut command).await
 }
 
-// === impl Watched ===
+// === impl Observer ===
 
-impl Watched {
+impl Observer {
     pub async fn start(target: String, envoys: &[SocketAddr]) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let syncer = start_syncer(any, &target, envoys).await.unwrap();
@@ -67,43 +67,43 @@ impl Watched {
         self.syncer.as_ref().unwrap()
     }
 
-    /// Starts the syncer where it was.
+    /// Starts the syncer at its previous address.
     pub async fn start_syncer(&mut self, envoys: &[SocketAddr]) {
         let syncer = eventually(async || start_syncer(self.address, &self.target, envoys).await).await;
         self.syncer = Some(syncer.unwrap());
     }
 
-    /// Waits until the series stand at what was sent, and says when Prometheus sampled that.
-    pub async fn stand(&self, at: &Expected) -> i64 {
-        self.at_rest(async |now| Ok(at.check(&self.computed(None, now).await?)?))
+    /// Waits until the series have these values, and returns the time of the sample.
+    pub async fn wait_for_values(&self, values: &Expected) -> i64 {
+        self.settled(async |now| Ok(values.check(&self.computed(None, now).await?)?))
             .await
     }
 
-    /// Waits until the series have risen since then by what was sent.
-    pub async fn rose(&self, from: i64, by: &Expected) -> Window {
+    /// Waits until the series have increased by this since `from`.
+    pub async fn wait_for_increase(&self, from: i64, by: &Expected) -> Window {
         let to = self
-            .at_rest(async |now| Ok(by.check(&self.computed(Some(from), now).await?)?))
+            .settled(async |now| Ok(by.check(&self.computed(Some(from), now).await?)?))
             .await;
         Window { from, to }
     }
 
-    /// The one value that an expression has over a window, which is `[w]` in it.
+    /// The value of an expression whose result has one series. `[w]` in it is the window.
     pub async fn value(&self, expression: &str, window: Window) -> f64 {
-        let found = self.values(expression, window).await;
-        let [(_, value)] = found[..] else {
-            panic!("{expression}: {found:?}")
+        let series = self.values(expression, window).await;
+        let [(_, value)] = series[..] else {
+            panic!("{expression}: {series:?}")
         };
         value
     }
 
-    /// The same where it has several.
+    /// The series of an expression's result. `[w]` in it is the window.
     pub async fn values(&self, expression: &str, Window { from, to }: Window) -> Vec<(Json, f64)> {
         let expression = expression.replace("[w]", &range(from, to));
         self.prometheus.query(&expression).await.unwrap()
     }
 
-    /// No counter of any series has fallen.
-    pub async fn never_fell(&self, window: Window) {
+    /// Asserts that no counter has been reset.
+    pub async fn assert_no_resets(&self, window: Window) {
         for (name, _) in names().filter(|(_, rises)| *rises) {
             for (series, resets) in self.values(&format!("resets({name}[w])"), window).await {
                 assert_eq!(resets, 0.0, "{name}{series}");
@@ -111,24 +111,24 @@ impl Watched {
         }
     }
 
-    /// Waits until it is so at Prometheus' last sample, and still so at one a while later: all of an exchange has been
-    /// read then, its time too, and nothing more has come.
-    async fn at_rest(&self, check: impl AsyncFn(i64) -> Result<()>) -> i64 {
+    /// Waits until `check` succeeds at Prometheus' last sample and again at a later one: by then complete exchanges have
+    /// been scraped, and nothing else follows.
+    async fn settled(&self, check: impl AsyncFn(i64) -> Result<()>) -> i64 {
         let first = self.sampled(0, &check).await;
-        self.sampled(first + REST_MS, &check).await
+        self.sampled(first + SETTLE_MS, &check).await
     }
 
-    /// Waits until it is so at Prometheus' last sample, which must not be older than this.
+    /// Waits until `check` succeeds at Prometheus' last sample, which must not be older than `oldest`.
     async fn sampled(&self, oldest: i64, check: impl AsyncFn(i64) -> Result<()>) -> i64 {
         let sampled = eventually(async || {
-            // The syncer's page always has this one, and all series of a page are sampled at the same time.
+            // The syncer's page always has this series, and all series of a page have the same time.
             let last = self.prometheus.query("timestamp(inference_pool_ready_pods)").await?;
             let [(_, seconds)] = last[..] else {
                 return Err(format!("no sample: {last:?}").into());
             };
             let now = (seconds * 1000.0).round() as i64;
             if now < oldest {
-                return Err("no sample since".into());
+                return Err("no new sample".into());
             }
             check(now).await?;
             Ok(now)
@@ -136,8 +136,7 @@ impl Watched {
         sampled.await.unwrap()
     }
 
-    /// What Prometheus computes of all the filter's series, the Envoys added up: their values at a time, or by how much the
-    /// counters rose until then.
+    /// All of the filter's series, summed over the Envoys: their values at a time, or the increase of counters until then.
     async fn computed(&self, from: Option<i64>, to: i64) -> Result<Stats> {
         let mut stats = Stats::new();
         for (name, rises) in names() {
@@ -160,8 +159,7 @@ impl Watched {
     }
 }
 
-/// Adds a series. A sum of seconds stands here as an Envoy has it: in whole seconds, and exactly in the counter of
-/// microseconds beside it.
+/// Adds a series. A sum of seconds is added as on Envoy's page: its integer part, and the exact counter of microseconds.
 fn put(stats: &mut Stats, series: Series, value: f64) -> Result<()> {
     if let Some(stem) = series.name.strip_suffix("_seconds_sum") {
         let exact = Series {
@@ -172,7 +170,7 @@ fn put(stats: &mut Stats, series: Series, value: f64) -> Result<()> {
         stats.insert(series, value.floor() as u64);
         return Ok(());
     }
-    // A counter that began at 0 is not extrapolated, and so has lost a thousandth here.
+    // Prometheus does not extrapolate a counter that began at 0, so `not_extrapolated` makes it too small by a thousandth.
     if (value - value.round()).abs() > 0.1 {
         return Err(format!("{series}: {value}").into());
     }
@@ -180,7 +178,7 @@ fn put(stats: &mut Stats, series: Series, value: f64) -> Result<()> {
     Ok(())
 }
 
-/// The names of the filter's series, and whether they only rise. Labels that say what was built are no matter here.
+/// The names of the filter's series, and whether they are counters. Without build information.
 fn names() -> impl Iterator<Item = (String, bool)> {
     let metrics = METRICS.iter().filter(|metric| !metric.name.ends_with("_info"));
     metrics.flat_map(|metric| {
@@ -195,13 +193,13 @@ fn names() -> impl Iterator<Item = (String, bool)> {
     })
 }
 
-/// A range that holds the samples at both of its ends. It is a millisecond longer, since before version 3 Prometheus
-/// counts a sample at a range's very beginning, and from then on it does not.
+/// A range that includes the samples at both of its ends. It is a millisecond longer, because Prometheus excludes the start
+/// of a range since version 3.
 fn range(from: i64, to: i64) -> String {
     format!("[{}ms] @ {}", to - from + 1, seconds(to))
 }
 
-/// Takes out of an increase what Prometheus has put in for that millisecond.
+/// Reverts Prometheus' extrapolation over that millisecond.
 fn not_extrapolated(increase: f64, window_ms: i64) -> f64 {
     let window = window_ms as f64;
     increase * window / (window + 1.0)

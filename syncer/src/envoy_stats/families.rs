@@ -1,4 +1,4 @@
-//! The families that are served, made from the filter's table.
+//! The families that are served, built from the filter's table.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use infertally_filter::metrics::{Kind, METRICS, Metric, MetricId};
 
 use crate::exposition::{self, Family};
 
-/// The metrics of the filter's table that are served, in its order. Its build is not: the syncer tells its own.
+/// The served metrics of the filter's table, in its order: all but the filter's build, because the syncer reports its own.
 pub(super) fn metrics() -> impl Iterator<Item = &'static Metric> {
     let table = METRICS.iter().enumerate();
     table
@@ -14,8 +14,8 @@ pub(super) fn metrics() -> impl Iterator<Item = &'static Metric> {
         .map(|(_, metric)| metric)
 }
 
-/// The family of a metric, without a series.
-pub(super) fn family(metric: &'static Metric) -> Family {
+/// The family of a metric, without series.
+pub(super) fn empty_family(metric: &'static Metric) -> Family {
     Family {
         name: Cow::Borrowed(metric.name),
         help: Cow::Borrowed(metric.help),
@@ -28,7 +28,7 @@ pub(super) fn family(metric: &'static Metric) -> Family {
     }
 }
 
-/// All families, in the order in which they are served, without a series.
-pub(super) fn families() -> impl Iterator<Item = Family> {
-    metrics().map(family)
+/// All families without series, in the order in which they are served.
+pub(super) fn empty_families() -> impl Iterator<Item = Family> {
+    metrics().map(empty_family)
 }

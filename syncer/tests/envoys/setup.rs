@@ -1,4 +1,4 @@
-//! Envoys, a pool, and traffic.
+//! [`Setup`], a model server and a pod, with Envoys, requests and observers for them.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
 
 use std::net::SocketAddr;
@@ -13,26 +13,26 @@ use infertally_harness::{Behaviour, Pod};
 use infertally_harness::{client, eventually};
 use infertally_sim::{Sim, SimConfig};
 
-use crate::watched::Watched;
+use crate::observer::Observer;
 
-/// Requests of a round, which are sent at once; of three and ten prompt tokens, and of four and twelve completion tokens.
+/// The requests of a round, which are sent concurrently. They have 3 or 10 prompt tokens and 4 or 12 completion tokens.
 const ROUND: [&[u8]; 3] = [
     PROMPT,
     STREAM,
     br#"{"model":"tiny","prompt":"a b c d e f g h i j","max_tokens":12}"#,
 ];
-/// Two workers, so that pages are read while counters rise.
+/// Two workers, so that pages are rendered while counters rise.
 const WORKERS: u64 = 2;
-/// The pod of the pool, whose gauge must be there whatever becomes of the Envoys.
+/// The pod's gauge, which must be served regardless of the Envoys.
 pub const QUEUE: &str = "inference_pool_average_queue_size{name=\"default\"} 3";
 
-/// A model server, and a pool of one pod.
-pub struct Stage {
+/// A model server behind the Envoys, and a pool of one pod.
+pub struct Setup {
     sim: Sim,
     pod: Pod,
 }
 
-/// What must have come of these exchanges, and of nothing else.
+/// The metrics that exactly these exchanges must produce.
 pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Reading>) -> Expected {
     let mut expected = Expected::admitting(WORKERS, ["tiny"]);
     for reading in readings {
@@ -41,7 +41,7 @@ pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Reading>) -> Expected
     expected
 }
 
-/// Sends rounds of requests, one round after the other.
+/// Sends rounds of requests, one after another.
 pub async fn send(envoy: &Envoy, rounds: usize) -> Vec<Reading> {
     let mut readings = Vec::new();
     for _ in 0..rounds {
@@ -55,9 +55,9 @@ pub async fn send(envoy: &Envoy, rounds: usize) -> Vec<Reading> {
     readings
 }
 
-// === impl Stage ===
+// === impl Setup ===
 
-impl Stage {
+impl Setup {
     pub async fn start() -> Self {
         let load = Load {
             waiting: 3.0,
@@ -76,7 +76,7 @@ impl Stage {
             .unwrap()
     }
 
-    /// Ends an Envoy, and gives another one with its addresses.
+    /// Kills an Envoy and starts another at the same addresses.
     pub async fn restart(&self, envoy: Envoy) -> Envoy {
         let ports = self.ports(&envoy);
         drop(envoy);
@@ -94,14 +94,14 @@ impl Stage {
 
     pub async fn envoy_on(&self, ports: Ports) -> Envoy {
         let binaries = Binaries::from_env().unwrap();
-        // A port may be another process' for a moment.
+        // Another process may use a port for a moment.
         eventually(async || Envoy::start_on(&binaries, ports, WORKERS, tiny_admitted).await)
             .await
             .unwrap()
     }
 
-    /// Starts a syncer that reads these Envoys and the pod, and a Prometheus that scrapes it.
-    pub async fn watch(&self, envoys: &[SocketAddr]) -> Watched {
-        Watched::start(self.pod.target("pod"), envoys).await
+    /// Starts a syncer that scrapes these Envoys and the pod, and a Prometheus that scrapes the syncer.
+    pub async fn observe(&self, envoys: &[SocketAddr]) -> Observer {
+        Observer::start(self.pod.target("pod"), envoys).await
     }
 }

@@ -1,4 +1,4 @@
-//! A page is read while workers count: whatever is read when, what is served holds together.
+//! Properties of torn pages, which Envoy renders while its workers count, and of arbitrary pages.
 
 use std::fmt::Write;
 
@@ -10,26 +10,26 @@ use crate::exposition::{Histogram, Value};
 
 const METRIC: MetricId = MetricId::OutputTokens;
 
-/// What a page says that reads each counter at a moment of its own, of these that follow one another.
+/// The histogram of a page on which each counter is read at its own moment: after how many of the observations.
 fn torn(observed: &[u64], moments: &[usize]) -> Histogram {
     let metric = METRIC.metric();
-    let bounds = super::parts::bounds(metric);
+    let bounds = super::counters::bounds(metric);
     let ats = bounds
         .iter()
         .map(|bound| (bound.le, bound.at))
         .chain([("+Inf", u64::MAX)]);
     let mut page = String::new();
     let mut moments = moments.iter();
-    let mut seen = || &observed[..*moments.next().unwrap()];
+    let mut observed_so_far = || &observed[..*moments.next().unwrap()];
     for (le, at) in ats {
-        let count = seen().iter().filter(|value| **value <= at).count();
+        let count = observed_so_far().iter().filter(|value| **value <= at).count();
         _ = writeln!(
             page,
             "{}_bucket{{model_name=\"m\",target_model_name=\"m\",le=\"{le}\"}} {count}",
             metric.name
         );
     }
-    let sum: u64 = seen().iter().sum();
+    let sum: u64 = observed_so_far().iter().sum();
     _ = writeln!(
         page,
         "{}_sum{{model_name=\"m\",target_model_name=\"m\"}} {sum}",
@@ -42,7 +42,7 @@ fn torn(observed: &[u64], moments: &[usize]) -> Histogram {
     }
 }
 
-/// The counts up to each bound, and in all.
+/// The cumulative counts, including `_count`.
 fn counts(histogram: &Histogram) -> Vec<u64> {
     let buckets = histogram.buckets.iter().map(|(_, count)| *count);
     buckets.chain([histogram.count]).collect()
@@ -53,7 +53,7 @@ fn exact(observed: &[u64]) -> Histogram {
 }
 
 prop_compose! {
-    /// Observations, when a first page is read, and when one after it: a moment for each counter.
+    /// Observations, and the moments of each counter on two consecutive pages.
     fn two_pages()(observed in prop::collection::vec(0u64..100_000, 1..60))(
         first in prop::collection::vec(0..=observed.len() / 2, 17),
         second in prop::collection::vec(observed.len() / 2..=observed.len(), 17),
@@ -65,7 +65,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn a_torn_page_gives_a_cumulative_histogram_that_is_off_by_no_more_than_what_was_under_way(
+    fn a_torn_page_gives_a_cumulative_histogram_that_is_off_by_no_more_than_what_was_in_flight(
         (observed, first, second) in two_pages()
     ) {
         let mut before = Vec::new();
@@ -77,14 +77,14 @@ proptest! {
             for (count, (least, most)) in served.iter().zip(least.iter().zip(&most)) {
                 prop_assert!((least..=most).contains(&count), "{count} of {least} to {most}");
             }
-            // And nothing falls from page to page.
+            // No count falls from page to page.
             prop_assert!(before.iter().zip(&served).all(|(before, after)| before <= after), "{before:?} {served:?}");
             before = served;
         }
     }
 
     #[test]
-    fn a_page_at_rest_is_served_exactly(observed in prop::collection::vec(0u64..100_000, 0..60)) {
+    fn a_page_rendered_at_rest_is_exact(observed in prop::collection::vec(0u64..100_000, 0..60)) {
         let histogram = exact(&observed);
         prop_assert_eq!(histogram.sum, observed.iter().sum::<u64>() as f64);
         prop_assert_eq!(histogram.count, observed.len() as u64);
@@ -95,9 +95,9 @@ proptest! {
         }
     }
 
-    /// Every sum is the double that is nearest to the decimal number of seconds.
+    /// The sum is the float that is nearest to the decimal number of seconds.
     #[test]
-    fn a_sum_in_seconds_is_the_microseconds_to_the_last_digit(microseconds in 0u64..1 << 53) {
+    fn a_sum_in_seconds_is_exact_to_the_microsecond(microseconds in 0u64..1 << 53) {
         let page = format!(
             "inference_model_request_duration_seconds_bucket{{model_name=\"m\",target_model_name=\"m\",le=\"+Inf\"}} 1\n\
              inference_model_request_duration_microseconds_total{{model_name=\"m\",target_model_name=\"m\"}} {microseconds}\n"
@@ -109,9 +109,8 @@ proptest! {
         prop_assert_eq!(histogram.sum, decimal.parse::<f64>().unwrap());
     }
 
-    /// No line of a page can panic, and none that stands there once is served twice.
     #[test]
-    fn whatever_the_page_says_no_series_is_served_twice(
+    fn no_page_makes_the_reader_panic_or_gives_duplicate_series(
         lines in prop::collection::vec(
             (
                 prop::sample::select(vec![

@@ -1,16 +1,17 @@
-//! The counters of one series as the page has them, and the value that is served of them.
+//! [`Counters`], the counters of one series on the page, and the value that is served.
 //!
-//! Envoy's admin reads one counter after the other while its workers count, so on its page a bucket may be ahead of the
-//! one above it by the exchanges that ended in between. Each count of a histogram is therefore raised to the largest below
-//! it, and `_count` is the `+Inf` bucket raised likewise. So
-//! - the buckets are cumulative and `_count` equals the last of them, as Prometheus demands;
-//! - a count that is served is one that the bucket had at some moment while the page was written: a raised one is the
-//!   reading of a bucket below, in which no more can have lain at that moment than in this one. It is ahead by no more than
-//!   the exchanges that ended meanwhile;
-//! - no count that is served falls unless a counter did, for the largest of several that only rise only rises. (Were they
-//!   remembered from page to page instead, a restart of Envoy could not be told from a torn page.)
+//! Envoy reads one counter after another while its workers count. On the page a bucket may therefore be ahead of a higher
+//! one by the exchanges that ended in between. Each count of a histogram is raised to the largest one below it, and
+//! `_count` is the `+Inf` bucket, raised likewise. Hence
+//! - buckets are cumulative and `_count` equals the last one, as Prometheus requires;
+//! - a served count is one that the bucket had at some moment while the page was rendered. A raised count is that of a lower
+//!   bucket, which at any moment holds no more than this one. It is ahead by no more than the exchanges that ended during
+//!   the rendering;
+//! - a served count falls only if a counter did, because the maximum of rising counters rises. (If counts were remembered
+//!   from page to page instead, a restart of Envoy could not be distinguished from a torn page.)
 //!
-//! The sum is read at yet another moment and served as it is: it may hold an exchange that no bucket has yet, or lack one.
+//! The sum is read at yet another moment and served unchanged. It may include an exchange that no bucket has yet, or lack
+//! one.
 
 use std::borrow::Cow;
 
@@ -20,25 +21,25 @@ use crate::exposition::{Histogram, Value};
 
 const MICROSECONDS_PER_SECOND: f64 = 1e6;
 
-/// Names a counter of a series.
+/// A counter of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counter {
-    /// The only one of a counter or a gauge.
+    /// The value of a counter or a gauge.
     Value,
-    /// A histogram's bucket, by number of its bound.
+    /// A histogram's bucket, by the index of its bound.
     Bucket(usize),
-    /// Its `+Inf` bucket.
+    /// A histogram's `+Inf` bucket.
     Infinity,
-    /// Its sum, in the unit that is observed.
+    /// A histogram's sum, in the unit that the filter observes.
     Sum,
 }
 
-/// What is known of a series so far.
+/// The counters of a series that have been read so far.
 #[derive(Clone, Debug)]
-pub(super) struct Parts {
-    /// A histogram's, by bound; none where it has no bounds.
+pub(super) struct Counters {
+    /// By the index of the bound; empty unless the metric is a histogram.
     buckets: Vec<Option<u64>>,
-    /// The `+Inf` bucket, or the value of what has no buckets.
+    /// The `+Inf` bucket, or the value of a counter or a gauge.
     total: Option<u64>,
     sum: Option<u64>,
 }
@@ -46,7 +47,7 @@ pub(super) struct Parts {
 // === impl Counter ===
 
 impl Counter {
-    /// The bucket with this bound, if the metric has it.
+    /// The bucket with this bound; `None` if the metric has no such bound.
     pub(super) fn bucket(metric: &Metric, le: &str) -> Option<Self> {
         if le == "+Inf" {
             return Some(Self::Infinity);
@@ -55,10 +56,9 @@ impl Counter {
     }
 }
 
-// === impl Parts ===
+// === impl Counters ===
 
-impl Parts {
-    /// None yet.
+impl Counters {
     pub(super) fn new(metric: &Metric) -> Self {
         Self {
             buckets: vec![None; bounds(metric).len()],
@@ -67,18 +67,18 @@ impl Parts {
         }
     }
 
-    /// Notes a counter's value. False if it had one.
+    /// Sets a counter. Returns false if it was already set.
     pub(super) fn set(&mut self, counter: Counter, value: u64) -> bool {
-        let place = match counter {
+        let slot = match counter {
             Counter::Value | Counter::Infinity => Some(&mut self.total),
             Counter::Bucket(bound) => self.buckets.get_mut(bound),
             Counter::Sum => Some(&mut self.sum),
         };
-        place.is_some_and(|place| place.replace(value).is_none())
+        slot.is_some_and(|slot| slot.replace(value).is_none())
     }
 
-    /// What is served, if all is there that it can't be without: a histogram's `+Inf` bucket and its sum. Another bucket
-    /// that is not on the page is left out, for nothing says that it is 0.
+    /// The value that is served. A histogram requires its `+Inf` bucket and its sum; any other missing bucket is omitted,
+    /// because it need not be 0.
     pub(super) fn value(&self, metric: &'static Metric) -> Option<Value> {
         let total = self.total?;
         match metric.kind {
@@ -107,7 +107,7 @@ impl Parts {
     }
 }
 
-/// The bounds of its buckets; none of what has no buckets.
+/// The bounds of a histogram's buckets; empty for other metrics.
 pub(super) fn bounds(metric: &Metric) -> &'static [Bound] {
     match metric.kind {
         Kind::Histogram { bounds, .. } => bounds,

@@ -1,4 +1,4 @@
-//! Discovery on a mock API server, and what it has told so far. Time is paused: waits take as long as they say, at once.
+//! [`Setup`], discovery against a mock API server. Time is paused, so waits take no real time.
 
 use std::time::Duration;
 
@@ -10,49 +10,52 @@ use tokio::time::{sleep, timeout};
 
 use crate::api::{Api, Kind};
 
-/// Longer than any of discovery's own times.
+/// Longer than any of discovery's timeouts and delays.
 const LONG: Duration = Duration::from_secs(300);
 
-pub struct Stage {
+pub struct Setup {
     pub api: Api,
-    told: Receiver<Discovered>,
+    updates: Receiver<Discovered>,
 }
 
-// === impl Stage ===
+// === impl Setup ===
 
-impl Stage {
-    /// Discovery of the pool `chat` in the mock's namespace.
+impl Setup {
+    /// Starts discovery of the pool `chat` in the mock's namespace.
     pub fn start(api: &Api) -> Self {
-        let (out, told) = channel(16);
+        let (out, updates) = channel(16);
         let pool: PoolRef = "chat".parse().unwrap();
         tokio::spawn(watch(api.client(), pool, out));
-        Self { api: api.clone(), told }
+        Self {
+            api: api.clone(),
+            updates,
+        }
     }
 
-    /// With a pool of version `v1` and these pods, which are ready, already told, and all watches standing.
+    /// Starts discovery of a `v1` pool with these pods, all ready, and waits until they are discovered and watched.
     pub async fn with_pods(pods: &[&str]) -> Self {
         let api = Api::serving(&[Kind::PoolV1]);
         api.put(Kind::PoolV1, "chat", pool_v1("vllm", &[8000]));
         for (pod, last) in pods.iter().zip(1..) {
             api.put(Kind::Pod, pod, ready_pod("vllm", last));
         }
-        let mut stage = Self::start(&api);
-        assert_eq!(stage.names().await, pods);
-        stage.settle().await;
-        stage.api.requests();
-        stage
+        let mut setup = Self::start(&api);
+        assert_eq!(setup.names().await, pods);
+        setup.settle().await;
+        setup.api.requests();
+        setup
     }
 
-    /// Until the watches stand.
+    /// Waits until all watches are established.
     pub async fn settle(&self) {
         sleep(Duration::from_secs(5)).await;
     }
 
     pub async fn next(&mut self) -> Discovered {
-        timeout(LONG, self.told.recv())
+        timeout(LONG, self.updates.recv())
             .await
-            .expect("something is told")
-            .expect("discovery goes on")
+            .expect("an update in time")
+            .expect("discovery is running")
     }
 
     pub async fn targets(&mut self) -> Vec<Target> {
@@ -62,7 +65,7 @@ impl Stage {
         }
     }
 
-    /// The names of the next targets, with a `!` for those that are not ready.
+    /// The names of the next targets, with a `!` before those that are not ready.
     pub async fn names(&mut self) -> Vec<String> {
         let name = |target: &Target| match target.ready {
             Some(true) => target.name.to_string(),
@@ -78,10 +81,10 @@ impl Stage {
         }
     }
 
-    /// Nothing is told for a long time.
-    pub async fn quiet(&mut self) {
+    /// Asserts that there is no update for a long time.
+    pub async fn assert_quiet(&mut self) {
         sleep(LONG).await;
-        assert_eq!(self.told.try_recv().ok(), None);
+        assert_eq!(self.updates.try_recv().ok(), None);
     }
 }
 

@@ -1,62 +1,62 @@
-//! Which metrics of a page may say what is asked for: the user's own, and those of the table.
+//! [`Source`], a metric from which a quantity may be read: the user's, or one of the table.
 
 use std::borrow::Cow;
 
-use super::table::Row;
-use super::tally::Quantity;
-use super::{Engine, Reading};
+use super::aggregate::Quantity;
+use super::options::EngineOptions;
+use super::table::{Engine, Row};
 use crate::exposition::{Format, Labels};
 
-/// A metric that may say one of the quantities.
-pub(super) struct Source<'r> {
-    /// Whose metric it is; None is the user's own.
+/// A metric that may hold a quantity.
+pub(super) struct Source<'o> {
+    /// The engine whose metric it is; `None` for the user's.
     pub(super) engine: Option<Engine>,
     pub(super) quantity: Quantity,
-    /// The sample's whole name.
-    pub(super) name: Cow<'r, str>,
-    labels: Vec<(&'r str, &'r str)>,
-    pub(super) mirrors: &'static [&'static str],
+    /// The sample's complete name.
+    pub(super) name: Cow<'o, str>,
+    labels: Vec<(&'o str, &'o str)>,
+    pub(super) replica_labels: &'static [&'static str],
 }
 
 // === impl Source ===
 
 impl Source<'_> {
-    /// As in PromQL, a label that is not there has the value of an empty one.
+    /// Whether the labels match. As in PromQL, an absent label is equal to an empty one.
     pub(super) fn selects(&self, labels: &Labels<'_>) -> bool {
-        let mut wanted = self.labels.iter();
-        wanted.all(|(name, value)| labels.get(name).unwrap_or_default() == *value)
+        let mut matchers = self.labels.iter();
+        matchers.all(|(name, value)| labels.get(name).unwrap_or_default() == *value)
     }
 }
 
-/// Every metric that may matter, the preferred one first.
-pub(super) fn sources<'r>(
+/// All sources for these engines, in order of precedence.
+pub(super) fn sources<'o>(
     rows: impl Iterator<Item = &'static Row>,
-    reading: &'r Reading,
+    options: &'o EngineOptions,
     format: Format,
-) -> Vec<Source<'r>> {
-    let Reading {
+) -> Vec<Source<'o>> {
+    let EngineOptions {
         engine: _,
         waiting,
         running,
         kv_cache,
-    } = reading;
-    let own = [
+    } = options;
+    let configured = [
         (Quantity::Waiting, waiting),
         (Quantity::Running, running),
         (Quantity::KvCache, kv_cache),
     ];
     let mut sources = Vec::new();
-    for (quantity, selector) in own {
+    for (quantity, selector) in configured {
         sources.extend(selector.as_ref().map(|selector| Source {
             engine: None,
             quantity,
             name: selector.name().into(),
             labels: selector.labels().collect(),
-            mirrors: &[],
+            replica_labels: &[],
         }));
     }
     for row in rows {
-        for (quantity, selector) in own {
+        for (quantity, selector) in configured {
             let metrics = match quantity {
                 _ if selector.is_some() => &[],
                 Quantity::Waiting => row.waiting,
@@ -70,12 +70,12 @@ pub(super) fn sources<'r>(
                         quantity,
                         name,
                         labels: metric.labels.to_vec(),
-                        mirrors: row.mirrors,
+                        replica_labels: row.replica_labels,
                     });
                 };
                 push(metric.name.into());
-                // OpenMetrics gives a counter's samples a suffix, and some servers call everything a counter. A name
-                // that the user gave is taken as it is.
+                // In OpenMetrics a counter's samples have a suffix, and some servers declare every metric a counter. A
+                // name that the user configured is matched verbatim.
                 if format == Format::OpenMetrics {
                     push(format!("{}_total", metric.name).into());
                 }

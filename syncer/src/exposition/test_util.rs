@@ -1,8 +1,8 @@
-//! What the tests of families compare: the series of a page, a line each.
+//! Helpers of tests that compare series line by line.
 
 use super::{Family, Format, encode};
 
-/// The page without its comments.
+/// The page of `families` without its comments, by lines.
 pub(crate) fn series(families: &[Family]) -> Vec<String> {
     let mut page = String::new();
     encode(families, Format::Text, &mut page);
@@ -10,7 +10,7 @@ pub(crate) fn series(families: &[Family]) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The lines of a text that was indented to be read.
+/// The lines of an indented text.
 pub(crate) fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }

@@ -1,0 +1,192 @@
+//! [`Pool`], the pods of the pool and what their scrapes returned.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::discovery::target::{Discovered, Target};
+use crate::engine::ServerLoad;
+use crate::scrape_status::{Attempt, LastAttempt, Reason, ScrapeStatus};
+
+/// The state of a pool.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub(super) name: Arc<str>,
+    pub(super) stale_after: Duration,
+    /// Sorted by name.
+    pub(super) pods: Vec<Arc<Pod>>,
+    discovery: DiscoveryState,
+}
+
+/// The state of the source of targets.
+#[derive(Clone, Debug, Default)]
+struct DiscoveryState {
+    /// Whether it has sent targets.
+    synced: bool,
+    /// Since when it has been failing, and why.
+    failing: Option<(Instant, Arc<str>)>,
+}
+
+/// A pod and its scrapes.
+#[derive(Clone, Debug)]
+pub(super) struct Pod {
+    pub(super) target: Target,
+    pub(super) scrapes: ScrapeStatus<ServerLoad>,
+}
+
+/// The state of a pod: the label `state`. A closed set; each pod has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PodState {
+    /// Ready, and its load is fresh.
+    Ready,
+    /// Not ready in Kubernetes, or not scraped yet.
+    NotReady,
+    /// Its load is stale: it responds, but without a page that can be read.
+    Stale,
+    /// Its load is stale: it does not respond.
+    Unreachable,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// A pool without pods. A load is fresh for `stale_after` from the end of its scrape.
+    pub fn new(name: &str, stale_after: Duration) -> Self {
+        Self {
+            name: Arc::from(name),
+            stale_after,
+            pods: Vec::new(),
+            discovery: DiscoveryState::default(),
+        }
+    }
+
+    /// Applies an update of discovery. Pods that stay keep their state, unless their address has changed.
+    pub fn discovered(&mut self, discovered: Discovered, now: Instant) {
+        let mut targets = match discovered {
+            Discovered::Targets(targets) => targets,
+            Discovered::Failing { why } => {
+                let since = self.discovery.failing.as_ref().map_or(now, |(since, _)| *since);
+                self.discovery.failing = Some((since, Arc::from(why)));
+                return;
+            }
+        };
+        self.discovery = DiscoveryState {
+            synced: true,
+            failing: None,
+        };
+        targets.sort_by(|a, b| a.name.cmp(&b.name));
+        targets.dedup_by(|a, b| a.name == b.name);
+        let pods = targets.into_iter().map(|target| match self.pod(&target.name) {
+            Some(pod) if pod.target == target => Arc::clone(pod),
+            Some(pod) => Arc::new(pod.with_target(target)),
+            None => Arc::new(Pod::new(target)),
+        });
+        self.pods = pods.collect();
+    }
+
+    /// Records a scrape. Ignores one that began before the pod was removed or its address changed.
+    pub fn scraped(&mut self, target: &Target, attempt: Attempt<ServerLoad>) {
+        let Ok(index) = self.position(&target.name) else { return };
+        if let Some(pod) = self.pods.get_mut(index).filter(|pod| pod.target.url == target.url) {
+            Arc::make_mut(pod).scrapes.record(attempt);
+        }
+    }
+
+    /// The targets, sorted by name.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.pods.iter().map(|pod| &pod.target)
+    }
+
+    /// Whether discovery has sent targets and each with an address has been scraped, successfully or not.
+    ///
+    /// # Errors
+    /// What is missing, as a sentence for `/readyz`.
+    pub fn ready(&self) -> Result<(), String> {
+        match &self.discovery {
+            DiscoveryState { synced: true, .. } => {}
+            DiscoveryState {
+                failing: Some((_, why)),
+                ..
+            } => return Err(format!("discovery of pods fails: {why}")),
+            _ => return Err("discovery of pods has not completed".to_owned()),
+        }
+        let unscraped = self
+            .pods
+            .iter()
+            .filter(|pod| pod.target.url.is_some() && pod.scrapes.last_attempt().is_none());
+        match unscraped.count() {
+            0 => Ok(()),
+            count => Err(format!("{count} of {} pods have not been scraped yet", self.pods.len())),
+        }
+    }
+
+    /// How long discovery has been failing.
+    pub(super) fn discovery_age(&self, now: Instant) -> Duration {
+        let failing = self.discovery.failing.as_ref();
+        failing.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since))
+    }
+
+    fn pod(&self, name: &str) -> Option<&Arc<Pod>> {
+        self.position(name).ok().and_then(|index| self.pods.get(index))
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.pods.binary_search_by(|pod| (*pod.target.name).cmp(name))
+    }
+}
+
+// === impl Pod ===
+
+impl Pod {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            scrapes: ScrapeStatus::default(),
+        }
+    }
+
+    /// The pod with a changed target. At another address it is another server, so its scrapes are reset.
+    fn with_target(&self, target: Target) -> Self {
+        let mut scrapes = self.scrapes.clone();
+        if self.target.url != target.url {
+            scrapes.reset();
+        }
+        Self { target, scrapes }
+    }
+
+    /// Whether it is ready in Kubernetes; for other sources, whether its load is fresh.
+    pub(super) fn is_ready(&self, now: Instant, stale_after: Duration) -> bool {
+        self.target
+            .ready
+            .unwrap_or_else(|| self.scrapes.fresh(now, stale_after).is_some())
+    }
+
+    pub(super) fn state(&self, now: Instant, stale_after: Duration) -> PodState {
+        match (self.target.ready, self.scrapes.last_attempt()) {
+            (Some(false), _) | (_, None) => PodState::NotReady,
+            _ if self.scrapes.fresh(now, stale_after).is_some() => PodState::Ready,
+            (
+                _,
+                Some(LastAttempt {
+                    failure: Some(Reason::Connect | Reason::Timeout),
+                    ..
+                }),
+            ) => PodState::Unreachable,
+            _ => PodState::Stale,
+        }
+    }
+}
+
+// === impl PodState ===
+
+impl PodState {
+    pub(super) const ALL: [Self; 4] = [Self::Ready, Self::NotReady, Self::Stale, Self::Unreachable];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not_ready",
+            Self::Stale => "stale",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
