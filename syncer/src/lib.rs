@@ -39,7 +39,6 @@ pub mod exposition;
 pub mod file;
 pub mod http_client;
 pub mod lora;
-pub mod model_server;
 pub mod pool;
 pub mod scrape;
 pub mod scrape_status;

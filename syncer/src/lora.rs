@@ -1,55 +1,72 @@
-//! The LoRA role: which adapters a server should hold, which it holds, and what is to be done. Pure: files, answers and
-//! times in, calls and families of series out.
+//! The LoRA role's logic: which adapters a model server should have loaded, which it has, and the requests that make the
+//! two equal. Pure: configuration files, responses and times in; requests and metric families out. `app::lora` does the
+//! I/O.
+//!
+//! An adapter passes through these types:
 //!
 //! ```text
-//! file ───▶ config ──┐
-//! answers ─▶ observed ├─▶ board ─▶ plan ─▶ request
-//!     └────▶ answer ──┘     └────▶ status ─▶ exposition
+//! configuration file ──▶ AdapterSpec ─┐   plan
+//!                                     ├────────▶ Action ──▶ Request ──▶ (model server)
+//! GET /v1/models ──────▶ Observed ────┘                                      │
+//!                            │                                            Response
+//!                            │                                               ▼
+//!         AdapterStatus ◀────┴── LoraState ◀── History, Retry ◀────────── Outcome
+//!               │
+//!               ▼
+//!     metric families, /readyz, log
 //! ```
-//! Invariant: nothing follows from what is not known. A server that can't be asked holds no adapter for certain, and
-//! nothing is loaded or unloaded because of that.
+//! [`AdapterSpec`](config::AdapterSpec) is what the configuration asks for, [`Observed`](observed::Observed) what the
+//! server reports. `plan` compares them and decides on an [`Action`](action::Action): load, reload, replace
+//! or unload. An action is one or two [`Request`](request::Request)s. A [`Response`](response::Response), or the lack of
+//! one, is an [`Outcome`](response::Outcome); a failed one becomes a [`Retry`](retry::Retry) with backoff.
+//! [`AdapterStatus`](status::AdapterStatus) is the result, with its [`Reason`].
+//!
+//! Invariant: unknown is not empty. While the server cannot be polled, no adapter counts as loaded, and nothing is loaded
+//! or unloaded.
 
-mod backoff;
+pub mod action;
 pub mod config;
+mod history;
 mod metrics;
 pub mod observed;
-pub mod plan;
+mod plan;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod state;
 pub mod status;
 
-/// Why an adapter stands as it does: the label `reason`. Closed.
+/// Why an adapter has its status: the label `reason`, a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// It is loaded, from the source that is configured.
+    /// Loaded, from the configured source.
     Loaded,
-    /// It is to be loaded and was not tried yet; or it is loaded from another source.
+    /// Not loaded yet and not attempted yet, or loaded from another source than the configured one.
     Pending,
-    /// The server was asked to load it, and does not show it yet.
+    /// A load is in flight, or has succeeded and is not in the server's list yet.
     Loading,
-    /// The server does not take the request to load it.
+    /// The server refuses the request to load the adapter.
     LoadRejected,
-    /// The server could not load it: there is nothing at the source, or nothing that it can load.
+    /// The server accepts the request and cannot load the adapter: the source is missing or unusable.
     LoadFailed,
-    /// The server did not answer in time.
+    /// The server does not respond in time.
     Timeout,
-    /// The server does not take our word.
+    /// The server responds with 401 or 403.
     Unauthorized,
-    /// The server can't be asked.
+    /// The server cannot be polled.
     Unreachable,
-    /// It is to be unloaded, and the server did not do it.
+    /// The adapter should not be loaded, and the server does not unload it.
     UnloadFailed,
-    /// It stands in `ensureNotExist`.
+    /// Listed in `ensureNotExist`.
     Excluded,
-    /// It stands in both lists, and is left alone.
+    /// Listed in both `ensureExist` and `ensureNotExist`; left as it is.
     Conflict,
 }
 
 // === impl Reason ===
 
 impl Reason {
-    /// The label's value.
+    /// The value of the label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Loaded => "loaded",

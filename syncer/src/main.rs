@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use infertally_syncer::app::lora::Ended;
+use infertally_syncer::app::lora::Completion;
 use infertally_syncer::cli::{Cli, LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
@@ -70,8 +70,8 @@ fn main() -> ExitCode {
                 Err(error) => failed(error.is_configuration(), &error),
             },
             Role::Lora(args) => match app::lora::run(*args, shutdown).await {
-                Ok(Ended::AsWanted) => ExitCode::SUCCESS,
-                Ok(Ended::Otherwise) => ExitCode::from(EXIT_FAILURE),
+                Ok(Completion::Succeeded) => ExitCode::SUCCESS,
+                Ok(Completion::Failed) => ExitCode::from(EXIT_FAILURE),
                 Err(error) => failed(error.is_configuration(), &error),
             },
             Role::CheckHealth(args) => match app::check::run(&args).await {

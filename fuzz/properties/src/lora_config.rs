@@ -1,4 +1,4 @@
-//! The reader of the LoRA role's file. Input: a body.
+//! [`config::parse`], the parser of the LoRA role's configuration file. Input: a body.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::body::Body;
 use crate::choices::Choices;
 
-/// Files to begin with.
+/// Seeds of the corpus, by name.
 pub const FILES: [(&str, &str); 6] = [
     (
-        "whole",
+        "complete",
         "vLLMLoRAConfig:\n  host: localhost\n  port: 8000\n  name: a name\n  defaultBaseModel: tiny\n  ensureExist:\n    \
          models:\n    - id: a\n      source: /adapters/a\n    - id: b\n      source: some/b\n      base-model: other\n  \
          ensureNotExist:\n    models:\n    - id: c\n    - id: d\n      source: /adapters/d\n",
@@ -30,62 +30,59 @@ pub const FILES: [(&str, &str); 6] = [
         "vLLMLoRAConfig: &top\n  ensureExist: &list\n    models: [&a {id: a, source: !!str 7}, *a]\n  ensureNotExist: *list\n",
     ),
     (
-        "mistakes",
+        "errors",
         "vLLMLoRAConfig:\n  port: 70000\n  hots: x\n  host: \"a b\"\n  ensureExist:\n    models:\n    - id: 7\n    - source: \
          |\n        text\n    - <<: {id: a}\n    - \"a\\nb\"\n  port: ~\n",
     ),
     (
-        "half",
+        "truncated",
         "vLLMLoRAConfig:\r\n  ensureExist:\r\n    models:\r\n    - id: 'naïve 日本\r\n",
     ),
 ];
-/// Mistakes told of one file, and the word that there are more.
-const MAX_MISTAKES: usize = 101;
-/// Bytes of a mistake as it is logged.
+/// Errors and warnings of one file, with the one that says that there are more.
+const MAX_ERRORS: usize = 101;
+/// Bytes of an error as it is logged.
 const MAX_LINE: usize = 2048;
 
-/// Panics if the reader breaks its word.
+/// Panics if a property does not hold.
 pub fn check(input: &[u8]) {
     let file = Body::read(Choices(input)).bytes;
     match config::parse(&file) {
         Ok(Parsed { config, warnings }) => {
-            assert!(warnings.iter().all(|warning| warning.what.is_warning()), "{warnings:?}");
-            check_mistakes(&file, &warnings);
+            assert!(warnings.iter().all(|warning| warning.kind.is_warning()), "{warnings:?}");
+            check_errors(&file, &warnings);
             check_config(&config);
             for text in [json(&config).to_string(), yaml(&config)] {
                 check_again(&config, &text);
             }
         }
-        Err(mistakes) => {
-            assert!(
-                mistakes.iter().any(|mistake| !mistake.what.is_warning()),
-                "{mistakes:?}"
-            );
-            check_mistakes(&file, &mistakes);
+        Err(errors) => {
+            assert!(errors.iter().any(|error| !error.kind.is_warning()), "{errors:?}");
+            check_errors(&file, &errors);
         }
     }
 }
 
-/// They are few, in the file's order, each within it.
-fn check_mistakes(file: &[u8], mistakes: &[ConfigError]) {
-    assert!(mistakes.len() <= MAX_MISTAKES, "{} mistakes", mistakes.len());
-    assert!(mistakes.is_sorted_by_key(|mistake| mistake.place), "{mistakes:?}");
-    for mistake in mistakes {
-        let text = mistake.to_string();
+/// Their number is limited, and they are sorted by positions that exist.
+fn check_errors(file: &[u8], errors: &[ConfigError]) {
+    assert!(errors.len() <= MAX_ERRORS, "{} errors", errors.len());
+    assert!(errors.is_sorted_by_key(|error| error.position), "{errors:?}");
+    for error in errors {
+        let text = error.to_string();
         assert!(!text.contains(char::is_control), "{text:?}");
         assert!(text.len() <= MAX_LINE, "{} bytes: {text}", text.len());
         assert!(
-            is_within(file, mistake.place),
-            "{mistake} of {:?}",
+            is_within(file, error.position),
+            "{error} in {:?}",
             String::from_utf8_lossy(file)
         );
     }
 }
 
-/// At a character of a line, or right behind its last one. YAML ends lines at a lone CR, too; who looks for what is not
-/// UTF-8 does not.
-fn is_within(file: &[u8], place: Position) -> bool {
-    let Position { line, column } = place;
+/// Whether the position is that of a character, or the end of a line. To YAML a lone CR ends a line; to the check for UTF-8
+/// it does not.
+fn is_within(file: &[u8], position: Position) -> bool {
+    let Position { line, column } = position;
     let text = String::from_utf8_lossy(file).replace("\r\n", "\n");
     let is_in = |ends: &[char]| {
         let found = line.checked_sub(1).and_then(|before| text.split(ends).nth(before));
@@ -94,13 +91,13 @@ fn is_within(file: &[u8], place: Position) -> bool {
     is_in(&['\n', '\r']) || is_in(&['\n'])
 }
 
-/// It can be acted upon: no adapter twice, and no name that could not be one.
+/// The server has a URL, no id is listed twice, and every string is usable.
 fn check_config(config: &Config) {
     let Config {
         server,
         name,
-        wanted,
-        unwanted,
+        desired,
+        excluded,
         conflicts,
     } = config;
     assert!(matches!(server.scheme_str(), Some("http" | "https")), "{server}");
@@ -108,25 +105,21 @@ fn check_config(config: &Config) {
         server.host().is_some_and(|host| !host.is_empty()) && server.port_u16() > Some(0),
         "{server}"
     );
-    let ids = wanted
-        .iter()
-        .map(|adapter| &adapter.id)
-        .chain(unwanted)
-        .chain(conflicts);
+    let ids = desired.iter().map(|spec| &spec.id).chain(excluded).chain(conflicts);
     let ids: Vec<_> = ids.collect();
-    assert!(wanted.len() + conflicts.len() <= MAX_ADAPTERS && unwanted.len() + conflicts.len() <= MAX_ADAPTERS);
+    assert!(desired.len() + conflicts.len() <= MAX_ADAPTERS && excluded.len() + conflicts.len() <= MAX_ADAPTERS);
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{ids:?}");
-    let others = wanted
+    let others = desired
         .iter()
-        .flat_map(|adapter| adapter.base_model.iter().chain([&adapter.source]));
+        .flat_map(|spec| spec.base_model.iter().chain([&spec.source]));
     for text in ids.into_iter().chain(others).chain(name) {
         assert!(!text.is_empty() && !text.chars().any(char::is_control), "{text:?}");
     }
 }
 
-/// What a file of this says is the same.
+/// A file written from the configuration is parsed to the same configuration.
 fn check_again(config: &Config, text: &str) {
-    // A base model that was said once is said with each adapter.
+    // `defaultBaseModel` is repeated for each adapter.
     if text.len() > MAX_BYTES {
         return;
     }
@@ -134,20 +127,20 @@ fn check_again(config: &Config, text: &str) {
     assert_eq!(again.as_ref(), Ok(config), "{text}");
 }
 
-/// A file as JSON, which is YAML, too.
+/// The configuration as JSON, a subset of YAML.
 fn json(config: &Config) -> Value {
     let Config {
         server,
         name,
-        wanted,
-        unwanted,
+        desired,
+        excluded,
         conflicts,
     } = config;
-    let wanted = wanted.iter().map(
-        |adapter| json!({"id": &*adapter.id, "source": &*adapter.source, "base-model": adapter.base_model.as_deref()}),
-    );
+    let desired = desired
+        .iter()
+        .map(|spec| json!({"id": &*spec.id, "source": &*spec.source, "base-model": spec.base_model.as_deref()}));
     let both = || conflicts.iter().map(|id| json!({"id": &**id, "source": "/"}));
-    let unwanted = unwanted.iter().map(|id| json!({"id": &**id}));
+    let excluded = excluded.iter().map(|id| json!({"id": &**id}));
     let host = format!(
         "{}://{}",
         server.scheme_str().unwrap_or_default(),
@@ -157,12 +150,12 @@ fn json(config: &Config) -> Value {
         "host": host,
         "port": server.port_u16(),
         "name": name.as_deref(),
-        "ensureExist": {"models": wanted.chain(both()).collect::<Vec<_>>()},
-        "ensureNotExist": {"models": unwanted.chain(both()).collect::<Vec<_>>()},
+        "ensureExist": {"models": desired.chain(both()).collect::<Vec<_>>()},
+        "ensureNotExist": {"models": excluded.chain(both()).collect::<Vec<_>>()},
     }})
 }
 
-/// The same in lines and in single quotes, as a person would write it.
+/// The same in block style with single-quoted strings.
 fn yaml(config: &Config) -> String {
     let mut text = String::new();
     block(&json(config), 0, &mut text);
@@ -188,7 +181,7 @@ fn block(value: &Value, depth: usize, text: &mut String) {
             }
         }
         Value::String(string) => text.push_str(&format!(" '{}'", string.replace('\'', "''"))),
-        // Nothing is as good as no key.
+        // The same as no key.
         Value::Null => {}
         other => text.push_str(&format!(" {other}")),
     }

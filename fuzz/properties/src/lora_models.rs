@@ -1,36 +1,36 @@
-//! The reader of a server's list of models. Input: a body.
+//! [`Observed::from_list`], the parser of a model server's list of models. Input: a body.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use infertally_syncer::lora::observed::{Models, Observed};
-use infertally_syncer::lora::response::Answer;
+use infertally_syncer::lora::response::Response;
 use serde_json::Value;
 
 use crate::body::Body;
 use crate::choices::Choices;
 
-/// Bytes of a reason as it is logged.
-const MAX_WHY: usize = 400;
+/// Bytes of an error message as it is logged.
+const MAX_MESSAGE: usize = 400;
 
-/// Panics if the reader breaks its word.
+/// Panics if a property does not hold.
 pub fn check(input: &[u8]) {
     let body = Body::read(Choices(input)).bytes;
     let expected = models(&body);
-    let answer = |status| Answer::Status {
-        status,
-        body: body.clone(),
+    let list = |status| {
+        let body = body.clone();
+        Observed::from_list(&Ok(Response { status, body }))
     };
-    // Only what was read whole is known, and of any other status nothing is.
-    match (Observed::read(&answer(200)), expected) {
+    // Only a complete list in a successful response is known.
+    match (list(200), expected) {
         (Observed::Known(models), Some(expected)) => assert_eq!(models, expected),
         (Observed::Known(_), None) => assert!(body.trim_ascii_start().starts_with(b"{")),
-        (Observed::Unknown(failure), _) => assert!(failure.why.len() < MAX_WHY, "{}", failure.why),
+        (Observed::Unknown(error), _) => assert!(error.message.len() < MAX_MESSAGE, "{error}"),
     }
-    assert!(matches!(Observed::read(&answer(500)), Observed::Unknown(_)));
+    assert!(matches!(list(500), Observed::Unknown(_)));
 }
 
-/// The list, read another way; `None` if it is none, or has what only a reader of all of it minds.
+/// The list by an independent parser. `None` if it is not a list, or has a model without an id.
 fn models(body: &[u8]) -> Option<Models> {
     let list: Value = serde_json::from_slice(body).ok()?;
     let (mut adapters, mut base) = (BTreeMap::new(), BTreeSet::new());

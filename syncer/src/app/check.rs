@@ -1,27 +1,27 @@
-//! A look whether a page answers.
+//! `infertally-syncer check-health`: requests a page once.
 
 use crate::cli::check::CheckArgs;
 use crate::http_client::tls::{self, TlsError};
 use crate::scrape::fetch::{Client, FetchError};
 
-/// What a health page says is short; /metrics may be asked, too.
+/// Of the response. Health pages are short, but the page may also be /metrics.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// Why it is not well.
+/// Why the check fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// Certificates.
+    /// The certificates for `https` pages.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// No page.
+    /// The request, or another status than 200.
     #[error(transparent)]
     Page(#[from] FetchError),
 }
 
-/// Asks for the page once.
+/// Requests the page.
 ///
 /// # Errors
-/// If it does not answer with 200, in time.
+/// There is no response with 200 within the timeout.
 pub async fn run(args: &CheckArgs) -> Result<(), CheckError> {
     let client = Client::new(MAX_BYTES, tls::client_config(args.ca_file.as_deref())?);
     client.fetch(&args.url, args.timeout).await?;

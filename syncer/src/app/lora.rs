@@ -1,9 +1,11 @@
-//! `infertally-syncer lora`: from arguments to tasks.
+//! `infertally-syncer lora`: wires the configuration file, the model server and the metrics server to the reconcile loop,
+//! and runs the modes that end by themselves.
 
-mod changes;
 mod config_file;
-mod pace;
+mod model_server;
+mod poll_schedule;
 mod reconciler;
+mod status_log;
 
 use std::fmt;
 use std::path::Path;
@@ -22,70 +24,71 @@ use crate::http_client::tls::{self, TlsError};
 use crate::lora::Reason;
 use crate::lora::config::Parsed;
 use crate::lora::state::LoraState;
-use crate::lora::status::Status;
-use crate::model_server::{Asking, Timeouts, Token};
+use crate::lora::status::AdapterStatus;
 use crate::serve::{Limits, Pages};
 pub use config_file::ConfigFileError;
-use pace::Pace;
+use model_server::{BearerToken, Client, Timeouts};
+use poll_schedule::Intervals;
 use reconciler::Reconciler;
 
-/// A SIGTERM ends the role within a second, whatever a client of /metrics does.
+/// SIGTERM ends the role within a second, whatever a client of /metrics does.
 const DRAIN: Duration = Duration::from_millis(500);
-/// Passes of `--once`: one to find that the server can't reload, one to do it otherwise, one to see.
-const PASSES_ONCE: usize = 3;
+/// Polls of `--once` after which a plan is carried out: the first plan may find that the server cannot reload in place, so
+/// that the second one replaces adapters.
+const MAX_PLANS_ONCE: usize = 2;
 
-/// Why the role could not do its work.
+/// Why the role does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum LoraError {
-    /// There is no configuration.
+    /// No valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigFileError),
-    /// Certificates.
+    /// The certificates for `https` model servers.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// /metrics can't be served.
+    /// The metrics server.
     #[error(transparent)]
     Serving(#[from] ServingError),
 }
 
-/// Whether what was asked for is so.
+/// How a run without an error ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It is.
-    AsWanted,
-    /// It is not; why was printed.
-    Otherwise,
+pub enum Completion {
+    /// With the result that the mode asks for.
+    Succeeded,
+    /// Without it. The reason is on standard error.
+    Failed,
 }
 
-/// What is served, from the last snapshot.
+/// What the metrics server serves.
 struct Metrics {
-    board: watch::Receiver<LoraState>,
+    state: watch::Receiver<LoraState>,
     ready_when: ReadyWhen,
 }
 
-/// Runs the role until `shutdown`, or until what its mode asks for is done.
+/// Runs the role until `shutdown`, or until its mode has a result.
 ///
 /// # Errors
-/// What keeps it from starting, or ends it.
-pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> Result<Ended, LoraError> {
+/// The configuration, certificates or the address of the metrics server cannot be used.
+pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> Result<Completion, LoraError> {
     if let Some(path) = &args.check {
         return Ok(check(path).await?);
     }
-    let asking = asking(&args)?;
-    let (out, board) = watch::channel(LoraState::default());
-    let reconciler = Reconciler::new(asking, args.concurrency.into(), out);
+    let client = client(&args)?;
+    let (snapshots, state) = watch::channel(LoraState::default());
+    let reconciler = Reconciler::new(client, args.concurrency.into(), snapshots);
     if args.dry_run || args.once {
-        let doing = async {
+        let result = async {
             let parsed = config_file::read(&args.config).await?;
-            let reconciler = reconciler.with(parsed);
+            let reconciler = reconciler.with_config(parsed);
             Ok(match args.dry_run {
                 true => dry_run(reconciler).await,
-                false => once(reconciler, &args).await,
+                false => once(reconciler, intervals(&args)).await,
             })
         };
         return tokio::select! {
-            ended = doing => ended,
-            () = shutdown => Ok(Ended::Otherwise),
+            result = result => result,
+            () = shutdown => Ok(Completion::Failed),
         };
     }
     let limits = Limits {
@@ -93,113 +96,112 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
         ..Limits::default()
     };
     let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits).await?;
-    let (read, news) = mpsc::channel(1);
-    let _watching = AbortOnDropHandle::new(tokio::spawn(config_file::watch(args.config.clone(), read)));
+    let (updates_tx, updates) = mpsc::channel(1);
+    let _watch = AbortOnDropHandle::new(tokio::spawn(config_file::watch(args.config.clone(), updates_tx)));
     let shutdown = shutdown.shared();
     let metrics = Arc::new(Metrics {
-        board,
+        state,
         ready_when: args.ready_when,
     });
     let serving = async {
         server.run(metrics, shutdown.clone()).await;
         Ok(())
     };
-    tokio::try_join!(serving, reconciler.run(news, pace(&args), shutdown.clone()))?;
-    Ok(Ended::AsWanted)
+    tokio::try_join!(serving, reconciler.run(updates, intervals(&args), shutdown.clone()))?;
+    Ok(Completion::Succeeded)
 }
 
-fn asking(args: &LoraArgs) -> Result<Asking, LoraError> {
+fn client(args: &LoraArgs) -> Result<Client, LoraError> {
     let token = match (&args.server_token, &args.server_token_file) {
-        (Some(token), _) => Token::Value(Arc::from(token.as_str())),
-        (None, Some(path)) => Token::File(path.clone()),
-        (None, None) => Token::None,
+        (Some(token), _) => Some(BearerToken::Value(Arc::from(token.as_str()))),
+        (None, Some(path)) => Some(BearerToken::File(path.clone())),
+        (None, None) => None,
     };
     let timeouts = Timeouts {
-        ask: args.request_timeout,
-        call: args.load_timeout,
+        poll: args.request_timeout,
+        operation: args.load_timeout,
     };
     let tls = tls::client_config(args.ca_file.as_deref())?;
-    Ok(Asking::new(tls, token, timeouts))
+    Ok(Client::new(tls, token, timeouts))
 }
 
-fn pace(args: &LoraArgs) -> Pace {
-    Pace {
-        well: args.reconcile_trigger,
-        unwell: args.health_check_interval,
-        patience: args.health_check_timeout,
+fn intervals(args: &LoraArgs) -> Intervals {
+    Intervals {
+        reachable: args.reconcile_trigger,
+        unreachable: args.health_check_interval,
+        startup_timeout: args.health_check_timeout,
     }
 }
 
-async fn check(path: &Path) -> Result<Ended, ConfigFileError> {
+async fn check(path: &Path) -> Result<Completion, ConfigFileError> {
     let Parsed { config, warnings } = config_file::read(path).await?;
     let path = path.display();
     for warning in warnings {
-        println!("warning: {path}: {warning}");
+        println!("warning: configuration {path}: {warning}");
     }
     println!(
-        "{path}: can be used: server {}, {} adapters to be loaded, {} not to be, {} in both lists",
+        "configuration {path}: valid: model server {}, adapters: {} to load, {} to unload, {} in both lists",
         config.server,
-        config.wanted.len(),
-        config.unwanted.len(),
+        config.desired.len(),
+        config.excluded.len(),
         config.conflicts.len(),
     );
-    Ok(Ended::AsWanted)
+    Ok(Completion::Succeeded)
 }
 
-async fn dry_run(mut reconciler: Reconciler) -> Ended {
-    reconciler.look_now().await;
-    let board = reconciler.board();
-    if let Some(Err(failure)) = board.server() {
-        eprintln!("error: the server cannot be asked: {}", failure.why);
-        return Ended::Otherwise;
+async fn dry_run(mut reconciler: Reconciler) -> Completion {
+    reconciler.poll_once().await;
+    let state = reconciler.state();
+    if let Some(Err(error)) = state.last_poll() {
+        eprintln!("error: model server cannot be polled: {error}");
+        return Completion::Failed;
     }
-    let calls = board.plan(Instant::now().into_std());
-    if calls.is_empty() {
+    let actions = state.plan(Instant::now().into_std());
+    if actions.is_empty() {
         println!("nothing to do");
     }
-    for call in calls {
-        println!("{call}");
+    for action in actions {
+        println!("{action}");
     }
-    Ended::AsWanted
+    Completion::Succeeded
 }
 
-async fn once(mut reconciler: Reconciler, args: &LoraArgs) -> Ended {
-    let pace = pace(args);
-    let deadline = Instant::now() + pace.patience;
-    reconciler.look_now().await;
-    while !matches!(reconciler.board().server(), Some(Ok(()))) && Instant::now() < deadline {
-        tokio::time::sleep(pace.unwell).await;
-        reconciler.look_now().await;
+async fn once(mut reconciler: Reconciler, intervals: Intervals) -> Completion {
+    let deadline = Instant::now() + intervals.startup_timeout;
+    reconciler.poll_once().await;
+    while !matches!(reconciler.state().last_poll(), Some(Ok(()))) && Instant::now() < deadline {
+        tokio::time::sleep(intervals.unreachable).await;
+        reconciler.poll_once().await;
     }
-    for _ in 1..PASSES_ONCE {
-        reconciler.work_off().await;
-        reconciler.look_now().await;
+    for _ in 0..MAX_PLANS_ONCE {
+        reconciler.carry_out_plan().await;
+        reconciler.poll_once().await;
     }
-    let board = reconciler.board();
-    for status in board.statuses() {
-        println!("{}", Line(&status));
+    let state = reconciler.state();
+    for status in state.statuses() {
+        println!("{}", StatusLine(&status));
     }
-    match board.ready() {
-        Ok(()) => Ended::AsWanted,
-        Err(why) => {
-            eprintln!("error: {why}");
-            Ended::Otherwise
+    match state.ready() {
+        Ok(()) => Completion::Succeeded,
+        Err(error) => {
+            eprintln!("error: {error}");
+            Completion::Failed
         }
     }
 }
 
-/// How an adapter stands, for a person.
-struct Line<'a>(&'a Status);
+/// As in `sql: load_failed: 404 no adapter at /adapters/sql`.
+struct StatusLine<'a>(&'a AdapterStatus);
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for StatusLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = self.0;
+        let Self(status) = self;
         write!(f, "{}: {}", status.id, status.reason.as_str())?;
         if status.loaded && status.reason != Reason::Loaded {
-            f.write_str(", still loaded")?;
+            f.write_str(" (still loaded)")?;
         }
-        match &status.why {
-            Some(why) => write!(f, ": {why}"),
+        match &status.message {
+            Some(message) => write!(f, ": {message}"),
             None => Ok(()),
         }
     }
@@ -208,7 +210,7 @@ impl fmt::Display for Line<'_> {
 // === impl LoraError ===
 
 impl LoraError {
-    /// Whether a person has to change the configuration.
+    /// Whether arguments, the configuration or a file they refer to must be changed.
     pub fn is_configuration(&self) -> bool {
         !matches!(self, Self::Serving(ServingError::Serve(_)))
     }
@@ -218,15 +220,15 @@ impl LoraError {
 
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
-        self.board.borrow().clone().families()
+        self.state.borrow().clone().families()
     }
 
     fn ready(&self) -> Result<(), String> {
-        let board = self.board.borrow();
+        let state = self.state.borrow();
         match self.ready_when {
-            ReadyWhen::Loaded => board.ready(),
-            ReadyWhen::Configured if board.config().is_some() => Ok(()),
-            ReadyWhen::Configured => Err("there is no good configuration yet".to_owned()),
+            ReadyWhen::Loaded => state.ready(),
+            ReadyWhen::Configured if state.config().is_some() => Ok(()),
+            ReadyWhen::Configured => Err("no valid configuration yet".to_owned()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `infertally-syncer check-health`.
+//! The arguments of `infertally-syncer check-health`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use http::Uri;
 
 use super::duration;
 
-/// Arguments of the check.
+/// A URL, and how to request it.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// The page, such as http://127.0.0.1:9090/readyz
+    /// The URL to request, such as http://127.0.0.1:9090/readyz
     pub url: Uri,
-    /// How long it may take.
+    /// Timeout of the request.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub timeout: Duration,
-    /// Certificates (PEM) that sign that of an https page, beside the system's.
+    /// CA certificates (PEM) to trust for https, in addition to the system's.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! The configuration: which adapters the server should hold. Pure: bytes in, a [`Config`] or all mistakes out.
+//! The configuration file: which adapters a model server should have loaded. Pure: bytes in, a [`Config`] or all
+//! configuration errors out.
 //!
 //! ```yaml
 //! vLLMLoRAConfig:
@@ -14,127 +15,126 @@
 //!     models:
 //!     - id: lora-b
 //! ```
-//! The format is that of the reference's sidecar. A key that is not known is a warning, for the reference takes such files
-//! too; so is an id in both lists. All else that is wrong is a mistake, and a file with one is not used: half of a list is
-//! worse than yesterday's. An empty value (`models:` with nothing behind it) is as good as none.
+//! The format is that of Gateway API Inference Extension's LoRA sidecar. What that sidecar accepts is at most a warning: an
+//! unknown key, a duplicate adapter, an id in both lists. Any other error makes the whole file invalid, because half of a
+//! list is worse than the previous one. A null value (`models:` with nothing after it) is the same as no key.
 
 mod error;
-mod read;
-mod tree;
+mod schema;
+mod yaml;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::Uri;
 
-pub use error::{ConfigError, Position, What};
-use read::{Reader, join, shortened};
-use tree::{Node, Value};
+pub use error::{ConfigError, ConfigErrorKind, Position};
+use schema::{Errors, join, shortened};
+use yaml::{Node, Value};
 
-/// Where the server listens if nothing is said.
 const DEFAULT_HOST: &str = "localhost";
-/// vLLM's own default.
+/// vLLM's default.
 const DEFAULT_PORT: u16 = 8000;
-/// What Kubernetes lets a ConfigMap hold.
+/// Kubernetes' limit for a ConfigMap.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// Of each list. Every adapter is three series and may be a call; a server holds some hundreds.
+/// Per list. Each adapter has three series and may need requests; servers hold some hundreds.
 pub const MAX_ADAPTERS: usize = 2000;
-/// The longest path that Linux takes. It becomes a label's value.
-const MAX_TEXT_BYTES: usize = 4096;
-/// Enough for a person to see what is going on.
-const MAX_MISTAKES: usize = 100;
+/// Linux' limit for a path. Sources and ids become label values.
+const MAX_STRING_BYTES: usize = 4096;
+/// Errors and warnings of one file; more than anyone reads.
+const MAX_ERRORS: usize = 100;
 
-/// Which adapters a server should hold.
+/// A valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The server: scheme, host and port.
+    /// The model server: scheme, host and port.
     pub server: Uri,
-    /// What somebody calls this configuration.
+    /// The configuration's own name, for the log.
     pub name: Option<Arc<str>>,
-    /// To be loaded, in the file's order. Without those that stand in both lists.
-    pub wanted: Vec<Adapter>,
-    /// To be unloaded, in the file's order. Without those that stand in both lists.
-    pub unwanted: Vec<Arc<str>>,
-    /// Those that stand in both lists, in the order of `ensureExist`. They are left alone.
+    /// Adapters in `ensureExist` only, in the order of the file.
+    pub desired: Vec<AdapterSpec>,
+    /// Ids in `ensureNotExist` only, in the order of the file.
+    pub excluded: Vec<Arc<str>>,
+    /// Ids in both lists, in the order of `ensureExist`.
     pub conflicts: Vec<Arc<str>>,
 }
 
-/// An adapter to be loaded.
+/// An adapter that should be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adapter {
-    /// Its name on the server.
+pub struct AdapterSpec {
+    /// The model name in requests to the server.
     pub id: Arc<str>,
-    /// A path on the server, or the name of a repository.
+    /// A path in the server's file system, or the name of a repository.
     pub source: Arc<str>,
-    /// The model that it adapts: its own `base-model`, else `defaultBaseModel`.
+    /// `base-model`, else `defaultBaseModel`.
     pub base_model: Option<Arc<str>>,
 }
 
-/// A configuration that can be used, and what is odd about it.
+/// A valid configuration and its warnings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
-    /// What it says.
+    /// The configuration.
     pub config: Config,
-    /// In the file's order.
+    /// By position.
     pub warnings: Vec<ConfigError>,
 }
 
-/// An entry of one of the lists, and where its id stands.
-struct Entry {
+/// An item of a list of models.
+struct Listed {
     id: Arc<str>,
     source: Option<Arc<str>>,
     base_model: Option<Arc<str>>,
-    place: Position,
+    /// Of the id.
+    position: Position,
+    /// Of the id.
     path: String,
 }
 
-/// Reads a file. The error is all that is wrong with it, in the file's order, warnings too; of more than
-/// a hundred the first that were found, and a word that there are more.
+/// Parses a file.
+///
+/// # Errors
+/// All errors and warnings of the file, by position; the first hundred found, and then one that says so.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, Vec<ConfigError>> {
-    let mut reader = Reader::default();
+    let mut errors = Errors::default();
     let config = match document(bytes) {
-        Ok(root) => config(&mut reader, &root),
-        Err(mistake) => return Err(vec![mistake]),
+        Ok(root) => config(&mut errors, &root),
+        Err(error) => return Err(vec![error]),
     };
-    let mut mistakes = reader.mistakes;
-    mistakes.sort_by_key(|mistake| mistake.place);
+    let mut errors = errors.list;
+    errors.sort_by_key(|error| error.position);
     match config {
-        Some(config) if mistakes.iter().all(|mistake| mistake.what.is_warning()) => Ok(Parsed {
+        Some(config) if errors.iter().all(|error| error.kind.is_warning()) => Ok(Parsed {
             config,
-            warnings: mistakes,
+            warnings: errors,
         }),
-        _ => Err(mistakes),
+        _ => Err(errors),
     }
 }
 
 fn document(bytes: &[u8]) -> Result<Arc<Node>, ConfigError> {
-    let whole = |place, what| ConfigError {
-        place,
-        path: String::new(),
-        what,
-    };
     if bytes.len() > MAX_BYTES {
-        return Err(whole(Position::START, What::TooLong { max: MAX_BYTES }));
+        let kind = ConfigErrorKind::FileTooLarge { max: MAX_BYTES };
+        return Err(yaml::error(Position::START, kind));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => tree::read(text),
+        Ok(text) => yaml::parse(text),
         Err(error) => {
-            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let before = String::from_utf8_lossy(before);
-            let place = Position {
-                line: before.matches('\n').count() + 1,
-                column: before.chars().rev().take_while(|character| *character != '\n').count() + 1,
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let valid = String::from_utf8_lossy(valid);
+            let position = Position {
+                line: valid.matches('\n').count() + 1,
+                column: valid.chars().rev().take_while(|character| *character != '\n').count() + 1,
             };
-            Err(whole(place, What::NotText))
+            Err(yaml::error(position, ConfigErrorKind::NotUtf8))
         }
     }
 }
 
-fn config(reader: &mut Reader, root: &Node) -> Option<Config> {
+fn config(errors: &mut Errors, root: &Node) -> Option<Config> {
     const TOP: &str = "vLLMLoRAConfig";
-    let top = reader.fields(root, "", [TOP])?;
+    let top = errors.fields(root, "", [TOP])?;
     let [Some(node)] = top.values else {
-        reader.wrong(top.place, TOP, What::Missing);
+        errors.add(top.position, TOP, ConfigErrorKind::Missing);
         return None;
     };
     let keys = [
@@ -145,49 +145,50 @@ fn config(reader: &mut Reader, root: &Node) -> Option<Config> {
         "ensureExist",
         "ensureNotExist",
     ];
-    let [host, port, name, default_base, exist, not_exist] = reader.fields(node, TOP, keys)?.values;
+    let [host, port, name, default_base, exist, not_exist] = errors.fields(node, TOP, keys)?.values;
     let path = |key: &str| join(TOP, key);
 
-    let port = port.map_or(Some(DEFAULT_PORT), |node| reader.port(node, &path("port")));
-    let server = server(reader, host, port, &path("host"));
-    let name = name.and_then(|node| reader.text(node, &path("name")));
-    let default_base = default_base.and_then(|node| reader.text(node, &path("defaultBaseModel")));
-    let exist = entries(reader, exist, &path("ensureExist"), true);
-    let not_exist = entries(reader, not_exist, &path("ensureNotExist"), false);
+    let port = port.map_or(Some(DEFAULT_PORT), |node| errors.port(node, &path("port")));
+    let server = server(errors, host, port, &path("host"));
+    let name = name.and_then(|node| errors.string(node, &path("name")));
+    let default_base = default_base.and_then(|node| errors.string(node, &path("defaultBaseModel")));
+    let exist = models(errors, exist, &path("ensureExist"), true);
+    let not_exist = models(errors, not_exist, &path("ensureNotExist"), false);
 
-    let wanted_lines: HashMap<&str, usize> = exist.iter().map(|entry| (&*entry.id, entry.place.line)).collect();
-    let mut conflicting = HashSet::new();
-    for entry in &not_exist {
-        if let Some(line) = wanted_lines.get(&*entry.id) {
-            let id = shortened(&entry.id);
-            reader.wrong(entry.place, entry.path.clone(), What::InBoth { id, line: *line });
-            conflicting.insert(Arc::clone(&entry.id));
+    let exist_lines: HashMap<&str, usize> = exist.iter().map(|item| (&*item.id, item.position.line)).collect();
+    let mut in_both = HashSet::new();
+    for item in &not_exist {
+        if let Some(line) = exist_lines.get(&*item.id) {
+            let (id, line) = (shortened(&item.id), *line);
+            let kind = ConfigErrorKind::InBothLists { id, line };
+            errors.add(item.position, item.path.clone(), kind);
+            in_both.insert(Arc::clone(&item.id));
         }
     }
-    let (conflicts, wanted): (Vec<_>, Vec<_>) = exist.into_iter().partition(|entry| conflicting.contains(&entry.id));
-    let unwanted = not_exist.into_iter().map(|entry| entry.id);
+    let (conflicts, desired): (Vec<_>, Vec<_>) = exist.into_iter().partition(|item| in_both.contains(&item.id));
+    let excluded = not_exist.into_iter().map(|item| item.id);
     Some(Config {
         server: server?,
         name,
-        wanted: wanted
+        desired: desired
             .into_iter()
-            .filter_map(|entry| {
-                Some(Adapter {
-                    id: entry.id,
-                    source: entry.source?,
-                    base_model: entry.base_model.or_else(|| default_base.clone()),
+            .filter_map(|item| {
+                Some(AdapterSpec {
+                    id: item.id,
+                    source: item.source?,
+                    base_model: item.base_model.or_else(|| default_base.clone()),
                 })
             })
             .collect(),
-        unwanted: unwanted.filter(|id| !conflicting.contains(id)).collect(),
-        conflicts: conflicts.into_iter().map(|entry| entry.id).collect(),
+        excluded: excluded.filter(|id| !in_both.contains(id)).collect(),
+        conflicts: conflicts.into_iter().map(|item| item.id).collect(),
     })
 }
 
-/// `localhost`, `10.0.0.1`, `::1`, each also behind `http://` or `https://`.
-fn server(reader: &mut Reader, host: Option<&Node>, port: Option<u16>, path: &str) -> Option<Uri> {
-    let (text, place) = match host {
-        Some(node) => (reader.text(node, path)?, node.place),
+/// The server's URL from a host such as `localhost`, `10.0.0.1`, `::1` or `https://model.example`.
+fn server(errors: &mut Errors, host: Option<&Node>, port: Option<u16>, path: &str) -> Option<Uri> {
+    let (text, position) = match host {
+        Some(node) => (errors.string(node, path)?, node.position),
         None => (Arc::from(DEFAULT_HOST), Position::START),
     };
     let (scheme, name) = text.split_once("://").unwrap_or(("http", &text));
@@ -199,72 +200,73 @@ fn server(reader: &mut Reader, host: Option<&Node>, port: Option<u16>, path: &st
     let uri = format!("{scheme}://{name}:{}", port?).parse::<Uri>().ok();
     let uri = uri.filter(|uri| !name.is_empty() && matches!(scheme, "http" | "https") && uri.host() == Some(&*name));
     if uri.is_none() {
-        reader.wrong(place, path, What::Host(shortened(&text)));
+        errors.add(position, path, ConfigErrorKind::InvalidHost(shortened(&text)));
     }
     uri
 }
 
-/// The entries of `ensureExist` or `ensureNotExist`, each id once.
-fn entries(reader: &mut Reader, node: Option<&Node>, path: &str, source_required: bool) -> Vec<Entry> {
-    let Some(fields) = node.and_then(|node| reader.fields(node, path, ["models"])) else {
+/// The models of `ensureExist` or `ensureNotExist`, without duplicates.
+fn models(errors: &mut Errors, node: Option<&Node>, path: &str, source_required: bool) -> Vec<Listed> {
+    let Some(fields) = node.and_then(|node| errors.fields(node, path, ["models"])) else {
         return Vec::new();
     };
     let [Some(models)] = fields.values else {
         return Vec::new();
     };
     let path = join(path, "models");
-    let Value::List(items) = &models.value else {
-        reader.kind(models, &path, "a list");
+    let Value::List(nodes) = &models.value else {
+        errors.wrong_type(models, &path, "a list");
         return Vec::new();
     };
-    let (found, max) = (items.len(), MAX_ADAPTERS);
+    let (found, max) = (nodes.len(), MAX_ADAPTERS);
     if found > max {
-        reader.wrong(models.place, path, What::TooMany { found, max });
+        let kind = ConfigErrorKind::TooManyAdapters { found, max };
+        errors.add(models.position, path, kind);
         return Vec::new();
     }
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut positions: HashMap<Arc<str>, usize> = HashMap::new();
-    for (index, item) in items.iter().enumerate() {
-        if reader.is_full() {
+    let mut items: Vec<Listed> = Vec::new();
+    let mut indexes: HashMap<Arc<str>, usize> = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if errors.is_full() {
             break;
         }
-        let Some(entry) = entry(reader, item, format!("{path}[{index}]"), source_required) else {
+        let Some(item) = model(errors, node, format!("{path}[{index}]"), source_required) else {
             continue;
         };
-        let Some(before) = positions.get(&entry.id).and_then(|position| entries.get(*position)) else {
-            positions.insert(Arc::clone(&entry.id), entries.len());
-            entries.push(entry);
+        let Some(first) = indexes.get(&item.id).and_then(|index| items.get(*index)) else {
+            indexes.insert(Arc::clone(&item.id), items.len());
+            items.push(item);
             continue;
         };
-        let (id, line) = (shortened(&entry.id), before.place.line);
-        let same = !source_required || (&before.source, &before.base_model) == (&entry.source, &entry.base_model);
-        let what = if same {
-            What::Again { id, line }
+        let (id, line) = (shortened(&item.id), first.position.line);
+        let same = !source_required || (&first.source, &first.base_model) == (&item.source, &item.base_model);
+        let kind = if same {
+            ConfigErrorKind::DuplicateAdapter { id, line }
         } else {
-            What::Contradiction { id, line }
+            ConfigErrorKind::ContradictoryAdapter { id, line }
         };
-        reader.wrong(entry.place, entry.path, what);
+        errors.add(item.position, item.path, kind);
     }
-    entries
+    items
 }
 
-fn entry(reader: &mut Reader, item: &Node, path: String, source_required: bool) -> Option<Entry> {
-    let fields = reader.fields(item, &path, ["id", "source", "base-model"])?;
+fn model(errors: &mut Errors, node: &Node, path: String, source_required: bool) -> Option<Listed> {
+    let fields = errors.fields(node, &path, ["id", "source", "base-model"])?;
     let [id, source, base_model] = fields.values;
     let at = |key| join(&path, key);
-    let place = id.map_or(fields.place, |node| node.place);
-    let id = reader.required(id, fields.place, &at("id"));
+    let position = id.map_or(fields.position, |node| node.position);
+    let id = errors.required(id, fields.position, &at("id"));
     let source = if source_required {
-        reader.required(source, fields.place, &at("source"))
+        errors.required(source, fields.position, &at("source"))
     } else {
-        source.and_then(|node| reader.text(node, &at("source")))
+        source.and_then(|node| errors.string(node, &at("source")))
     };
-    let base_model = base_model.and_then(|node| reader.text(node, &at("base-model")));
-    Some(Entry {
+    let base_model = base_model.and_then(|node| errors.string(node, &at("base-model")));
+    Some(Listed {
         id: id?,
         source,
         base_model,
-        place,
+        position,
         path: at("id"),
     })
 }

@@ -1,6 +1,6 @@
-//! What the server holds, by its own word at a pass: its answer to `GET /v1/models`.
+//! The observed state of the model server: which models it reports at `GET /v1/models`.
 //!
-//! Invariant: a list that can't be read whole is unknown, never empty or half.
+//! Invariant: a list that is truncated, malformed or not there is unknown, never empty or partial.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,31 +8,31 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::Reason;
-use super::response::{Answer, Failure};
+use super::response::{Reply, RequestError, authorized};
 
-/// Of the list: ten thousand models of 400 bytes each.
+/// Ten thousand models of 400 bytes each.
 pub const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
-/// What is known of the server at a pass.
+/// The result of a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// It told.
+    /// The server reported its models.
     Known(Models),
-    /// It didn't; nothing follows from that.
-    Unknown(Failure),
+    /// It did not. Nothing follows from that.
+    Unknown(RequestError),
 }
 
-/// What a server holds.
+/// The models that a server has loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Models {
-    /// Those that adapt another model, each with where the server says that it comes from.
+    /// Models with a `parent`, by id, each with its `root`: the source as the server reports it, if it does.
     pub adapters: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    /// The others.
+    /// Models without a `parent`.
     pub base: BTreeSet<Arc<str>>,
 }
 
 #[derive(Deserialize)]
-struct List {
+struct ModelList {
     data: Vec<Model>,
 }
 
@@ -40,60 +40,61 @@ struct List {
 struct Model {
     id: String,
     parent: Option<String>,
-    /// vLLM gives the source as it was asked for.
     root: Option<String>,
 }
 
 // === impl Observed ===
 
 impl Observed {
-    /// What follows from the answer to `GET /health`, unless the server is well and can be asked for its list.
-    pub fn unless_healthy(answer: &Answer) -> Option<Self> {
-        match answer.answered() {
-            Ok((200..=299, _)) => None,
-            Ok((status, _)) => Some(Self::Unknown(Failure {
-                reason: Reason::Unreachable,
-                why: format!("its health: status {status}"),
-            })),
-            Err(failure) => Some(Self::Unknown(failure)),
+    /// The observed state if the reply to `GET /health` is no success. None if the server is healthy, so that it can be
+    /// asked for its models.
+    pub fn unless_healthy(reply: &Reply) -> Option<Self> {
+        match authorized(reply) {
+            Ok(response) if response.is_success() => None,
+            Ok(response) => Some(Self::unreachable(format!("GET /health: {}", response.status_line()))),
+            Err(error) => Some(Self::Unknown(error)),
         }
     }
 
-    /// Reads the answer to `GET /v1/models`.
-    pub fn read(answer: &Answer) -> Self {
-        let unreadable = |why| {
-            Self::Unknown(Failure {
-                reason: Reason::Unreachable,
-                why,
-            })
+    /// The observed state by the reply to `GET /v1/models`.
+    pub fn from_list(reply: &Reply) -> Self {
+        let response = match authorized(reply) {
+            Ok(response) => response,
+            Err(error) => return Self::Unknown(error),
         };
-        match answer.answered() {
-            Ok((200..=299, body)) if body.len() > MAX_LIST_BYTES => {
-                unreadable(format!("the list of models has more than {MAX_LIST_BYTES} bytes"))
-            }
-            // serde takes a struct's fields from an array, too, and `[[]]` is no list of none.
-            Ok((200..=299, body)) if !body.trim_ascii_start().starts_with(b"{") => {
-                unreadable("the list of models cannot be read: it is no JSON object".to_owned())
-            }
-            Ok((200..=299, body)) => match serde_json::from_slice::<List>(body) {
-                Ok(list) => Self::Known(Models::from(list)),
-                // serde's own words repeat what it found, however long.
-                Err(error) => unreadable(format!(
-                    "the list of models cannot be read: it is another JSON than that at line {}, column {}",
-                    error.line(),
-                    error.column()
-                )),
-            },
-            Ok((status, _)) => unreadable(format!("the list of models: status {status}")),
-            Err(failure) => Self::Unknown(failure),
+        let body = &response.body;
+        let failed = |what: &dyn std::fmt::Display| Self::unreachable(format!("GET /v1/models: {what}"));
+        if !response.is_success() {
+            return failed(&response.status_line());
         }
+        if body.len() > MAX_LIST_BYTES {
+            return failed(&format_args!("response larger than {MAX_LIST_BYTES} bytes"));
+        }
+        // serde would also take the fields of a struct from an array, and `[[]]` for an empty list.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return failed(&"response is not a JSON object");
+        }
+        match serde_json::from_slice::<ModelList>(body) {
+            Ok(list) => Self::Known(Models::from(list)),
+            // serde's own text quotes the input, which may be long.
+            Err(error) => failed(&format_args!(
+                "invalid list of models at line {}, column {}",
+                error.line(),
+                error.column()
+            )),
+        }
+    }
+
+    fn unreachable(message: String) -> Self {
+        let reason = Reason::Unreachable;
+        Self::Unknown(RequestError { reason, message })
     }
 }
 
 // === impl Models ===
 
-impl From<List> for Models {
-    fn from(list: List) -> Self {
+impl From<ModelList> for Models {
+    fn from(list: ModelList) -> Self {
         let mut models = Self::default();
         for Model { id, parent, root } in list.data {
             let id = Arc::from(id);
@@ -110,25 +111,36 @@ impl From<List> for Models {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lora::response::{Response, TransportError};
 
-    fn read(status: u16, body: &str) -> Observed {
-        Observed::read(&Answer::Status {
+    fn response(status: u16, body: &str) -> Reply {
+        Ok(Response {
             status,
             body: body.as_bytes().to_vec(),
         })
     }
 
-    /// A captured answer.
-    fn captured(response: &str) -> Models {
-        let (_, body) = response.split_once("\r\n\r\n").unwrap();
-        match read(200, body) {
+    fn list(status: u16, body: &str) -> Observed {
+        Observed::from_list(&response(status, body))
+    }
+
+    fn captured(text: &str) -> Models {
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        match list(200, body) {
             Observed::Known(models) => models,
-            Observed::Unknown(failure) => panic!("{failure:?}"),
+            Observed::Unknown(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn error(observed: Observed) -> (Reason, String) {
+        match observed {
+            Observed::Unknown(RequestError { reason, message }) => (reason, message),
+            Observed::Known(models) => panic!("{models:?}"),
         }
     }
 
     #[test]
-    fn vllm_s_adapters_are_told_from_its_models() {
+    fn vllm_adapters_are_distinguished_from_base_models() {
         let adapter = |name: &str| (Arc::from(name), Some(Arc::from(format!("/srv/vllm/{name}"))));
         let models = captured(include_str!(
             "../../../tests/fixtures/vllm-0.32.0/models_after_lora.resp"
@@ -144,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_read_whole_is_unknown() {
+    fn incomplete_or_malformed_list_is_unknown() {
         for body in [
             "",
             "{}",
@@ -157,43 +169,36 @@ mod tests {
             r#"{"data":[{"id":"a"}"#,
             r#"{"data":[]} x"#,
         ] {
-            assert!(
-                matches!(
-                    read(200, body),
-                    Observed::Unknown(Failure {
-                        reason: Reason::Unreachable,
-                        ..
-                    })
-                ),
-                "{body}"
-            );
+            assert_eq!(error(list(200, body)).0, Reason::Unreachable, "{body}");
         }
         let long = format!(r#"{{"data":[]}}{}"#, " ".repeat(MAX_LIST_BYTES));
-        assert!(matches!(read(200, &long), Observed::Unknown(_)));
-        assert_eq!(read(200, r#"{"data":[]}"#), Observed::Known(Models::default()));
+        assert_eq!(
+            error(list(200, &long)).1,
+            "GET /v1/models: response larger than 4194304 bytes"
+        );
+        assert_eq!(list(200, r#"{"data":[]}"#), Observed::Known(Models::default()));
     }
 
     #[test]
-    fn a_list_of_another_shape_makes_no_long_message() {
+    fn error_message_does_not_quote_the_response() {
         let body = format!(r#"{{"data":"{}"}}"#, "x".repeat(MAX_LIST_BYTES / 2));
-        let Observed::Unknown(Failure { why, .. }) = read(200, &body) else {
-            panic!("a text is no list");
-        };
-        assert!(why.len() < 200 && why.contains("column"), "{why}");
+        let (_, message) = error(list(200, &body));
+        assert!(message.len() < 200 && message.contains("column"), "{message}");
     }
 
     #[test]
-    fn why_a_server_cannot_be_asked_is_told() {
-        let reason = |observed| match observed {
-            Observed::Unknown(Failure { reason, .. }) => reason,
-            Observed::Known(models) => panic!("{models:?}"),
-        };
-        assert_eq!(reason(read(401, "")), Reason::Unauthorized);
-        assert_eq!(reason(read(503, r#"{"data":[]}"#)), Reason::Unreachable);
-        assert_eq!(reason(Observed::read(&Answer::Timeout)), Reason::Timeout);
-        let refused = Answer::Unreachable {
-            why: "refused".to_owned(),
-        };
-        assert_eq!(reason(Observed::read(&refused)), Reason::Unreachable);
+    fn failed_poll_has_a_reason() {
+        let health = |status| Observed::unless_healthy(&response(status, ""));
+        assert_eq!(health(200), None);
+        assert_eq!(
+            error(health(503).unwrap()),
+            (Reason::Unreachable, "GET /health: 503 Service Unavailable".to_owned())
+        );
+        assert_eq!(error(list(401, "")).0, Reason::Unauthorized);
+        assert_eq!(error(list(503, r#"{"data":[]}"#)).0, Reason::Unreachable);
+        let failed = |transport| error(Observed::from_list(&Err(transport))).0;
+        assert_eq!(failed(TransportError::Timeout), Reason::Timeout);
+        let refused = TransportError::Unreachable("connection refused".to_owned());
+        assert_eq!(failed(refused), Reason::Unreachable);
     }
 }

@@ -1,147 +1,63 @@
-//! Whatever happens, the board keeps off what is not its own, tells the truth, and comes to what is configured.
+//! For any sequence of events and faults, the state leaves alone what is not configured, reports nothing as loaded that is
+//! not, and converges to the configuration.
+
+mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use server::{Fault, Server};
 
 use super::Reason;
+use super::action::Action;
 use super::config::{self, Config};
 use super::observed::Observed;
-use super::request::{Call, Operation, Request};
-use super::response::{Answer, Outcome};
+use super::request::Operation;
+use super::response::{Outcome, TransportError};
 use super::state::LoraState;
-use super::status::Status;
+use super::status::AdapterStatus;
 use crate::exposition::{Format, encode};
 
-/// Names for the lists; the last is the base model's.
-const NAMES: [&str; 4] = ["a", "b", "c", "tiny"];
+/// Ids in the lists; the last one is the base model's.
+const IDS: [&str; 4] = ["a", "b", "c", "tiny"];
 const SOURCES: [&str; 2] = ["/1", "/2"];
-const STRANGER: &str = "stranger";
+/// An adapter that no configuration lists.
+const UNLISTED: &str = "unlisted";
 
-/// What goes wrong with a request.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Error,
-    /// The answer is lost, not the deed.
-    Late,
-    Lost,
-    /// The call goes on while others are made: it is done, or not yet, and answered in a later pass.
-    Done,
-    Open,
-}
-
-/// A call under way, and what came of it, if it is done.
-struct UnderWay {
-    call: Call,
+/// An action that completes in a later pass.
+struct InFlight {
+    action: Action,
+    /// None while it has no effect on the server yet.
     outcomes: Option<Vec<(Operation, Outcome)>>,
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    File {
-        wanted: Vec<(usize, usize)>,
-        unwanted: Vec<usize>,
+    Config {
+        exist: Vec<(usize, usize)>,
+        not_exist: Vec<usize>,
     },
-    BadFile,
+    InvalidConfig,
     Restart,
-    /// A pass that can't get the list.
-    Blind,
-    /// A pass whose requests meet these, in turn; calls under way may be answered while it looks.
+    FailedPoll,
+    /// A poll, and the actions that are planned after it.
     Pass {
+        /// Of the requests, in order.
         faults: Vec<Option<Fault>>,
-        answered: bool,
+        /// Whether the actions in flight complete during the poll.
+        complete: bool,
     },
 }
 
-/// A server as vLLM is: adapters and where they come from.
-struct Server {
-    adapters: BTreeMap<String, String>,
-    can_reload: bool,
-    tells_source: bool,
-}
-
-// === impl Server ===
-
-impl Server {
-    fn list(&self) -> Answer {
-        let model = |(id, source): (&String, &String)| {
-            let root = self.tells_source.then_some(source);
-            serde_json::json!({"id": id, "parent": "tiny", "root": root})
-        };
-        let adapters = self.adapters.iter().map(model);
-        let data: Vec<_> = std::iter::once(serde_json::json!({"id": "tiny"}))
-            .chain(adapters)
-            .collect();
-        answer(200, serde_json::json!({ "data": data }))
-    }
-
-    fn answer(&mut self, request: &Request, fault: Option<Fault>) -> Answer {
-        match fault {
-            Some(Fault::Error) => answer(500, serde_json::json!("no")),
-            Some(Fault::Lost) => Answer::Timeout,
-            Some(Fault::Late) => {
-                self.do_it(request);
-                Answer::Timeout
-            }
-            None | Some(Fault::Done | Fault::Open) => self.do_it(request),
-        }
-    }
-
-    /// All of a call's requests, as long as they succeed.
-    fn carry_out(&mut self, call: &Call, mut faults: impl Iterator<Item = Option<Fault>>) -> Vec<(Operation, Outcome)> {
-        let mut outcomes = Vec::new();
-        for request in call.requests() {
-            let outcome = self
-                .answer(&request, faults.next().flatten())
-                .outcome(request.operation);
-            let goes_on = outcome == Outcome::Done;
-            outcomes.push((request.operation, outcome));
-            if !goes_on {
-                break;
-            }
-        }
-        outcomes
-    }
-
-    fn do_it(&mut self, request: &Request) -> Answer {
-        let body: serde_json::Value = serde_json::from_str(&request.body).unwrap();
-        let name = body["lora_name"].as_str().unwrap().to_owned();
-        let error = |code, message: &str| answer(code, serde_json::json!({"error": {"message": message}}));
-        if request.path == "/v1/unload_lora_adapter" {
-            return match self.adapters.remove(&name) {
-                Some(_) => answer(200, serde_json::json!("ok")),
-                None => error(404, "The lora adapter cannot be found."),
-            };
-        }
-        let in_place = self.can_reload && body["load_inplace"] == true;
-        if self.adapters.contains_key(&name) && !in_place {
-            return error(400, "The lora adapter has already been loaded.");
-        }
-        self.adapters
-            .insert(name, body["lora_path"].as_str().unwrap().to_owned());
-        answer(200, serde_json::json!("ok"))
-    }
-}
-
-fn answer(status: u16, body: serde_json::Value) -> Answer {
-    Answer::Status {
-        status,
-        body: body.to_string().into_bytes(),
-    }
-}
-
-fn file(wanted: &[(usize, usize)], unwanted: &[usize]) -> String {
-    let wanted: BTreeMap<_, _> = wanted.iter().copied().collect();
-    let exist: Vec<_> = wanted
+fn yaml(exist: &[(usize, usize)], not_exist: &[usize]) -> String {
+    let exist: BTreeMap<_, _> = exist.iter().copied().collect();
+    let exist: Vec<_> = exist
         .iter()
-        .map(|(name, source)| format!("{{id: {}, source: {}}}", NAMES[*name], SOURCES[*source]))
+        .map(|(id, source)| format!("{{id: {}, source: {}}}", IDS[*id], SOURCES[*source]))
         .collect();
-    let not_exist: Vec<_> = unwanted
-        .iter()
-        .map(|name| format!("{{id: {}}}", NAMES[*name]))
-        .collect();
+    let not_exist: Vec<_> = not_exist.iter().map(|id| format!("{{id: {}}}", IDS[*id])).collect();
     let (exist, not_exist) = (exist.join(", "), not_exist.join(", "));
     format!("vLLMLoRAConfig: {{ensureExist: {{models: [{exist}]}}, ensureNotExist: {{models: [{not_exist}]}}}}")
 }
@@ -150,173 +66,188 @@ fn event() -> impl Strategy<Value = Event> {
     let fault = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Fault::Error)),
-        1 => Just(Some(Fault::Late)),
-        1 => Just(Some(Fault::Lost)),
-        1 => Just(Some(Fault::Done)),
-        1 => Just(Some(Fault::Open)),
+        1 => Just(Some(Fault::ResponseLost)),
+        1 => Just(Some(Fault::RequestLost)),
+        1 => Just(Some(Fault::SlowResponse)),
+        1 => Just(Some(Fault::SlowRequest)),
     ];
-    let names = 0..NAMES.len();
-    let wanted = prop::collection::vec((names.clone(), 0..SOURCES.len()), 0..4);
+    let ids = 0..IDS.len();
+    let exist = prop::collection::vec((ids.clone(), 0..SOURCES.len()), 0..4);
+    let not_exist = prop::collection::vec(ids, 0..3);
     prop_oneof![
-        3 => (wanted, prop::collection::vec(names, 0..3)).prop_map(|(wanted, unwanted)| Event::File { wanted, unwanted }),
-        1 => Just(Event::BadFile),
+        3 => (exist, not_exist).prop_map(|(exist, not_exist)| Event::Config { exist, not_exist }),
+        1 => Just(Event::InvalidConfig),
         1 => Just(Event::Restart),
-        1 => Just(Event::Blind),
-        6 => (prop::collection::vec(fault, 0..8), any::<bool>()).prop_map(|(faults, answered)| Event::Pass { faults, answered }),
+        1 => Just(Event::FailedPoll),
+        6 => (prop::collection::vec(fault, 0..8), any::<bool>())
+            .prop_map(|(faults, complete)| Event::Pass { faults, complete }),
     ]
 }
 
-/// A whole pass. No call may be of what is not the board's own, or under way. What is answered while the server is being
-/// asked is done after it made its list.
-fn pass(
-    board: &mut LoraState,
-    server: &mut Server,
-    under_way: &mut Vec<UnderWay>,
+/// A state, its server, and what is in flight between them.
+struct Run {
+    state: LoraState,
+    server: Server,
+    in_flight: Vec<InFlight>,
     now: Instant,
-    event: (&[Option<Fault>], bool),
-) {
-    let (faults, answered) = event;
-    let list = server.list();
-    let answered: Vec<_> = match answered {
-        true => std::mem::take(under_way),
-        false => Vec::new(),
-    };
-    let answered: Vec<_> = answered
-        .into_iter()
-        .map(|UnderWay { call, outcomes }| {
-            let outcomes = outcomes.unwrap_or_else(|| server.carry_out(&call, std::iter::empty()));
-            (call, outcomes)
-        })
-        .collect();
-    board.observed(Observed::read(&list), now, 0.5);
-    for (call, outcomes) in answered {
-        tell(board, &call, &outcomes, now);
-    }
-    let mut faults = faults.iter().copied();
-    let calls = board.plan(now);
-    let config = board.config().cloned();
-    let mut called = BTreeSet::new();
-    for call in &calls {
-        let config: &Config = config.as_ref().unwrap();
-        let id = call.id();
-        assert!(called.insert(Arc::clone(id)), "two calls for {id}: {calls:?}");
-        assert!(
-            under_way.iter().all(|other| other.call.id() != id),
-            "{id} is under way: {calls:?}"
-        );
-        assert_ne!(&**id, "tiny");
-        assert!(!config.conflicts.contains(id), "{calls:?}");
-        assert!(config.wanted.iter().any(|adapter| adapter.id == *id) || config.unwanted.contains(id));
-        board.started(call);
-    }
-    for call in calls {
-        let fault = faults.next().flatten();
-        let mut carry_out = || server.carry_out(&call, std::iter::once(fault).chain(faults.by_ref()));
-        match fault {
-            Some(Fault::Open) => under_way.push(UnderWay { call, outcomes: None }),
-            Some(Fault::Done) => {
-                let outcomes = Some(carry_out());
-                under_way.push(UnderWay { call, outcomes });
+}
+
+// === impl Run ===
+
+impl Run {
+    /// Polls and carries out the plan. What completes during the poll takes effect after the server has made its list.
+    fn pass(&mut self, faults: &[Option<Fault>], complete: bool) {
+        let list = self.server.list();
+        let completed = match complete {
+            true => std::mem::take(&mut self.in_flight),
+            false => Vec::new(),
+        };
+        let completed: Vec<_> = completed
+            .into_iter()
+            .map(|InFlight { action, outcomes }| {
+                let outcomes = outcomes.unwrap_or_else(|| self.server.carry_out(&action, std::iter::empty()));
+                (action, outcomes)
+            })
+            .collect();
+        self.state.polled(Observed::from_list(&list), self.now, 0.5);
+        for (action, outcomes) in completed {
+            self.complete(&action, &outcomes);
+        }
+        let actions = self.state.plan(self.now);
+        self.check_plan(&actions);
+        for action in &actions {
+            self.state.action_started(action);
+        }
+        let mut faults = faults.iter().copied();
+        for action in actions {
+            let fault = faults.next().flatten();
+            if fault == Some(Fault::SlowRequest) {
+                let outcomes = None;
+                self.in_flight.push(InFlight { action, outcomes });
+                continue;
             }
-            _ => {
-                let outcomes = carry_out();
-                tell(board, &call, &outcomes, now);
+            let outcomes = self
+                .server
+                .carry_out(&action, std::iter::once(fault).chain(faults.by_ref()));
+            if fault == Some(Fault::SlowResponse) {
+                let outcomes = Some(outcomes);
+                self.in_flight.push(InFlight { action, outcomes });
+            } else {
+                self.complete(&action, &outcomes);
             }
         }
+        self.state.polled_at(Duration::from_secs(1));
     }
-    board.observed_at(Duration::from_secs(1));
-}
 
-fn tell(board: &mut LoraState, call: &Call, outcomes: &[(Operation, Outcome)], now: Instant) {
-    for (operation, outcome) in outcomes {
-        board.answered(call, *operation, outcome, now, 0.5);
+    fn complete(&mut self, action: &Action, outcomes: &[(Operation, Outcome)]) {
+        for (operation, outcome) in outcomes {
+            self.state.request_completed(action, *operation, outcome, self.now, 0.5);
+        }
     }
-}
 
-/// No series is given twice, and 1 is said of what the server held in the list or has loaded since.
-fn holds_together(board: &LoraState) {
-    let mut page = String::new();
-    encode(&board.families(), Format::Text, &mut page);
-    let series = page.lines().filter(|line| !line.starts_with('#'));
-    let names: Vec<_> = series.map(|line| line.rsplit_once(' ').unwrap().0).collect();
-    let different: BTreeSet<_> = names.iter().collect();
-    assert_eq!(different.len(), names.len(), "{page}");
-    for status in board.statuses() {
-        assert!(status.loaded || status.reason != Reason::Loaded, "{status:?}");
-        let source = status.source.is_some();
-        assert_eq!(source, status.wanted == Some(true), "{status:?}");
+    /// One action per adapter, none for what is in flight, and none for what is to be left alone.
+    fn check_plan(&self, actions: &[Action]) {
+        let mut ids = BTreeSet::new();
+        for action in actions {
+            let config: &Config = self.state.config().unwrap();
+            let id = action.id();
+            assert!(ids.insert(Arc::clone(id)), "two actions for {id}: {actions:?}");
+            assert!(
+                self.in_flight.iter().all(|other| other.action.id() != id),
+                "{id} is in flight: {actions:?}"
+            );
+            assert_ne!(&**id, "tiny");
+            assert!(!config.conflicts.contains(id), "{actions:?}");
+            assert!(config.desired.iter().any(|spec| spec.id == *id) || config.excluded.contains(id));
+        }
+    }
+
+    /// No series twice, and statuses without contradictions.
+    fn check_statuses(&self) {
+        let mut page = String::new();
+        encode(&self.state.families(), Format::Text, &mut page);
+        let series = page.lines().filter(|line| !line.starts_with('#'));
+        let names: Vec<_> = series.map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        let unique: BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len(), "{page}");
+        for status in self.state.statuses() {
+            assert!(status.loaded || status.reason != Reason::Loaded, "{status:?}");
+            let has_source = status.source.is_some();
+            assert_eq!(has_source, status.desired == Some(true), "{status:?}");
+        }
+    }
+
+    /// The server has restarted, which broke the connections of what was in flight.
+    fn restart(&mut self) {
+        self.server.restart();
+        for InFlight { action, outcomes } in &mut self.in_flight {
+            let operation = action.requests()[0].operation;
+            let reset = Err(TransportError::Unreachable("connection reset".to_owned()));
+            *outcomes = Some(vec![(operation, Outcome::of(operation, &reset))]);
+        }
     }
 }
 
 proptest! {
     #[test]
-    fn it_keeps_off_what_is_not_its_own_and_comes_to_what_is_configured(
+    fn state_leaves_alone_what_is_not_configured_and_converges(
         events in prop::collection::vec(event(), 0..30),
         can_reload: bool,
-        tells_source: bool,
+        reports_root: bool,
     ) {
-        let mut board = LoraState::default();
-        let stranger = (STRANGER.to_owned(), "/s".to_owned());
-        let mut server = Server {
-            adapters: BTreeMap::from([stranger.clone()]),
-            can_reload,
-            tells_source,
+        let mut run = Run {
+            state: LoraState::default(),
+            server: Server::new(can_reload, reports_root),
+            in_flight: Vec::new(),
+            now: tokio::time::Instant::now().into_std(),
         };
-        let mut under_way = Vec::new();
-        let mut now = tokio::time::Instant::now().into_std();
         for event in events {
-            now += Duration::from_secs(5);
+            run.now += Duration::from_secs(5);
             match event {
-                Event::File { wanted, unwanted } => {
-                    let text = file(&wanted, &unwanted);
-                    board.configured(config::parse(text.as_bytes()).unwrap().config);
+                Event::Config { exist, not_exist } => {
+                    let text = yaml(&exist, &not_exist);
+                    run.state.config_accepted(config::parse(text.as_bytes()).unwrap().config);
                 }
-                Event::BadFile => board.misconfigured(),
-                Event::Restart => {
-                    server.adapters = BTreeMap::from([stranger.clone()]);
-                    // The connections are gone with it.
-                    for UnderWay { call, outcomes } in &mut under_way {
-                        let first = call.requests()[0].operation;
-                        let broken = Answer::Unreachable { why: "broken".to_owned() };
-                        *outcomes = Some(vec![(first, broken.outcome(first))]);
-                    }
+                Event::InvalidConfig => run.state.config_rejected(),
+                Event::Restart => run.restart(),
+                Event::FailedPoll => {
+                    run.state.polled(Observed::from_list(&Err(TransportError::Timeout)), run.now, 0.5);
+                    prop_assert_eq!(run.state.plan(run.now), vec![]);
+                    prop_assert!(run.state.statuses().iter().all(|status| !status.loaded));
                 }
-                Event::Blind => {
-                    board.observed(Observed::read(&Answer::Timeout), now, 0.5);
-                    prop_assert_eq!(board.plan(now), vec![]);
-                    prop_assert!(board.statuses().iter().all(|status| !status.loaded));
-                }
-                Event::Pass { faults, answered } => {
-                    pass(&mut board, &mut server, &mut under_way, now, (&faults, answered));
-                    for status in board.statuses().iter().filter(|status| status.loaded) {
-                        // A late unload may have been done without our knowing.
-                        let known = status.wanted == Some(true) && status.reason == Reason::Loaded;
-                        prop_assert!(!known || server.adapters.contains_key(&*status.id), "{:?}", status);
+                Event::Pass { faults, complete } => {
+                    run.pass(&faults, complete);
+                    for status in run.state.statuses().iter().filter(|status| status.loaded) {
+                        // An unload whose response was lost may have taken effect.
+                        let certain = status.desired == Some(true) && status.reason == Reason::Loaded;
+                        prop_assert!(!certain || run.server.adapters.contains_key(&*status.id), "{:?}", status);
                     }
                 }
             }
-            holds_together(&board);
-            prop_assert!(server.adapters.contains_key(STRANGER));
+            run.check_statuses();
+            prop_assert!(run.server.adapters.contains_key(UNLISTED));
         }
 
-        // All goes well for a while: a pass to hear of what is under way, one to learn that the server can't reload, one to
-        // do it otherwise.
+        // Without faults: one pass to complete what is in flight, one to learn that the server cannot reload, one to
+        // replace instead.
         for _ in 0..3 {
-            now += Duration::from_secs(600);
-            pass(&mut board, &mut server, &mut under_way, now, (&[], true));
+            run.now += Duration::from_secs(600);
+            run.pass(&[], true);
         }
-        board.observed(Observed::read(&server.list()), now, 0.5);
-        now += Duration::from_secs(600);
-        prop_assert_eq!(board.plan(now), vec![]);
-        let Some(config) = board.config() else { return Ok(()) };
-        for adapter in config.wanted.iter().filter(|adapter| &*adapter.id != "tiny") {
-            let source = server.adapters.get(&*adapter.id);
-            prop_assert_eq!(source.map(String::as_str), Some(&*adapter.source), "{:?}", adapter);
+        let list = run.server.list();
+        run.state.polled(Observed::from_list(&list), run.now, 0.5);
+        run.now += Duration::from_secs(600);
+        prop_assert_eq!(run.state.plan(run.now), vec![]);
+        let Some(config) = run.state.config() else { return Ok(()) };
+        for spec in config.desired.iter().filter(|spec| &*spec.id != "tiny") {
+            let source = run.server.adapters.get(&*spec.id);
+            prop_assert_eq!(source.map(String::as_str), Some(&*spec.source), "{:?}", spec);
         }
-        for id in &config.unwanted {
-            prop_assert!(!server.adapters.contains_key(&**id), "{}", id);
+        for id in &config.excluded {
+            prop_assert!(!run.server.adapters.contains_key(&**id), "{}", id);
         }
-        let of_base = |status: &Status| &*status.id == "tiny" && status.wanted.is_some();
-        prop_assert_eq!(board.ready().is_ok(), !board.statuses().iter().any(of_base));
+        let of_base_model = |status: &AdapterStatus| &*status.id == "tiny" && status.desired.is_some();
+        let settled = !run.state.statuses().iter().any(of_base_model);
+        prop_assert_eq!(run.state.ready().is_ok(), settled);
     }
 }

@@ -1,100 +1,77 @@
-//! The calls that change a server, as values: what is to be done to an adapter, and the requests that do it.
-
-use std::fmt;
-use std::sync::Arc;
+//! Requests that load and unload adapters, as values. The endpoints are vLLM's.
 
 use serde::Serialize;
 
-use super::config::Adapter;
+use super::config::AdapterSpec;
 
-/// What is to be done to one adapter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// Loads one that is not loaded.
-    Load(Adapter),
-    /// Loads one from another source while it serves: requests find it all the time.
-    Reload(Adapter),
-    /// The same on a server that can't reload: unloads it, then loads it.
-    Replace(Adapter),
-    /// Unloads it.
-    Unload(Arc<str>),
-}
-
-/// A request to the server, a `POST` of JSON.
+/// A `POST` with a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What it does.
+    /// What the server is asked to do.
     pub operation: Operation,
-    /// Its path.
+    /// The path of the URL.
     pub path: &'static str,
-    /// Its body.
+    /// A JSON object.
     pub body: String,
 }
 
 /// What a request does: the label `operation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// Loads an adapter.
+    /// Load an adapter.
     Load,
-    /// Loads one in place of the one of the same name.
+    /// Load an adapter in place of the one of the same id.
     Reload,
-    /// Unloads one.
+    /// Unload an adapter.
     Unload,
 }
 
 #[derive(Serialize)]
-struct Load<'a> {
+struct LoadBody<'a> {
     lora_name: &'a str,
     lora_path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     base_model_name: Option<&'a str>,
-    /// Older servers don't know it, and need not see it.
+    /// Omitted when false: older servers do not know it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     load_inplace: bool,
 }
 
 #[derive(Serialize)]
-struct Unload<'a> {
+struct UnloadBody<'a> {
     lora_name: &'a str,
 }
 
-// === impl Call ===
+// === impl Request ===
 
-impl Call {
-    /// The adapter.
-    pub fn id(&self) -> &Arc<str> {
-        match self {
-            Self::Load(adapter) | Self::Reload(adapter) | Self::Replace(adapter) => &adapter.id,
-            Self::Unload(id) => id,
+impl Request {
+    pub(super) fn load(spec: &AdapterSpec) -> Self {
+        Self::load_or_reload(Operation::Load, spec)
+    }
+
+    pub(super) fn reload(spec: &AdapterSpec) -> Self {
+        Self::load_or_reload(Operation::Reload, spec)
+    }
+
+    pub(super) fn unload(id: &str) -> Self {
+        Self {
+            operation: Operation::Unload,
+            path: "/v1/unload_lora_adapter",
+            body: json(&UnloadBody { lora_name: id }),
         }
     }
 
-    /// What is to be loaded, if something is.
-    pub fn adapter(&self) -> Option<&Adapter> {
-        match self {
-            Self::Load(adapter) | Self::Reload(adapter) | Self::Replace(adapter) => Some(adapter),
-            Self::Unload(_) => None,
-        }
-    }
-
-    /// What to send, one after the other, as long as they succeed.
-    pub fn requests(&self) -> Vec<Request> {
-        match self {
-            Self::Load(adapter) => vec![load(Operation::Load, adapter)],
-            Self::Reload(adapter) => vec![load(Operation::Reload, adapter)],
-            Self::Replace(adapter) => vec![unload(&adapter.id), load(Operation::Load, adapter)],
-            Self::Unload(id) => vec![unload(id)],
-        }
-    }
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Load(Adapter { id, source, .. }) => write!(f, "load {id} from {source}"),
-            Self::Reload(Adapter { id, source, .. }) => write!(f, "reload {id} from {source}"),
-            Self::Replace(Adapter { id, source, .. }) => write!(f, "unload {id} and load it from {source}"),
-            Self::Unload(id) => write!(f, "unload {id}"),
+    fn load_or_reload(operation: Operation, spec: &AdapterSpec) -> Self {
+        let AdapterSpec { id, source, base_model } = spec;
+        Self {
+            operation,
+            path: "/v1/load_lora_adapter",
+            body: json(&LoadBody {
+                lora_name: id,
+                lora_path: source,
+                base_model_name: base_model.as_deref(),
+                load_inplace: operation == Operation::Reload,
+            }),
         }
     }
 }
@@ -102,7 +79,7 @@ impl fmt::Display for Call {
 // === impl Operation ===
 
 impl Operation {
-    /// The label's value.
+    /// The value of the label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Load => "load",
@@ -112,29 +89,7 @@ impl Operation {
     }
 }
 
-fn load(operation: Operation, adapter: &Adapter) -> Request {
-    let Adapter { id, source, base_model } = adapter;
-    Request {
-        operation,
-        path: "/v1/load_lora_adapter",
-        body: json(&Load {
-            lora_name: id,
-            lora_path: source,
-            base_model_name: base_model.as_deref(),
-            load_inplace: operation == Operation::Reload,
-        }),
-    }
-}
-
-fn unload(id: &str) -> Request {
-    Request {
-        operation: Operation::Unload,
-        path: "/v1/unload_lora_adapter",
-        body: json(&Unload { lora_name: id }),
-    }
-}
-
 fn json(body: &impl Serialize) -> String {
-    // Texts and flags always make JSON.
+    // Strings and booleans always serialize.
     serde_json::to_string(body).unwrap_or_default()
 }

@@ -1,278 +1,192 @@
-//! What the server's answer to a call means.
+//! What the model server replied, and what that means for the operation it was asked for.
 //!
-//! The answers are vLLM's (captured from 0.32.0): 200; 400 for a name that is taken or a field that is missing; 404 for an
-//! adapter, a path or a repository that isn't there. A 404 without vLLM's words is the framework's own: there is no such
-//! endpoint, because vLLM was started without `VLLM_ALLOW_RUNTIME_LORA_UPDATING`.
+//! The statuses are vLLM's (captured from 0.32.0): 200; 400 for an id that is taken or a field that is missing; 404 for an
+//! adapter, a path or a repository that does not exist. A 404 or 405 without vLLM's error body comes from its web
+//! framework: the endpoint is missing, because vLLM runs without `VLLM_ALLOW_RUNTIME_LORA_UPDATING`.
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::Reason;
 use super::request::Operation;
 
-/// Of what a server says, in characters: enough to know what is wrong, and short enough for a log line.
-const MAX_WHY: usize = 300;
+/// Characters of the server's error text that are kept: enough to understand it, short enough for a log line.
+const MAX_ERROR_TEXT: usize = 300;
 
-/// What came of a request.
+/// The server's response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The server answered.
-    Status {
-        /// HTTP's status.
-        status: u16,
-        /// The body; of an answer that is not good its beginning is enough.
-        body: Vec<u8>,
-    },
-    /// It didn't within the time.
-    Timeout,
-    /// It couldn't be asked, or broke off.
-    Unreachable {
-        /// In words.
-        why: String,
-    },
+pub struct Response {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The body, cut at a limit: of an error a prefix is enough.
+    pub body: Vec<u8>,
 }
 
-/// What an answer means for the adapter.
+/// No response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The request's timeout has passed.
+    #[error("no response within the timeout")]
+    Timeout,
+    /// The connection could not be made, or broke.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+/// A response, or why there is none.
+pub type Reply = Result<Response, TransportError>;
+
+/// What an operation has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is as it was asked for.
-    Done,
-    /// An adapter of this name is loaded already. The server can't load it in place, or somebody else was faster.
+    /// The server reports success.
+    Succeeded,
+    /// An adapter of this id is already loaded: the server cannot reload in place, or another client loaded it first.
     AlreadyLoaded {
-        /// In the server's words.
-        why: String,
+        /// Status and the server's error text.
+        message: String,
     },
-    /// It is not.
-    Failed(Failure),
+    /// The operation failed.
+    Failed(RequestError),
 }
 
-/// Why the server could not be asked, or a call came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Which of the closed set.
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    /// One of the closed set, for the label.
     pub reason: Reason,
-    /// In words.
-    pub why: String,
+    /// Status and the server's error text, or the transport's error: one line.
+    pub message: String,
 }
 
-/// vLLM's errors.
+/// The body of vLLM's error responses.
 #[derive(Deserialize)]
 struct ErrorBody {
-    error: ErrorText,
+    error: ErrorDetail,
 }
 
 #[derive(Deserialize)]
-struct ErrorText {
+struct ErrorDetail {
     message: String,
 }
 
-// === impl Answer ===
+// === impl Outcome ===
 
-impl Answer {
-    /// What it means as the answer to this operation.
-    pub fn outcome(&self, operation: Operation) -> Outcome {
-        let (status, body) = match self.answered() {
-            Ok((200..=299, _)) => return Outcome::Done,
-            Ok(answered) => answered,
-            Err(failure) => return Outcome::Failed(failure),
+impl Outcome {
+    /// What `reply` means for `operation`.
+    pub fn of(operation: Operation, reply: &Reply) -> Self {
+        let response = match authorized(reply) {
+            Ok(response) if response.is_success() => return Self::Succeeded,
+            Ok(response) => response,
+            Err(error) => return Self::Failed(error),
         };
-        let said = said(body);
-        let why = match &said {
-            Some(said) => format!("status {status}: {said}"),
-            None => format!("status {status}"),
-        };
-        let said = said.unwrap_or_default();
-        let failed = |reason, why| Outcome::Failed(Failure { reason, why });
-        match (operation, status) {
-            (Operation::Load | Operation::Reload, 400) if said.contains("already been loaded") => {
-                Outcome::AlreadyLoaded { why }
+        let text = response.error_text().unwrap_or_default();
+        let message = response.message();
+        let failed = |reason, message| Self::Failed(RequestError { reason, message });
+        match (operation, response.status) {
+            (Operation::Load | Operation::Reload, 400) if text.contains("already been loaded") => {
+                Self::AlreadyLoaded { message }
             }
-            // It is gone, whoever did it.
-            (Operation::Unload, 404) if said.contains("cannot be found") => Outcome::Done,
-            (_, 404 | 405) if !is_error(body) => {
-                let hint = "the server has no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";
+            // Not loaded is what was asked for, whoever unloaded it.
+            (Operation::Unload, 404) if text.contains("cannot be found") => Self::Succeeded,
+            (_, status @ (404 | 405)) if !response.is_vllm_error() => {
+                let hint = "no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";
                 let reason = match operation {
                     Operation::Load | Operation::Reload => Reason::LoadRejected,
                     Operation::Unload => Reason::UnloadFailed,
                 };
-                failed(reason, format!("status {status}: {hint}"))
+                failed(reason, format!("{status} {hint}"))
             }
-            (Operation::Unload, _) => failed(Reason::UnloadFailed, why),
-            // The request was understood: there is nothing at the source, or nothing that can be loaded.
-            (_, 404 | 500..) => failed(Reason::LoadFailed, why),
-            _ => failed(Reason::LoadRejected, why),
+            (Operation::Unload, _) => failed(Reason::UnloadFailed, message),
+            // The server understood the request and could not load from the source.
+            (_, 404 | 500..) => failed(Reason::LoadFailed, message),
+            _ => failed(Reason::LoadRejected, message),
         }
     }
 
-    /// Status and body, if the server let us in and answered.
-    pub(super) fn answered(&self) -> Result<(u16, &[u8]), Failure> {
-        let failure = |reason, why| Err(Failure { reason, why });
+    /// The value of the label `result`.
+    pub(super) fn result(&self) -> &'static str {
         match self {
-            Self::Status {
-                status: status @ (401 | 403),
-                ..
-            } => failure(Reason::Unauthorized, format!("status {status}")),
-            Self::Status { status, body } => Ok((*status, body)),
-            Self::Timeout => failure(Reason::Timeout, "no answer in time".to_owned()),
-            Self::Unreachable { why } => failure(Reason::Unreachable, why.clone()),
+            Self::Succeeded => "ok",
+            Self::AlreadyLoaded { .. } => Reason::LoadRejected.as_str(),
+            Self::Failed(error) => error.reason.as_str(),
         }
     }
 }
 
-fn is_error(body: &[u8]) -> bool {
-    serde_json::from_slice::<ErrorBody>(body).is_ok()
+// === impl Response ===
+
+impl Response {
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// The status with its standard phrase, as in `503 Service Unavailable`.
+    pub(super) fn status_line(&self) -> String {
+        let status = self.status;
+        let code = StatusCode::from_u16(status).ok();
+        match code.and_then(|code| code.canonical_reason()) {
+            Some(phrase) => format!("{status} {phrase}"),
+            None => format!("status {status}"),
+        }
+    }
+
+    /// The status with the server's error text, as in `404 No adapter found for /a`; else with its standard phrase.
+    fn message(&self) -> String {
+        match self.error_text() {
+            Some(text) => format!("{} {text}", self.status),
+            None => self.status_line(),
+        }
+    }
+
+    fn is_vllm_error(&self) -> bool {
+        serde_json::from_slice::<ErrorBody>(&self.body).is_ok()
+    }
+
+    /// The error text of the body, on one line and shortened. None if there is none.
+    fn error_text(&self) -> Option<String> {
+        let text = match serde_json::from_slice::<ErrorBody>(&self.body) {
+            Ok(ErrorBody {
+                error: ErrorDetail { message },
+            }) => message,
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        let words = text.split(|character: char| character.is_whitespace() || character.is_control());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let line = words.join(" ");
+        let line = match line.char_indices().nth(MAX_ERROR_TEXT) {
+            Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+            None => line,
+        };
+        (!line.is_empty()).then_some(line)
+    }
 }
 
-/// The server's words in one line.
-fn said(body: &[u8]) -> Option<String> {
-    let text = match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(ErrorBody {
-            error: ErrorText { message },
-        }) => message,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    let words = text.split(|character: char| character.is_whitespace() || character.is_control());
-    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    let line = words.join(" ");
-    let line = match line.char_indices().nth(MAX_WHY) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    };
-    (!line.is_empty()).then_some(line)
+// === impl RequestError ===
+
+impl From<&TransportError> for RequestError {
+    fn from(error: &TransportError) -> Self {
+        let reason = match error {
+            TransportError::Timeout => Reason::Timeout,
+            TransportError::Unreachable(_) => Reason::Unreachable,
+        };
+        let message = error.to_string();
+        Self { reason, message }
+    }
+}
+
+/// The response, unless there is none or the server refuses the token, which mean the same for every request.
+pub(super) fn authorized(reply: &Reply) -> Result<&Response, RequestError> {
+    match reply {
+        Ok(response) if matches!(response.status, 401 | 403) => Err(RequestError {
+            reason: Reason::Unauthorized,
+            message: response.status_line(),
+        }),
+        Ok(response) => Ok(response),
+        Err(error) => Err(RequestError::from(error)),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer::Status {
-            status,
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    /// A captured answer.
-    fn captured(response: &str) -> Answer {
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        answer(head[9..12].parse().unwrap(), body)
-    }
-
-    macro_rules! capture {
-        ($name:literal) => {
-            captured(include_str!(concat!(
-                "../../../tests/fixtures/vllm-0.32.0/",
-                $name,
-                ".resp"
-            )))
-        };
-    }
-
-    fn failed(reason: Reason, why: &str) -> Outcome {
-        Outcome::Failed(Failure {
-            reason,
-            why: why.to_owned(),
-        })
-    }
-
-    #[test]
-    fn vllm_s_answers_to_a_load_are_understood() {
-        let load = |answer: Answer| answer.outcome(Operation::Load);
-        assert_eq!(load(capture!("lora_load_ok")), Outcome::Done);
-        assert_eq!(load(capture!("lora_load_second")), Outcome::Done);
-        assert_eq!(capture!("lora_load_inplace").outcome(Operation::Reload), Outcome::Done);
-        assert!(matches!(
-            load(capture!("lora_load_duplicate")),
-            Outcome::AlreadyLoaded { .. }
-        ));
-        assert_eq!(
-            load(capture!("lora_load_bad_path")),
-            failed(
-                Reason::LoadFailed,
-                "status 404: Loading lora lora-bad failed: No adapter found for <path>"
-            )
-        );
-        assert_eq!(
-            load(capture!("lora_load_bad_hub_name")),
-            failed(
-                Reason::LoadFailed,
-                "status 404: Loading lora lora-bad failed: No adapter found for some/repo"
-            )
-        );
-        assert_eq!(
-            load(capture!("lora_load_name_of_base")),
-            failed(
-                Reason::LoadRejected,
-                "status 400: The lora adapter 'tiny' conflicts with a served base model."
-            )
-        );
-        for rejected in [
-            capture!("lora_load_empty_field"),
-            capture!("lora_load_missing_field"),
-            capture!("lora_load_bad_json"),
-        ] {
-            let outcome = load(rejected);
-            assert!(
-                matches!(
-                    &outcome,
-                    Outcome::Failed(Failure {
-                        reason: Reason::LoadRejected,
-                        ..
-                    })
-                ),
-                "{outcome:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn vllm_s_answers_to_an_unload_are_understood() {
-        let unload = |answer: Answer| answer.outcome(Operation::Unload);
-        assert_eq!(unload(capture!("lora_unload_ok")), Outcome::Done);
-        // What is not there need not go.
-        assert_eq!(unload(capture!("lora_unload_missing")), Outcome::Done);
-        for (capture, why) in [
-            (
-                capture!("lora_unload_empty"),
-                "status 400: 'lora_name' needs to be provided to unload a LoRA adapter.",
-            ),
-            (answer(500, "boom\n\n  bang"), "status 500: boom bang"),
-        ] {
-            assert_eq!(unload(capture), failed(Reason::UnloadFailed, why));
-        }
-    }
-
-    #[test]
-    fn a_server_without_the_endpoints_is_known() {
-        let missing = answer(404, r#"{"detail":"Not Found"}"#);
-        let why = "status 404: the server has no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";
-        assert_eq!(missing.outcome(Operation::Load), failed(Reason::LoadRejected, why));
-        assert_eq!(missing.outcome(Operation::Unload), failed(Reason::UnloadFailed, why));
-    }
-
-    #[test]
-    fn the_rest_is_known_by_its_status() {
-        let load = |answer: Answer| answer.outcome(Operation::Load);
-        assert_eq!(load(answer(204, "")), Outcome::Done);
-        assert_eq!(load(answer(500, "")), failed(Reason::LoadFailed, "status 500"));
-        assert_eq!(load(answer(302, "")), failed(Reason::LoadRejected, "status 302"));
-        assert_eq!(load(answer(429, "")), failed(Reason::LoadRejected, "status 429"));
-        assert_eq!(load(Answer::Timeout), failed(Reason::Timeout, "no answer in time"));
-        for operation in [Operation::Load, Operation::Reload, Operation::Unload] {
-            let unauthorized = answer(401, r#"{"error":"Unauthorized"}"#).outcome(operation);
-            assert_eq!(unauthorized, failed(Reason::Unauthorized, "status 401"));
-            let unreachable = Answer::Unreachable {
-                why: "refused".to_owned(),
-            };
-            assert_eq!(unreachable.outcome(operation), failed(Reason::Unreachable, "refused"));
-        }
-    }
-
-    #[test]
-    fn long_words_are_cut_between_characters() {
-        let long = "é".repeat(2 * MAX_WHY);
-        let Outcome::Failed(Failure { why, .. }) = answer(400, &long).outcome(Operation::Load) else {
-            panic!("it failed");
-        };
-        assert_eq!(why, format!("status 400: {}…", "é".repeat(MAX_WHY)));
-    }
-}
+mod tests;

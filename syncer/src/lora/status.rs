@@ -1,90 +1,97 @@
-//! What a [`LoraState`] says of each adapter, and to each metric of the table.
+//! The status of each configured adapter, derived from a [`LoraState`], and the metric families and the readiness that
+//! follow from it.
 
 use std::sync::Arc;
 
 use super::Reason;
-use super::config::Adapter;
+use super::config::AdapterSpec;
 use super::metrics;
 use super::observed::{Models, Observed};
 use super::request::Operation;
-use super::response::Failure;
+use super::response::RequestError;
+use super::retry::Retry;
 use super::state::LoraState;
 use crate::exposition::{Family, Value};
 
-/// Enough to know where to look.
-const NAMED_ADAPTERS: usize = 3;
+/// Adapters that the readiness error names; enough to know where to look.
+const MAX_NAMED: usize = 3;
 
-/// How an adapter of the configuration stands.
+/// The status of a configured adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Its name.
+pub struct AdapterStatus {
+    /// The adapter's id.
     pub id: Arc<str>,
-    /// Whether it should be loaded; nobody knows if it stands in both lists.
-    pub wanted: Option<bool>,
-    /// Whether the server is known to hold it.
+    /// Whether it should be loaded. None if it is in both lists.
+    pub desired: Option<bool>,
+    /// Whether the server is known to have it loaded, from whatever source.
     pub loaded: bool,
-    /// Why it stands so.
+    /// Why it is so.
     pub reason: Reason,
-    /// More of that, in words: mostly the server's.
-    pub why: Option<String>,
-    /// Where it is to be loaded from, if it is.
+    /// Details of `reason`, such as the server's error.
+    pub message: Option<String>,
+    /// The last failure and the time of the next attempt, if `reason` comes from a failed operation.
+    pub retry: Option<Retry>,
+    /// The configured source, if it should be loaded.
     pub source: Option<Arc<str>>,
 }
+
+/// The part of a status that depends on the server's models.
+type Cause = (Reason, Option<String>, Option<Retry>);
 
 // === impl LoraState ===
 
 impl LoraState {
-    /// How the adapters of the configuration stand: those that are wanted, those that are not, those in both lists, each
-    /// in the file's order.
-    pub fn statuses(&self) -> Vec<Status> {
+    /// The status of each configured adapter: `ensureExist`, then `ensureNotExist`, then those in both lists, each in the
+    /// order of the file.
+    pub fn statuses(&self) -> Vec<AdapterStatus> {
         let Some(config) = &self.config else { return Vec::new() };
-        let wanted = config.wanted.iter().map(|adapter| {
-            let source = Some(Arc::clone(&adapter.source));
-            self.status(&adapter.id, Some(true), source, |models| self.wanted(adapter, models))
+        let desired = config.desired.iter().map(|spec| {
+            let source = Some(Arc::clone(&spec.source));
+            self.status(&spec.id, Some(true), source, |models| self.desired_cause(spec, models))
         });
-        let unwanted = config
-            .unwanted
+        let excluded = config
+            .excluded
             .iter()
-            .map(|id| self.status(id, Some(false), None, |models| self.unwanted(id, models)));
+            .map(|id| self.status(id, Some(false), None, |models| self.excluded_cause(id, models)));
         let conflicts = config
             .conflicts
             .iter()
-            .map(|id| self.status(id, None, None, |_| (Reason::Conflict, None)));
-        wanted.chain(unwanted).chain(conflicts).collect()
+            .map(|id| self.status(id, None, None, |_| (Reason::Conflict, None, None)));
+        desired.chain(excluded).chain(conflicts).collect()
     }
 
-    /// Whether the server is known to hold what is configured. The error says what is missing.
+    /// Whether the server is known to be as configured. The error says what is missing.
     pub fn ready(&self) -> Result<(), String> {
         match &self.observed {
-            _ if self.config.is_none() => return Err("there is no good configuration yet".to_owned()),
-            None => return Err("the server was not asked yet".to_owned()),
-            Some(Observed::Unknown(Failure { why, .. })) => return Err(format!("the server cannot be asked: {why}")),
+            _ if self.config.is_none() => return Err("no valid configuration yet".to_owned()),
+            None => return Err("model server not polled yet".to_owned()),
+            Some(Observed::Unknown(error)) => return Err(format!("model server cannot be polled: {error}")),
             Some(Observed::Known(_)) => {}
         }
         let statuses = self.statuses();
-        let open: Vec<_> = statuses.iter().filter(|status| !status.is_settled()).collect();
-        if open.is_empty() {
+        let unsettled: Vec<_> = statuses.iter().filter(|status| !status.is_settled()).collect();
+        if unsettled.is_empty() {
             return Ok(());
         }
-        let named = open.iter().take(NAMED_ADAPTERS);
+        let named = unsettled.iter().take(MAX_NAMED);
         let mut names: Vec<_> = named
             .map(|status| format!("{} ({})", status.id, status.reason.as_str()))
             .collect();
-        if open.len() > NAMED_ADAPTERS {
+        if unsettled.len() > MAX_NAMED {
             names.push("…".to_owned());
         }
         Err(format!(
             "{} of {} adapters are not as configured: {}",
-            open.len(),
+            unsettled.len(),
             statuses.len(),
             names.join(", ")
         ))
     }
 
-    /// All families, in the table's order. A family without a series is left out.
+    /// All families that have series, in the order of the metric table.
     pub fn families(&self) -> Vec<Family> {
         let statuses = self.statuses();
-        let name = |status: &Status| vec![("adapter_name", Arc::clone(&status.id))];
+        let name = |status: &AdapterStatus| vec![("adapter_name", Arc::clone(&status.id))];
         let operations = self.operations.iter().map(|((operation, result), count)| {
             let labels = vec![
                 ("operation", Arc::from(operation.as_str())),
@@ -97,7 +104,7 @@ impl LoraState {
             metrics::DESIRED.family(
                 statuses
                     .iter()
-                    .filter_map(|status| Some((name(status), flag(status.wanted?)))),
+                    .filter_map(|status| Some((name(status), flag(status.desired?)))),
             ),
             metrics::INFO.family(statuses.iter().map(|status| {
                 let mut labels = name(status);
@@ -115,80 +122,81 @@ impl LoraState {
             .collect()
     }
 
-    /// `known` says why, if it is known what the server holds.
     fn status(
         &self,
         id: &Arc<str>,
-        wanted: Option<bool>,
+        desired: Option<bool>,
         source: Option<Arc<str>>,
-        known: impl Fn(&Models) -> (Reason, Option<String>),
-    ) -> Status {
-        let (loaded, (reason, why)) = match &self.observed {
+        cause: impl Fn(&Models) -> Cause,
+    ) -> AdapterStatus {
+        let (loaded, (reason, message, retry)) = match &self.observed {
             Some(Observed::Known(models)) => {
-                // Of one that is wanted the worse word counts, of one that is not, too.
-                let is_gone = wanted == Some(true) && self.is_unloaded(id);
-                (models.adapters.contains_key(id) && !is_gone, known(models))
+                // Report the less favourable of list and response: an adapter that should be loaded is not once its unload
+                // succeeds, one that should not be is loaded until the list confirms that it is gone.
+                let unloaded = desired == Some(true) && self.unload_unconfirmed(id);
+                (models.adapters.contains_key(id) && !unloaded, cause(models))
             }
-            Some(Observed::Unknown(Failure { reason, why })) => (false, (*reason, Some(why.clone()))),
-            None => (false, (Reason::Pending, None)),
+            Some(Observed::Unknown(RequestError { reason, message })) => {
+                (false, (*reason, Some(message.clone()), None))
+            }
+            None => (false, (Reason::Pending, None, None)),
         };
-        Status {
+        AdapterStatus {
             id: Arc::clone(id),
-            wanted,
+            desired,
             loaded,
             reason,
-            why,
+            message,
+            retry,
             source,
         }
     }
 
-    fn wanted(&self, adapter: &Adapter, models: &Models) -> (Reason, Option<String>) {
-        let is_loaded = models.adapters.contains_key(&adapter.id) && !self.is_unloaded(&adapter.id);
-        if is_loaded && self.memory.is_current(adapter, models) {
-            (Reason::Loaded, None)
-        } else if !is_loaded && models.base.contains(&adapter.id) {
-            (Reason::LoadRejected, Some("it is the name of a base model".to_owned()))
-        } else if self.is_loading(&adapter.id) {
-            (Reason::Loading, None)
+    fn desired_cause(&self, spec: &AdapterSpec, models: &Models) -> Cause {
+        let loaded = models.adapters.contains_key(&spec.id) && !self.unload_unconfirmed(&spec.id);
+        if loaded && self.history.is_current(spec, models) {
+            (Reason::Loaded, None, None)
+        } else if !loaded && models.base.contains(&spec.id) {
+            (Reason::LoadRejected, Some(is_base_model()), None)
+        } else if self.is_loading(&spec.id) {
+            (Reason::Loading, None, None)
         } else {
-            self.failure(&adapter.id).unwrap_or((Reason::Pending, None))
+            self.failure(&spec.id).unwrap_or((Reason::Pending, None, None))
         }
     }
 
-    fn unwanted(&self, id: &str, models: &Models) -> (Reason, Option<String>) {
+    fn excluded_cause(&self, id: &str, models: &Models) -> Cause {
+        let excluded = (Reason::Excluded, None, None);
         if models.base.contains(id) {
-            (Reason::UnloadFailed, Some("it is the name of a base model".to_owned()))
+            (Reason::UnloadFailed, Some(is_base_model()), None)
         } else if models.adapters.contains_key(id) {
-            self.failure(id).unwrap_or((Reason::Excluded, None))
+            self.failure(id).unwrap_or(excluded)
         } else {
-            (Reason::Excluded, None)
+            excluded
         }
     }
 
-    /// By the server's word that its list does not show yet.
-    fn is_unloaded(&self, id: &str) -> bool {
-        self.memory.unconfirmed(id) == Some(Operation::Unload)
+    fn unload_unconfirmed(&self, id: &str) -> bool {
+        self.history.unconfirmed(id) == Some(Operation::Unload)
     }
 
     fn is_loading(&self, id: &str) -> bool {
-        let is_asked = self.under_way.get(id).is_some_and(|call| call.adapter().is_some());
-        let is_done = self
-            .memory
-            .unconfirmed(id)
-            .is_some_and(|operation| operation != Operation::Unload);
-        is_asked || is_done
+        let in_flight = self.in_flight.get(id).is_some_and(|action| action.spec().is_some());
+        let unconfirmed = self.history.unconfirmed(id);
+        in_flight || unconfirmed.is_some_and(|operation| operation != Operation::Unload)
     }
 
-    fn failure(&self, id: &str) -> Option<(Reason, Option<String>)> {
-        let Failure { reason, why } = self.memory.failure(id)?;
-        Some((*reason, Some(why.clone())))
+    fn failure(&self, id: &str) -> Option<Cause> {
+        let retry = self.history.retry(id)?;
+        let RequestError { reason, message } = &retry.error;
+        Some((*reason, Some(message.clone()), Some(retry.clone())))
     }
 }
 
-// === impl Status ===
+// === impl AdapterStatus ===
 
-impl Status {
-    /// There is nothing to be done about it.
+impl AdapterStatus {
+    /// Whether nothing is left to do.
     fn is_settled(&self) -> bool {
         match self.reason {
             Reason::Loaded | Reason::Conflict => true,
@@ -196,6 +204,10 @@ impl Status {
             _ => false,
         }
     }
+}
+
+fn is_base_model() -> String {
+    "a base model of the server has this id".to_owned()
 }
 
 fn flag(yes: bool) -> Value {

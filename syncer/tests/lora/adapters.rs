@@ -1,4 +1,4 @@
-//! What becomes of adapters, whatever the server answers.
+//! Loading and unloading, whatever the server replies.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use infertally_sim::{Sim, SimConfig};
 use tokio::time::{Instant, sleep};
 
-use crate::stage::{Config, calls, logged, passes, server, stands, start, yaml};
+use crate::support::{Config, lines_with, server, start, take_operations, wait_for_polls, wait_for_status, yaml};
 
 #[tokio::test]
-async fn adapters_are_loaded_and_unloaded_in_the_file_s_order_and_the_page_is_exact() {
+async fn adapters_are_loaded_and_unloaded_in_file_order_and_metrics_are_exact() {
     let server = Sim::start(SimConfig {
-        adapters: vec!["old".to_owned(), "stranger".to_owned()],
+        adapters: vec!["old".to_owned(), "unlisted".to_owned()],
         ..SimConfig::default()
     });
     let server = server.await.unwrap();
     let config = Config::new();
-    config.says(&yaml(
+    config.write(&yaml(
         &server,
         "+z=/z +missing=/missing/x +a=/a +both=/b -both -old -never",
     ));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "old", 0, "excluded").await;
-    stands(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "old", 0, "excluded").await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
     assert_eq!(
-        calls(&server),
+        take_operations(&server),
         ["load z /z", "load missing /missing/x", "load a /a", "unload old"]
     );
     let page = syncer.metrics().await.unwrap();
@@ -58,43 +58,46 @@ async fn adapters_are_loaded_and_unloaded_in_the_file_s_order_and_the_page_is_ex
 }
 
 #[tokio::test]
-async fn a_slow_load_delays_no_other_adapter_and_no_change_of_the_file() {
+async fn slow_load_delays_neither_other_adapters_nor_a_changed_file() {
     let server = server().await;
     let config = Config::new();
     let others: Vec<_> = (0..20).map(|number| format!("n{number}")).collect();
-    let words: String = others.iter().map(|id| format!(" +{id}=/{id}")).collect();
+    let list: String = others.iter().map(|id| format!(" +{id}=/{id}")).collect();
     let slow = "+slow=/x-sim/delay=60s/slow";
-    config.says(&yaml(&server, &format!("{slow}{words}")));
+    config.write(&yaml(&server, &format!("{slow}{list}")));
     let syncer = start(&config, &[]).await;
     let begin = Instant::now();
     for id in &others {
-        stands(&syncer, id, 1, "loaded").await;
+        wait_for_status(&syncer, id, 1, "loaded").await;
     }
-    stands(&syncer, "slow", 0, "loading").await;
-    // While it is under way it is not asked for again, a new adapter is loaded, and another source too.
-    config.says(&yaml(&server, &format!("{slow} +new=/new +n0=/other -n1")));
-    stands(&syncer, "new", 1, "loaded").await;
-    stands(&syncer, "n1", 0, "excluded").await;
-    stands(&syncer, "n0", 1, "loaded").await;
-    passes(&server, 3).await;
-    stands(&syncer, "slow", 0, "loading").await;
-    assert!(begin.elapsed() < Duration::from_secs(60), "nobody waited for it");
-    let calls = calls(&server);
-    let loads: Vec<_> = calls
+    wait_for_status(&syncer, "slow", 0, "loading").await;
+    // While its load is in flight it is not requested again; a new adapter and a changed source are loaded.
+    config.write(&yaml(&server, &format!("{slow} +new=/new +n0=/other -n1")));
+    wait_for_status(&syncer, "new", 1, "loaded").await;
+    wait_for_status(&syncer, "n1", 0, "excluded").await;
+    wait_for_status(&syncer, "n0", 1, "loaded").await;
+    wait_for_polls(&server, 3).await;
+    wait_for_status(&syncer, "slow", 0, "loading").await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(60),
+        "the slow load must not be waited for"
+    );
+    let operations = take_operations(&server);
+    let loads: Vec<_> = operations
         .iter()
         .take(21)
-        .map(|call| call.split(' ').nth(1).unwrap())
+        .map(|operation| operation.split(' ').nth(1).unwrap())
         .collect();
     let expected: Vec<_> = std::iter::once("slow")
         .chain(others.iter().map(String::as_str))
         .collect();
-    assert_eq!(loads, expected, "in the file's order");
-    assert_eq!(calls[21..], ["load new /new", "reload n0 /other", "unload n1"]);
+    assert_eq!(loads, expected, "in file order");
+    assert_eq!(operations[21..], ["load new /new", "reload n0 /other", "unload n1"]);
     syncer.end().await.unwrap();
 }
 
 #[tokio::test]
-async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
+async fn every_failure_has_its_reason_and_delays_no_other_adapter() {
     let server = server().await;
     let faults = [
         ("hang", "hang=headers", "timeout"),
@@ -115,40 +118,40 @@ async fn whatever_the_server_answers_has_its_reason_and_delays_no_other() {
             .set_behaviour(&format!("/v1/load_lora_adapter#{id}"), fault)
             .unwrap();
     }
-    let words: String = faults.iter().map(|(id, ..)| format!("+{id}=/a ")).collect();
+    let list: String = faults.iter().map(|(id, ..)| format!("+{id}=/a ")).collect();
     let config = Config::new();
-    config.says(&yaml(&server, &format!("{words} +good=/good")));
+    config.write(&yaml(&server, &format!("{list} +good=/good")));
     let syncer = start(&config, &["--load-timeout", "1s"]).await;
-    stands(&syncer, "good", 1, "loaded").await;
+    wait_for_status(&syncer, "good", 1, "loaded").await;
     for (id, _, reason) in faults {
-        stands(&syncer, id, 0, reason).await;
+        wait_for_status(&syncer, id, 0, reason).await;
     }
-    // Once the server is well again they are all loaded, by themselves.
+    // Without the faults, retries load them all.
     for (id, ..) in faults {
         server
             .set_behaviour(&format!("/v1/load_lora_adapter#{id}"), "")
             .unwrap();
     }
     for (id, ..) in faults {
-        stands(&syncer, id, 1, "loaded").await;
+        wait_for_status(&syncer, id, 1, "loaded").await;
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_found_in_the_next_list() {
+async fn effect_of_a_lost_response_is_found_in_the_next_list() {
     let server = server().await;
-    // It does what it is asked, and nobody hears of it.
+    // The load takes effect, and its response is cut off.
     server.set_behaviour("/v1/load_lora_adapter#a", "cut=body:3").unwrap();
     let config = Config::new();
-    config.says(&yaml(&server, "+a=/a"));
+    config.write(&yaml(&server, "+a=/a"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    passes(&server, 3).await;
-    assert_eq!(calls(&server), ["load a /a"]);
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    wait_for_polls(&server, 3).await;
+    assert_eq!(take_operations(&server), ["load a /a"]);
 }
 
 #[tokio::test]
-async fn a_changed_source_is_reloaded_in_place_or_else_unloaded_and_loaded() {
+async fn changed_source_is_reloaded_in_place_else_unloaded_and_loaded() {
     for loads_in_place in [true, false] {
         let server = Sim::start(SimConfig {
             supports_load_inplace: loads_in_place,
@@ -156,11 +159,11 @@ async fn a_changed_source_is_reloaded_in_place_or_else_unloaded_and_loaded() {
         });
         let server = server.await.unwrap();
         let config = Config::new();
-        config.says(&yaml(&server, "+a=/1"));
+        config.write(&yaml(&server, "+a=/1"));
         let syncer = start(&config, &[]).await;
-        stands(&syncer, "a", 1, "loaded").await;
-        assert_eq!(calls(&server), ["load a /1"]);
-        config.says(&yaml(&server, "+a=/2"));
+        wait_for_status(&syncer, "a", 1, "loaded").await;
+        assert_eq!(take_operations(&server), ["load a /1"]);
+        config.write(&yaml(&server, "+a=/2"));
         syncer
             .shows(
                 &[
@@ -175,45 +178,47 @@ async fn a_changed_source_is_reloaded_in_place_or_else_unloaded_and_loaded() {
             true => &["reload a /2"],
             false => &["reload a /2", "unload a", "load a /2"],
         };
-        assert_eq!(calls(&server), expected);
+        assert_eq!(take_operations(&server), expected);
     }
 }
 
 #[tokio::test]
-async fn base_models_and_strangers_are_never_touched() {
+async fn base_models_and_unlisted_adapters_are_left_alone() {
     let server = Sim::start(SimConfig {
-        adapters: vec!["stranger".to_owned()],
+        adapters: vec!["unlisted".to_owned()],
         ..SimConfig::default()
     });
     let server = server.await.unwrap();
     let config = Config::new();
-    config.says(&yaml(&server, "-tiny"));
+    config.write(&yaml(&server, "-tiny"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "tiny", 0, "unload_failed").await;
-    config.says(&yaml(&server, "+tiny=/t"));
-    stands(&syncer, "tiny", 0, "load_rejected").await;
-    passes(&server, 3).await;
-    assert_eq!(calls(&server), Vec::<String>::new());
+    wait_for_status(&syncer, "tiny", 0, "unload_failed").await;
+    config.write(&yaml(&server, "+tiny=/t"));
+    wait_for_status(&syncer, "tiny", 0, "load_rejected").await;
+    wait_for_polls(&server, 3).await;
+    assert_eq!(take_operations(&server), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn nothing_is_logged_or_asked_for_twice_while_nothing_changes() {
+async fn unchanged_status_is_logged_and_requested_once() {
     let server = server().await;
     let config = Config::new();
-    config.says(&yaml(&server, "+a=/a +bad=/missing/bad"));
+    config.write(&yaml(&server, "+a=/a +bad=/missing/bad"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    stands(&syncer, "bad", 0, "load_failed").await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "bad", 0, "load_failed").await;
     let lines = syncer.log().lines().count();
-    // Long enough for a second try of the one that fails, which is no news either.
+    // Long enough for a retry of the one that fails, which is not logged again.
     sleep(Duration::from_secs(6)).await;
     assert_eq!(syncer.log().lines().count(), lines, "{}", syncer.log());
-    assert_eq!(logged(&syncer, "No adapter found for /missing/bad"), 1);
-    let calls = calls(&server);
-    assert_eq!(calls[..2], ["load a /a", "load bad /missing/bad"]);
+    assert_eq!(lines_with(&syncer, "No adapter found for /missing/bad"), 1);
+    let operations = take_operations(&server);
+    assert_eq!(operations[..2], ["load a /a", "load bad /missing/bad"]);
     assert!(
-        calls[2..].iter().all(|call| call == "load bad /missing/bad"),
-        "{calls:?}"
+        operations[2..]
+            .iter()
+            .all(|operation| operation == "load bad /missing/bad"),
+        "{operations:?}"
     );
-    assert!((2..=4).contains(&calls.len()), "{calls:?}");
+    assert!((2..=4).contains(&operations.len()), "{operations:?}");
 }

@@ -1,7 +1,7 @@
-//! The LoRA role as a process before a simulated vLLM: what it asks for, in order, and what its page says.
+//! The LoRA role as a process, with a simulated vLLM: the requests it sends, in order, and the metrics it serves.
 
 mod adapters;
 mod files;
 mod modes;
 mod servers;
-mod stage;
+mod support;

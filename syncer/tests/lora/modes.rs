@@ -1,4 +1,4 @@
-//! A single pass, a plan, a check; how it ends, and what it serves.
+//! `--once`, `--dry-run` and `--check`; shutdown; what is served.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::process::Output;
@@ -8,7 +8,7 @@ use infertally_sim::{Sim, SimConfig};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::stage::{Config, calls, run, server, stands, start, yaml};
+use crate::support::{Config, run, server, start, take_operations, wait_for_status, yaml};
 
 fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -20,53 +20,53 @@ async fn runs(config: &std::sync::Arc<Config>, arguments: &'static [&'static str
 }
 
 #[tokio::test]
-async fn a_plan_is_printed_and_not_carried_out() {
+async fn dry_run_prints_the_plan_without_carrying_it_out() {
     let server = Sim::start(SimConfig {
         adapters: vec!["old".to_owned(), "moved".to_owned()],
         ..SimConfig::default()
     });
     let server = server.await.unwrap();
     let config = std::sync::Arc::new(Config::new());
-    config.says(&yaml(&server, "+b=/b +a=/a +moved=/elsewhere -old"));
+    config.write(&yaml(&server, "+b=/b +a=/a +moved=/elsewhere -old"));
     let output = runs(&config, &["--dry-run"]).await;
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
         printed(&output),
         "load b from /b\nload a from /a\nreload moved from /elsewhere\nunload old\n"
     );
-    assert_eq!(calls(&server), Vec::<String>::new());
-    config.says(&yaml(&server, "-never"));
+    assert_eq!(take_operations(&server), Vec::<String>::new());
+    config.write(&yaml(&server, "-never"));
     assert_eq!(printed(&runs(&config, &["--dry-run"]).await), "nothing to do\n");
     server.shutdown().await;
     let output = runs(&config, &["--dry-run"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("the server cannot be asked"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("model server cannot be polled"));
 }
 
 #[tokio::test]
-async fn a_single_pass_says_by_its_exit_code_whether_all_is_as_configured() {
+async fn once_exits_with_0_if_all_adapters_are_as_configured() {
     let server = Sim::start(SimConfig {
         adapters: vec!["moved".to_owned()],
         supports_load_inplace: false,
         ..SimConfig::default()
     });
     let server = server.await.unwrap();
-    // It waits for one that is just starting.
+    // It waits for a server that is starting.
     server.set_behaviour("/health", "status=503;times=2").unwrap();
     let config = std::sync::Arc::new(Config::new());
-    config.says(&yaml(&server, "+a=/a +moved=/2"));
+    config.write(&yaml(&server, "+a=/a +moved=/2"));
     let output = runs(&config, &["--once", "--health-check-interval", "100ms"]).await;
     assert_eq!(printed(&output), "a: loaded\nmoved: loaded\n");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
-        calls(&server),
+        take_operations(&server),
         ["load a /a", "reload moved /2", "unload moved", "load moved /2"]
     );
-    config.says(&yaml(&server, "+a=/a +bad=/missing/bad -moved"));
+    config.write(&yaml(&server, "+a=/a +bad=/missing/bad -moved"));
     let output = runs(&config, &["--once"]).await;
     assert_eq!(
         printed(&output),
-        "a: loaded\nbad: load_failed: status 404: Loading lora bad failed: No adapter found for /missing/bad\n\
+        "a: loaded\nbad: load_failed: 404 Loading lora bad failed: No adapter found for /missing/bad\n\
          moved: excluded\n"
     );
     assert_eq!(output.status.code(), Some(1));
@@ -87,28 +87,24 @@ async fn a_single_pass_says_by_its_exit_code_whether_all_is_as_configured() {
 }
 
 #[tokio::test]
-async fn a_file_is_checked_without_a_server() {
+async fn check_needs_no_server() {
     let config = std::sync::Arc::new(Config::new());
-    for (text, code, said) in [
+    for (text, code, message) in [
         (
             "vLLMLoRAConfig: {ensureExist: {models: [{id: a, source: /a}]}}",
             0,
-            "can be used: server http://localhost:8000/, 1 adapters",
+            "valid: model server http://localhost:8000/, adapters: 1 to load",
         ),
-        (
-            "vLLMLoRAConfig: {colour: red}",
-            0,
-            "vLLMLoRAConfig.colour: the key is not known",
-        ),
+        ("vLLMLoRAConfig: {colour: red}", 0, "vLLMLoRAConfig.colour: unknown key"),
         (
             "vLLMLoRAConfig: {port: x, host: ' '}",
             64,
-            "vLLMLoRAConfig.port: is text, not a number",
+            "vLLMLoRAConfig.port: expected a number, found a string",
         ),
         ("a: [", 64, "line 1, column"),
         ("", 64, "the file is empty"),
     ] {
-        config.says(text);
+        config.write(text);
         let path = config.path();
         let output = spawn_blocking({
             let config = std::sync::Arc::clone(&config);
@@ -117,45 +113,45 @@ async fn a_file_is_checked_without_a_server() {
         let output = output.await.unwrap();
         assert_eq!(output.status.code(), Some(code), "{text}");
         let all = printed(&output) + &String::from_utf8_lossy(&output.stderr);
-        assert!(all.contains(said), "{all}");
+        assert!(all.contains(message), "{all}");
     }
 }
 
 #[tokio::test]
-async fn it_ends_within_a_second_and_says_so_with_0() {
+async fn sigterm_exits_within_a_second_with_0() {
     let server = server().await;
     let config = Config::new();
-    config.says(&yaml(&server, "+slow=/x-sim/delay=60s/slow +a=/a"));
+    config.write(&yaml(&server, "+slow=/x-sim/delay=60s/slow +a=/a"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "slow", 0, "loading").await;
+    wait_for_status(&syncer, "slow", 0, "loading").await;
     let begin = Instant::now();
     assert_eq!(syncer.end().await.unwrap().code(), Some(0));
-    // Half a second is what it waits for the load; the rest is a busy machine's.
+    // The load in flight is awaited for half a second; the rest is for busy machines.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    // A load that comes to its end in that time is not cut off.
+    // A load that completes in that time is not cut off.
     server.reset_adapters();
-    config.says(&yaml(&server, "+brief=/x-sim/delay=300ms/brief"));
+    config.write(&yaml(&server, "+brief=/x-sim/delay=300ms/brief"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "brief", 0, "loading").await;
+    wait_for_status(&syncer, "brief", 0, "loading").await;
     syncer.end().await.unwrap();
     sleep(Duration::from_millis(10)).await;
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "brief", 1, "loaded").await;
+    wait_for_status(&syncer, "brief", 1, "loaded").await;
 }
 
 #[tokio::test]
-async fn it_serves_as_the_pool_does() {
+async fn health_readiness_and_authorization_are_served() {
     let server = server().await;
     let config = Config::new();
-    config.says(&yaml(&server, "+bad=/missing/bad"));
+    config.write(&yaml(&server, "+bad=/missing/bad"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "bad", 0, "load_failed").await;
+    wait_for_status(&syncer, "bad", 0, "load_failed").await;
     assert!(get(syncer.address(), "/healthz").await.is_ok());
-    assert!(!syncer.is_ready().await, "an adapter is missing");
+    assert!(!syncer.is_ready().await, "not ready while an adapter is missing");
     drop(syncer);
     let syncer = start(&config, &["--ready-when", "configured"]).await;
-    stands(&syncer, "bad", 0, "load_failed").await;
-    assert!(syncer.is_ready().await, "and the pod has its traffic all the same");
+    wait_for_status(&syncer, "bad", 0, "load_failed").await;
+    assert!(syncer.is_ready().await, "ready in spite of a missing adapter");
     drop(syncer);
 
     let secret = infertally_harness::Mount::new().unwrap();
@@ -163,6 +159,6 @@ async fn it_serves_as_the_pool_does() {
     let path = secret.path("token");
     let arguments = ["--metrics-auth", "token", "--token-file", path.to_str().unwrap()];
     let syncer = start(&config, &arguments).await;
-    assert!(syncer.metrics().await.is_err(), "without the token there is no page");
+    assert!(syncer.metrics().await.is_err(), "metrics need the token");
     assert!(get(syncer.address(), "/healthz").await.is_ok());
 }

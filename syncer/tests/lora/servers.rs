@@ -1,4 +1,4 @@
-//! What becomes of a server: not up yet, restarted, another one, one that lets nobody in, one with TLS.
+//! The model server: starting, restarted, replaced, unreachable, with a token, with TLS.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::sync::Arc;
@@ -12,19 +12,21 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::stage::{Config, calls, logged, passes, server, stands, start, yaml, yaml_at};
+use crate::support::{
+    Config, lines_with, server, start, take_operations, wait_for_polls, wait_for_status, yaml, yaml_at,
+};
 
 #[tokio::test]
-async fn a_server_that_is_not_up_is_waited_for() {
+async fn unhealthy_server_is_waited_for() {
     let server = server().await;
     server.set_behaviour("/health", "status=503").unwrap();
     let config = Config::new();
-    config.says(&yaml(&server, "+a=/a"));
-    // Shorter than what it waits here: it goes on all the same.
+    config.write(&yaml(&server, "+a=/a"));
+    // Polling continues after the timeout.
     let syncer = start(&config, &["--health-check-timeout", "500ms"]).await;
-    stands(&syncer, "a", 0, "unreachable").await;
+    wait_for_status(&syncer, "a", 0, "unreachable").await;
     assert!(!syncer.is_ready().await);
-    infertally_harness::eventually(async || match logged(&syncer, "could not be asked for so long") {
+    infertally_harness::eventually(async || match lines_with(&syncer, "unreachable for 500ms") {
         1 => Ok(()),
         lines => Err(format!("{lines} lines").into()),
     })
@@ -35,46 +37,51 @@ async fn a_server_that_is_not_up_is_waited_for() {
         .iter()
         .filter(|call| call.path == "/v1/models")
         .count();
-    assert_eq!(lists, 0, "who is not well is not asked for more");
+    assert_eq!(lists, 0, "an unhealthy server must not be asked for its models");
     server.set_behaviour("/health", "").unwrap();
-    stands(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
     assert!(syncer.is_ready().await);
-    assert_eq!(logged(&syncer, "the server can be asked"), 1);
-    assert_eq!(logged(&syncer, "could not be asked for so long"), 1);
+    assert_eq!(lines_with(&syncer, "poll succeeded"), 1);
+    assert_eq!(lines_with(&syncer, "unreachable for 500ms"), 1);
 }
 
 #[tokio::test]
-async fn after_a_restart_adapters_fall_to_0_and_are_loaded_again() {
+async fn after_a_restart_adapters_are_0_and_loaded_again() {
     let server = server().await;
     let address = server.addr();
     let config = Config::new();
-    config.says(&yaml(&server, "+a=/a +b=/b"));
+    config.write(&yaml(&server, "+a=/a +b=/b"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "b", 1, "loaded").await;
-    assert_eq!(calls(&server), ["load a /a", "load b /b"]);
+    wait_for_status(&syncer, "b", 1, "loaded").await;
+    assert_eq!(take_operations(&server), ["load a /a", "load b /b"]);
     server.shutdown().await;
-    stands(&syncer, "a", 0, "unreachable").await;
-    stands(&syncer, "b", 0, "unreachable").await;
+    wait_for_status(&syncer, "a", 0, "unreachable").await;
+    wait_for_status(&syncer, "b", 0, "unreachable").await;
     let again = SimConfig {
         listen: address,
         ..SimConfig::default()
     };
     let server = Sim::start(again).await.unwrap();
-    stands(&syncer, "a", 1, "loaded").await;
-    stands(&syncer, "b", 1, "loaded").await;
-    assert_eq!(calls(&server), ["load a /a", "load b /b"]);
-    // One that is so quick that nobody sees it go. What it had just loaded was confirmed before.
-    passes(&server, 1).await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "b", 1, "loaded").await;
+    assert_eq!(take_operations(&server), ["load a /a", "load b /b"]);
+    // A restart too quick for any poll to fail. The loads were confirmed before.
+    wait_for_polls(&server, 1).await;
     server.reset_adapters();
-    passes(&server, 2).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    assert_eq!(calls(&server), ["load a /a", "load b /b"]);
-    assert_eq!(logged(&syncer, "no longer holds the adapter"), 4, "{}", syncer.log());
+    wait_for_polls(&server, 2).await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    assert_eq!(take_operations(&server), ["load a /a", "load b /b"]);
+    assert_eq!(
+        lines_with(&syncer, "no longer loaded on the server"),
+        4,
+        "{}",
+        syncer.log()
+    );
 }
 
-/// The reference takes a list that it could not get for an empty one.
+/// Gateway API Inference Extension's LoRA sidecar treats a failed list as an empty one.
 #[tokio::test]
-async fn nothing_follows_from_a_list_that_cannot_be_read() {
+async fn failed_list_causes_no_action_and_makes_every_status_unknown() {
     let server = Sim::start(SimConfig {
         adapters: vec!["old".to_owned()],
         ..SimConfig::default()
@@ -91,79 +98,79 @@ async fn nothing_follows_from_a_list_that_cannot_be_read() {
         ("status=401", "unauthorized"),
     ] {
         server.set_behaviour("/v1/models", fault).unwrap();
-        config.says(&yaml(&server, "+a=/a -old"));
+        config.write(&yaml(&server, "+a=/a -old"));
         let syncer = start(&config, &["--request-timeout", "300ms"]).await;
-        stands(&syncer, "a", 0, reason).await;
-        stands(&syncer, "old", 0, reason).await;
-        passes(&server, 2).await;
-        assert_eq!(calls(&server), Vec::<String>::new(), "{fault}");
+        wait_for_status(&syncer, "a", 0, reason).await;
+        wait_for_status(&syncer, "old", 0, reason).await;
+        wait_for_polls(&server, 2).await;
+        assert_eq!(take_operations(&server), Vec::<String>::new(), "{fault}");
     }
     server.set_behaviour("/v1/models", "").unwrap();
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    stands(&syncer, "old", 0, "excluded").await;
-    // Known to be loaded; then the list fails: never a 1 of yesterday.
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "old", 0, "excluded").await;
+    // A failed list after a good one: no stale 1.
     server.set_behaviour("/v1/models", "status=500").unwrap();
-    stands(&syncer, "a", 0, "unreachable").await;
+    wait_for_status(&syncer, "a", 0, "unreachable").await;
 }
 
 #[tokio::test]
-async fn who_wants_a_token_gets_it_from_a_file_or_the_environment() {
+async fn bearer_token_comes_from_a_file_or_an_argument() {
     let server = server().await;
     server.set_api_key(Some("first"));
     let secret = Mount::new().unwrap();
     secret.mount("1", &[("token", "wrong\n")]).unwrap();
     let path = secret.path("token");
     let config = Config::new();
-    config.says(&yaml(&server, "+a=/a"));
+    config.write(&yaml(&server, "+a=/a"));
     let syncer = start(&config, &["--server-token-file", path.to_str().unwrap()]).await;
-    stands(&syncer, "a", 0, "unauthorized").await;
+    wait_for_status(&syncer, "a", 0, "unauthorized").await;
     secret.mount("2", &[("token", "first\n")]).unwrap();
-    stands(&syncer, "a", 1, "loaded").await;
-    assert_eq!(calls(&server), ["load a /a"]);
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    assert_eq!(take_operations(&server), ["load a /a"]);
     server.set_api_key(Some("second"));
-    stands(&syncer, "a", 0, "unauthorized").await;
+    wait_for_status(&syncer, "a", 0, "unauthorized").await;
     secret.mount("3", &[("token", "second")]).unwrap();
-    stands(&syncer, "a", 1, "loaded").await;
-    assert!(!syncer.log().contains("second"), "a token is nobody's business");
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    assert!(!syncer.log().contains("second"), "tokens must not be logged");
     drop(syncer);
     let syncer = start(&config, &["--server-token=second"]).await;
-    stands(&syncer, "a", 1, "loaded").await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
 }
 
 #[tokio::test]
-async fn a_change_of_the_server_is_a_new_beginning() {
+async fn changed_server_is_reconciled_from_scratch() {
     let (first, second) = (server().await, server().await);
     let config = Config::new();
-    config.says(&yaml(&first, "+slow=/x-sim/delay=60s/slow +a=/a"));
+    config.write(&yaml(&first, "+slow=/x-sim/delay=60s/slow +a=/a"));
     let syncer = start(&config, &[]).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    config.says(&yaml(&second, "+slow=/slow +a=/a"));
-    stands(&syncer, "slow", 1, "loaded").await;
-    stands(&syncer, "a", 1, "loaded").await;
-    assert_eq!(calls(&second), ["load slow /slow", "load a /a"]);
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    config.write(&yaml(&second, "+slow=/slow +a=/a"));
+    wait_for_status(&syncer, "slow", 1, "loaded").await;
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    assert_eq!(take_operations(&second), ["load slow /slow", "load a /a"]);
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_believed_if_its_certificate_is() {
+async fn https_server_is_trusted_by_its_ca() {
     let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let server = server().await;
-    let port = in_tls(&made, &server).await;
+    let port = tls_proxy(&made, &server).await;
     let config = Config::new();
-    config.says(&yaml_at("https://localhost", port, "+a=/a"));
+    config.write(&yaml_at("https://localhost", port, "+a=/a"));
     let unknown = start(&config, &[]).await;
-    stands(&unknown, "a", 0, "unreachable").await;
+    wait_for_status(&unknown, "a", 0, "unreachable").await;
     assert!(unknown.log().contains("certificate"), "{}", unknown.log());
     let files = Mount::new().unwrap();
     files.mount("1", &[("ca.pem", &made.cert.pem())]).unwrap();
     let path = files.path("ca.pem");
     let syncer = start(&config, &["--ca-file", path.to_str().unwrap()]).await;
-    stands(&syncer, "a", 1, "loaded").await;
-    assert_eq!(calls(&server), ["load a /a"]);
+    wait_for_status(&syncer, "a", 1, "loaded").await;
+    assert_eq!(take_operations(&server), ["load a /a"]);
 }
 
-/// A port where TLS ends before the server.
-async fn in_tls(made: &rcgen::CertifiedKey<rcgen::KeyPair>, server: &Sim) -> u16 {
+/// The port of a TLS proxy in front of the server.
+async fn tls_proxy(made: &rcgen::CertifiedKey<rcgen::KeyPair>, server: &Sim) -> u16 {
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! The configuration's file: read whole, once a change.
+//! The configuration file: read as a whole, once per change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,38 +11,37 @@ use crate::lora::config::{self, ConfigError, MAX_BYTES, Parsed};
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
-    /// Not there, not allowed, no file.
-    #[error("configuration {path}: cannot be read")]
+    /// Missing, not readable or too large.
+    #[error("configuration {}: cannot be read", .path.display())]
     Read {
-        /// The file.
+        /// Of the file.
         path: PathBuf,
-        /// What the system says.
+        /// As reported by the system.
         source: io::Error,
     },
-    /// It says nothing that can be used. Shown as a line for each mistake.
-    #[error("{}", lines(.path, .mistakes))]
-    Mistakes {
-        /// The file.
+    /// Displayed as one line per error.
+    #[error("{}", lines(.path, .errors))]
+    Invalid {
+        /// Of the file.
         path: PathBuf,
-        /// All of them, in the file's order.
-        mistakes: Vec<ConfigError>,
+        /// Errors and warnings, by position.
+        errors: Vec<ConfigError>,
     },
 }
 
-/// Reads the file once.
 pub(super) async fn read(path: &Path) -> Result<Parsed, ConfigFileError> {
     parse(file::read(path, MAX_BYTES as u64).await, path)
 }
 
-/// Tells what the file says, and again whenever that changes. Returns when nobody listens.
-pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigFileError>>) {
+/// Sends the content of the file now and after each change. Returns when the receiver is dropped.
+pub(super) async fn watch(path: PathBuf, updates: Sender<Result<Parsed, ConfigFileError>>) {
     let mut file = FileWatcher::new(path, MAX_BYTES as u64);
     loop {
         let content = tokio::select! {
             content = file.changed() => content,
-            () = out.closed() => return,
+            () = updates.closed() => return,
         };
-        if out.send(parse(content, file.path())).await.is_err() {
+        if updates.send(parse(content, file.path())).await.is_err() {
             return;
         }
     }
@@ -51,13 +50,13 @@ pub(super) async fn watch(path: PathBuf, out: Sender<Result<Parsed, ConfigFileEr
 fn parse(content: io::Result<Vec<u8>>, path: &Path) -> Result<Parsed, ConfigFileError> {
     let path = || path.to_owned();
     let bytes = content.map_err(|source| ConfigFileError::Read { path: path(), source })?;
-    config::parse(&bytes).map_err(|mistakes| ConfigFileError::Mistakes { path: path(), mistakes })
+    config::parse(&bytes).map_err(|errors| ConfigFileError::Invalid { path: path(), errors })
 }
 
-fn lines(path: &Path, mistakes: &[ConfigError]) -> String {
-    let line = |mistake: &ConfigError| {
-        let kind = if mistake.what.is_warning() { "warning: " } else { "" };
-        format!("{kind}configuration {}, {mistake}", path.display())
+fn lines(path: &Path, errors: &[ConfigError]) -> String {
+    let line = |error: &ConfigError| {
+        let severity = if error.kind.is_warning() { "warning: " } else { "" };
+        format!("{severity}configuration {}: {error}", path.display())
     };
-    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
+    errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -1,311 +1,273 @@
-//! The one task that writes the board: it asks the server what it holds, makes the calls that are planned, and tells the
-//! board what came of them.
+//! The reconcile loop, the one writer of the [`LoraState`]: polls the model server, starts the planned actions, and records
+//! their outcomes.
 //!
-//! Two looks at the server never overlap. Calls do, within a bound, and a look does not wait for them: a load that takes a
-//! minute delays neither another adapter nor a change of the configuration.
+//! Polls do not overlap. Actions do, up to a limit, and a poll does not wait for them: a load that takes a minute delays
+//! neither another adapter nor a changed configuration.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher as _, RandomState};
+mod operations;
+
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use operations::{Completed, Event, Operations};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::changes::Changes;
 use super::config_file::ConfigFileError;
-use super::pace::{Asked, Pace};
+use super::model_server::{Client, ModelServer};
+use super::poll_schedule::{Intervals, PollSchedule};
+use super::status_log::StatusLog;
 use crate::error_chain;
 use crate::lora::config::{Config, Parsed};
 use crate::lora::observed::Observed;
-use crate::lora::request::{Call, Operation};
-use crate::lora::response::Outcome;
 use crate::lora::state::LoraState;
-use crate::model_server::{Asking, ModelServer};
 
-/// What a call has before the next one: a quick answer comes within it, so that the server sees the file's order; a slow
-/// one holds up nobody for longer.
-const HEAD_START: Duration = Duration::from_millis(50);
-/// How long a load under way is awaited when the role ends.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long shutdown waits for operations in flight.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// Keeps the server as configured.
+/// Keeps a server as configured.
 pub(super) struct Reconciler {
-    board: LoraState,
-    out: watch::Sender<LoraState>,
-    asking: Asking,
-    /// Calls at a time.
-    concurrency: usize,
-    /// That of the configuration.
+    state: LoraState,
+    snapshots: watch::Sender<LoraState>,
+    client: Client,
+    /// The configuration's server.
     server: Option<ModelServer>,
-    /// One at most.
-    looks: JoinSet<Observed>,
-    calls: JoinSet<Answered>,
-    /// Planned at the last look, and not yet made.
-    planned: VecDeque<Call>,
-    /// When the next call may be made.
-    next_call: Instant,
-    changes: Changes,
+    /// The poll in flight.
+    poll: JoinSet<Observed>,
+    operations: Operations,
+    log: StatusLog,
 }
 
-/// What came of a call's requests.
-type Answered = (Call, Vec<(Operation, Outcome)>);
-
-/// What a step was of.
+/// What [`Reconciler::step`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Happened {
-    /// The server has said what it holds, or couldn't be asked.
-    Look,
-    /// A call was made.
-    Call,
-    /// A call was answered, so that the server may hold something else than before.
-    Answer,
+enum Step {
+    PollCompleted,
+    ActionStarted,
+    ActionCompleted,
 }
 
 // === impl Reconciler ===
 
 impl Reconciler {
-    pub(super) fn new(asking: Asking, concurrency: usize, out: watch::Sender<LoraState>) -> Self {
+    pub(super) fn new(client: Client, concurrency: usize, snapshots: watch::Sender<LoraState>) -> Self {
         Self {
-            board: LoraState::default(),
-            out,
-            asking,
-            concurrency,
+            state: LoraState::default(),
+            snapshots,
+            client,
             server: None,
-            looks: JoinSet::new(),
-            calls: JoinSet::new(),
-            planned: VecDeque::new(),
-            next_call: Instant::now(),
-            changes: Changes::default(),
+            poll: JoinSet::new(),
+            operations: Operations::new(concurrency),
+            log: StatusLog::default(),
         }
     }
 
-    /// The same with a configuration.
-    pub(super) fn with(mut self, parsed: Parsed) -> Self {
-        self.configured(parsed);
+    pub(super) fn with_config(mut self, parsed: Parsed) -> Self {
+        self.config_accepted(parsed);
         self
     }
 
-    pub(super) fn board(&self) -> &LoraState {
-        &self.board
+    pub(super) fn state(&self) -> &LoraState {
+        &self.state
     }
 
-    /// Goes on until `shutdown`. `news` is what the configuration's file says.
+    /// Reconciles until `shutdown`. `updates` has the content of the configuration file at the start and after each change.
     ///
     /// # Errors
-    /// There was no configuration that could be used for as long as patience lasts.
+    /// The file has no valid configuration within the startup timeout.
     pub(super) async fn run(
         mut self,
-        mut news: mpsc::Receiver<Result<Parsed, ConfigFileError>>,
-        pace: Pace,
+        mut updates: mpsc::Receiver<Result<Parsed, ConfigFileError>>,
+        intervals: Intervals,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ConfigFileError> {
         let mut shutdown = pin!(shutdown);
-        let deadline = Instant::now() + pace.patience;
-        let mut wrong = None;
-        let mut asked = Asked::new(pace);
+        let deadline = Instant::now() + intervals.startup_timeout;
+        let mut invalid = None;
+        let mut schedule = PollSchedule::new(intervals);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(read) = news.recv() => match read {
-                    Ok(parsed) => if self.configured(parsed) {
-                        asked.soon();
+                Some(update) = updates.recv() => match update {
+                    Ok(parsed) => if self.config_accepted(parsed) {
+                        schedule.config_changed();
                     },
                     Err(error) => {
-                        self.misconfigured(&error);
-                        wrong = Some(error);
+                        self.config_rejected(&error);
+                        invalid = Some(error);
                     }
                 },
                 Some(error) = async {
                     sleep_until(deadline).await;
-                    wrong.take()
-                }, if self.server.is_none() && wrong.is_some() => return Err(error),
-                () = sleep_until(asked.due), if self.server.is_some() && self.looks.is_empty() => {
-                    asked.now();
-                    self.look();
+                    invalid.take()
+                }, if self.server.is_none() && invalid.is_some() => return Err(error),
+                () = sleep_until(schedule.next()), if self.server.is_some() && self.poll.is_empty() => {
+                    schedule.poll_started();
+                    self.start_poll();
                 }
-                happened = self.step() => match happened {
-                    Happened::Look => asked.answered(&self.board),
-                    Happened::Answer => asked.again(),
-                    Happened::Call => {}
+                step = self.step() => match step {
+                    Step::PollCompleted => schedule.poll_completed(&self.state),
+                    Step::ActionCompleted => schedule.request_completed(),
+                    Step::ActionStarted => {}
                 },
             }
         }
-        self.end().await;
+        self.shut_down().await;
         Ok(())
     }
 
-    /// Asks the server and waits for what it says.
-    pub(super) async fn look_now(&mut self) {
-        self.look();
-        while !self.looks.is_empty() {
+    /// Polls the server once.
+    pub(super) async fn poll_once(&mut self) {
+        self.start_poll();
+        while !self.poll.is_empty() {
             self.step().await;
         }
     }
 
-    /// Makes all calls that are planned and waits for what comes of them.
-    pub(super) async fn work_off(&mut self) {
-        while !self.planned.is_empty() || !self.calls.is_empty() || !self.looks.is_empty() {
+    /// Carries out the plan of the last poll.
+    pub(super) async fn carry_out_plan(&mut self) {
+        while !self.operations.is_idle() || !self.poll.is_empty() {
             self.step().await;
         }
     }
 
-    /// Says whether it is another one than before.
-    fn configured(&mut self, Parsed { config, warnings }: Parsed) -> bool {
+    /// Returns whether the configuration differs from the one in effect.
+    fn config_accepted(&mut self, Parsed { config, warnings }: Parsed) -> bool {
         for warning in &warnings {
-            warn!(%warning, "the configuration is odd");
+            warn!("configuration warning: {warning}");
         }
         let Config {
             server,
             name,
-            wanted,
-            unwanted,
+            desired,
+            excluded,
             conflicts,
         } = &config;
         info!(
             name = name.as_deref(),
-            %server,
-            wanted = wanted.len(),
-            unwanted = unwanted.len(),
-            conflicts = conflicts.len(),
-            "the configuration was read"
+            "configuration read: model server {server}, adapters: {} to load, {} to unload, {} in both lists",
+            desired.len(),
+            excluded.len(),
+            conflicts.len(),
         );
-        let before = self.board.config().cloned();
-        if before.as_ref().is_none_or(|before| before.server != *server) {
-            // What the server before says now is nothing to this one.
-            self.server = Some(self.asking.server(server.clone()));
-            self.looks = JoinSet::new();
-            self.calls = JoinSet::new();
+        let current = self.state.config().cloned();
+        if current.as_ref().is_none_or(|current| current.server != *server) {
+            self.server = Some(self.client.server(server.clone()));
+            self.poll = JoinSet::new();
+            self.operations.abort();
         }
-        let is_another = before.is_none_or(|before| *before != config);
-        if is_another {
-            self.planned.clear();
+        let changed = current.is_none_or(|current| *current != config);
+        if changed {
+            self.operations.plan(Vec::new());
         }
-        self.board.configured(config);
+        self.state.config_accepted(config);
         self.publish();
-        is_another
+        changed
     }
 
-    fn misconfigured(&mut self, error: &ConfigFileError) {
-        for mistake in error_chain(error).lines() {
-            error!(mistake, "the configuration cannot be used");
+    fn config_rejected(&mut self, error: &ConfigFileError) {
+        for line in error_chain(error).lines() {
+            error!("{line}");
         }
-        if self.board.config().is_some() {
-            warn!("the last good configuration stays in force");
-        }
-        self.board.misconfigured();
+        let consequence = match self.state.config() {
+            Some(_) => "the last valid configuration stays in effect",
+            None => "waiting for a valid configuration",
+        };
+        warn!("configuration rejected; {consequence}");
+        self.state.config_rejected();
         self.publish();
     }
 
-    fn look(&mut self) {
-        if let (Some(server), true) = (&self.server, self.looks.is_empty()) {
+    fn start_poll(&mut self) {
+        if let (Some(server), true) = (&self.server, self.poll.is_empty()) {
             let server = server.clone();
-            self.looks.spawn(async move { server.look().await });
+            self.poll.spawn(async move { server.poll().await });
         }
     }
 
-    /// Waits for the next thing to happen, and does what follows from it. May be dropped.
-    async fn step(&mut self) -> Happened {
-        let may_call = !self.planned.is_empty() && self.calls.len() < self.concurrency;
+    /// Waits for the next event and handles it. Cancel safe.
+    async fn step(&mut self) -> Step {
+        // The list of a poll may be older than a response that arrives meanwhile, so the response waits.
+        let completions = self.poll.is_empty();
         tokio::select! {
-            Some(observed) = self.looks.join_next() => {
-                self.observed(observed);
-                Happened::Look
+            Some(observed) = self.poll.join_next() => {
+                self.poll_completed(observed);
+                Step::PollCompleted
             }
-            // What the server says in a look may be older than an answer that comes meanwhile, so the answer waits.
-            Some(answered) = self.calls.join_next(), if self.looks.is_empty() => {
-                self.answered(answered);
-                Happened::Answer
+            event = self.operations.next_event(completions) => match event {
+                Event::MayStart => {
+                    self.start_action();
+                    Step::ActionStarted
+                }
+                Event::Completed(completed) => {
+                    self.action_completed(completed);
+                    Step::ActionCompleted
+                }
             }
-            () = sleep_until(self.next_call), if may_call => {
-                self.call();
-                Happened::Call
-            }
-            else => std::future::pending().await,
         }
     }
 
-    fn observed(&mut self, observed: Result<Observed, JoinError>) {
+    fn poll_completed(&mut self, observed: Result<Observed, JoinError>) {
         let Ok(observed) = observed.inspect_err(log_panic) else {
             return;
         };
-        self.board.observed(observed, now(), jitter());
+        self.state.polled(observed, now(), fastrand::f64());
         if let Ok(at) = wall_clock().duration_since(UNIX_EPOCH) {
-            self.board.observed_at(at);
+            self.state.polled_at(at);
         }
-        self.planned = self.board.plan(now()).into();
+        self.operations.plan(self.state.plan(now()));
         self.publish();
     }
 
-    fn call(&mut self) {
-        let (Some(call), Some(server)) = (self.planned.pop_front(), self.server.clone()) else {
-            return;
-        };
-        self.next_call = Instant::now() + HEAD_START;
-        self.board.started(&call);
-        self.publish();
-        self.calls.spawn(async move {
-            let mut outcomes = Vec::new();
-            for request in call.requests() {
-                let operation = request.operation;
-                let outcome = server.call(request).await.outcome(operation);
-                let goes_on = outcome == Outcome::Done;
-                outcomes.push((operation, outcome));
-                if !goes_on {
-                    break;
-                }
-            }
-            (call, outcomes)
-        });
+    fn start_action(&mut self) {
+        let Some(server) = self.server.clone() else { return };
+        if let Some(action) = self.operations.start_next(server) {
+            self.state.action_started(&action);
+            self.publish();
+        }
     }
 
-    fn answered(&mut self, answered: Result<Answered, JoinError>) {
-        let Ok((call, outcomes)) = answered.inspect_err(log_panic) else {
+    fn action_completed(&mut self, completed: Result<Completed, JoinError>) {
+        let Ok((action, outcomes)) = completed.inspect_err(log_panic) else {
             return;
         };
         for (operation, outcome) in &outcomes {
-            self.board.answered(&call, *operation, outcome, now(), jitter());
+            self.state
+                .request_completed(&action, *operation, outcome, now(), fastrand::f64());
         }
-        self.next_call = Instant::now();
         self.publish();
     }
 
     fn publish(&mut self) {
-        self.changes.log(&self.board);
-        self.out.send_replace(self.board.clone());
+        self.log.update(&self.state);
+        self.snapshots.send_replace(self.state.clone());
     }
 
-    async fn end(mut self) {
-        self.planned.clear();
-        self.looks = JoinSet::new();
-        if timeout(FAREWELL, self.work_off()).await.is_err() {
-            let calls = self.calls.len();
-            warn!(
-                calls,
-                "ended without waiting for the server any longer; the next start finds what it did"
-            );
+    async fn shut_down(mut self) {
+        self.operations.plan(Vec::new());
+        self.poll = JoinSet::new();
+        if timeout(SHUTDOWN_GRACE, self.carry_out_plan()).await.is_err() {
+            let count = self.operations.in_flight();
+            warn!("shutting down with {count} load or unload operations in flight; the next start polls their results");
         }
     }
 }
 
-/// The clock of the runtime, which tests can stop.
+/// By the runtime's clock, which tests can pause.
 fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// For a metric that people compare with their own clocks.
-#[allow(clippy::disallowed_methods, reason = "this is no part of the filter")]
+/// For a metric that is compared with other clocks.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "disallowed for the filter, which has no clock; this is native"
+)]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// From 0 to 1, another one each time.
-fn jitter() -> f64 {
-    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
-}
-
 fn log_panic(error: &JoinError) {
-    error!(%error, "a task failed");
+    error!("internal error: {error}");
 }

@@ -1,124 +1,127 @@
-//! What can be wrong in a configuration, and where.
+//! Configuration errors and their positions.
 
 use std::fmt;
 
-/// A place in the file.
+/// A position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Counted from 1.
+    /// From 1.
     pub line: usize,
-    /// In characters, counted from 1.
+    /// In characters, from 1.
     pub column: usize,
 }
 
-/// Something wrong at a place. Shown as `line 4, column 7, vLLMLoRAConfig.port: is text, not a number`.
+/// An invalid item of the configuration. Displayed as `line 4, column 7, vLLMLoRAConfig.port: expected a number, found a
+/// string`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}{}{path}: {what}", if path.is_empty() { "" } else { ", " })]
+#[error("{position}{}{path}: {kind}", if path.is_empty() { "" } else { ", " })]
 pub struct ConfigError {
-    /// Where in the file.
-    pub place: Position,
-    /// Where in the document, as in `vLLMLoRAConfig.ensureExist.models[2].id`; empty for the whole of it.
+    /// Of the item.
+    pub position: Position,
+    /// Of the item in the document, as in `vLLMLoRAConfig.ensureExist.models[2].id`; empty for the whole document.
     pub path: String,
-    /// What is wrong.
-    #[source]
-    pub what: What,
+    /// What is invalid.
+    pub kind: ConfigErrorKind,
 }
 
-/// What is wrong.
+/// What is invalid about an item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum What {
-    /// More than a ConfigMap holds.
-    #[error("the file has more than {max} bytes")]
-    TooLong {
-        /// The most it may have.
+pub enum ConfigErrorKind {
+    /// The file exceeds the size of a ConfigMap.
+    #[error("the file is larger than {max} bytes")]
+    FileTooLarge {
+        /// In bytes.
         max: usize,
     },
-    /// The bytes from here on are no text.
-    #[error("is not UTF-8")]
-    NotText,
-    /// Nothing but comments.
+    /// The bytes at this position are not UTF-8.
+    #[error("not valid UTF-8")]
+    NotUtf8,
+    /// No content but comments.
     #[error("the file is empty")]
-    Empty,
-    /// No YAML.
-    #[error("{0}")]
+    EmptyFile,
+    /// The YAML parser's error.
+    #[error("invalid YAML: {0}")]
     Syntax(String),
-    /// A second document.
-    #[error("a second document begins; there may be one")]
+    /// A second YAML document.
+    #[error("a second YAML document starts here; only one is supported")]
     SecondDocument,
-    /// An alias that stands inside its own anchor.
-    #[error("an alias stands inside of what it stands for")]
-    Endless,
-    /// `<<`.
-    #[error("merge keys are not read; write the keys out")]
+    /// An alias inside the node that it refers to.
+    #[error("recursive alias")]
+    RecursiveAlias,
+    /// The key `<<`.
+    #[error("merge keys are not supported; write the keys out")]
     MergeKey,
-    /// Another kind of value.
-    #[error("is {found}, not {wanted}")]
-    Kind {
-        /// What it is.
+    /// A value of another type.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// The type required here, with its article.
+        expected: &'static str,
+        /// The type of the value, with its article.
         found: &'static str,
-        /// What it should be.
-        wanted: &'static str,
     },
-    /// A required key isn't there.
-    #[error("is missing")]
+    /// A required key is absent or null.
+    #[error("required, but missing")]
     Missing,
-    /// A text that may not be empty.
-    #[error("is empty")]
-    EmptyText,
-    /// No name or path, and a line break in a log.
-    #[error("has a line break or another control character")]
-    Control,
-    /// A text that is longer than any name or path.
-    #[error("has more than {max} bytes")]
-    LongText {
-        /// The most it may have.
+    /// A string of nothing but white space.
+    #[error("must not be empty")]
+    EmptyString,
+    /// A string that would break log lines.
+    #[error("contains a line break or another control character")]
+    ControlCharacter,
+    /// A string longer than a path can be.
+    #[error("longer than {max} bytes")]
+    StringTooLong {
+        /// In bytes.
         max: usize,
     },
-    /// No port.
-    #[error("{0} is not a port from 1 to 65535")]
-    Port(String),
-    /// No host.
-    #[error("{0:?} is not a host")]
-    Host(String),
-    /// A key that means nothing. A warning.
-    #[error("the key is not known and means nothing")]
+    /// A number that is not a port.
+    #[error("{0} is not a port (1 to 65535)")]
+    InvalidPort(String),
+    /// Not a host name or IP address, optionally behind `http://` or `https://`.
+    #[error("{0:?} is not a host name or an IP address")]
+    InvalidHost(String),
+    /// A key outside the schema. A warning.
+    #[error("unknown key, ignored")]
     UnknownKey,
-    /// A key that was given before.
-    #[error("the key was given before, on line {0}")]
-    KeyAgain(usize),
-    /// An id that was given before in the same list, with the same values. A warning.
-    #[error("{id:?} was given before, on line {line}; once is enough")]
-    Again {
-        /// The adapter.
-        id: String,
-        /// Where before.
+    /// A key that the mapping has already.
+    #[error("duplicate key, first given on line {line}")]
+    DuplicateKey {
+        /// Of the first one.
         line: usize,
     },
-    /// An id that was given before in the same list, with other values.
-    #[error("{id:?} was given before, on line {line}, with other values")]
-    Contradiction {
-        /// The adapter.
+    /// An adapter that the list has already, with the same values. A warning.
+    #[error("duplicate of {id:?} on line {line}, ignored")]
+    DuplicateAdapter {
+        /// Of the adapter.
         id: String,
-        /// Where before.
+        /// Of the first one.
         line: usize,
     },
-    /// An id that stands in both lists. A warning: the adapter is left alone.
-    #[error("{id:?} also stands in ensureExist, on line {line}; the adapter is left alone")]
-    InBoth {
-        /// The adapter.
+    /// An adapter that the list has already, with other values.
+    #[error("{id:?} is already listed on line {line}, with another source or base-model")]
+    ContradictoryAdapter {
+        /// Of the adapter.
         id: String,
-        /// Where in `ensureExist`.
+        /// Of the first one.
         line: usize,
     },
-    /// More than a person would read. What comes after it was not looked at.
-    #[error("there is more than this that is wrong or odd")]
-    More,
-    /// More adapters than a list may have.
-    #[error("has {found} adapters, more than {max}")]
-    TooMany {
-        /// How many there are.
+    /// An adapter in both lists. A warning.
+    #[error("{id:?} is also listed in ensureExist, on line {line}; the adapter is left as it is")]
+    InBothLists {
+        /// Of the adapter.
+        id: String,
+        /// In `ensureExist`.
+        line: usize,
+    },
+    /// More errors than are worth reading.
+    #[error("too many errors and warnings; the rest of the file was not checked")]
+    TooManyErrors,
+    /// A list over the limit.
+    #[error("{found} adapters exceed the limit of {max}")]
+    TooManyAdapters {
+        /// In the list.
         found: usize,
-        /// How many there may be.
+        /// The limit.
         max: usize,
     },
 }
@@ -126,7 +129,7 @@ pub enum What {
 // === impl Position ===
 
 impl Position {
-    /// The beginning of a file.
+    /// The first character of a file.
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
@@ -137,11 +140,15 @@ impl fmt::Display for Position {
     }
 }
 
-// === impl What ===
+// === impl ConfigErrorKind ===
 
-impl What {
-    /// Whether the file can be used in spite of it. The reference takes such files too.
+impl ConfigErrorKind {
+    /// Whether the configuration can be used in spite of it. Gateway API Inference Extension's LoRA sidecar accepts such
+    /// files, too.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::UnknownKey | Self::Again { .. } | Self::InBoth { .. })
+        matches!(
+            self,
+            Self::UnknownKey | Self::DuplicateAdapter { .. } | Self::InBothLists { .. }
+        )
     }
 }

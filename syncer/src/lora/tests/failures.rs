@@ -1,30 +1,29 @@
-//! What fails: what is told of it, and when it is tried again.
+//! Failures: their reasons, and when the operation is retried.
 
-use super::scenario::{Scenario, error, ok, refused, status};
-use crate::lora::response::Answer;
+use super::scenario::{Scenario, error, ok, refused, reply, timeout};
 
 #[test]
-fn an_unload_that_fails_is_told_and_tried_again() {
+fn failed_unload_is_reported_and_retried() {
     Scenario::new()
-        .file("-a")
-        .holds("a")
+        .config("-a")
+        .lists("a")
         .plans(&["unload a"])
-        .answers("a", &[status(500, "")])
-        .stands("a", 1, "unload_failed")
+        .replies("a", &[reply(500, "")])
+        .has_status("a", 1, "unload_failed")
         .at(5)
-        .holds("a")
+        .lists("a")
         .plans(&["unload a"])
-        .answers("a", &[error(404, "The lora adapter 'a' cannot be found.")])
-        .holds("")
-        .stands("a", 0, "excluded")
+        .replies("a", &[error(404, "The lora adapter 'a' cannot be found.")])
+        .lists("")
+        .has_status("a", 0, "excluded")
         .is_ready(Ok(()));
 }
 
 #[test]
-fn failures_back_off_each_by_itself_and_a_changed_configuration_ends_that() {
+fn backoff_is_per_adapter_and_ends_with_a_changed_configuration() {
     let mut scenario = Scenario::new();
-    scenario.file("+a=/a +b=/b");
-    for (now, calls) in [
+    scenario.config("+a=/a +b=/b");
+    for (now, actions) in [
         (0, ["load a from /a", "load b from /b"].as_slice()),
         (5, &["load a from /a"]),
         (10, &[]),
@@ -32,51 +31,54 @@ fn failures_back_off_each_by_itself_and_a_changed_configuration_ends_that() {
         (30, &[]),
         (35, &["load a from /a"]),
     ] {
-        scenario.at(now).holds(if now == 0 { "" } else { "b=/b" }).plans(calls);
-        for call in calls {
-            let (id, answer) = match *call {
-                "load a from /a" => ("a", Answer::Timeout),
+        scenario
+            .at(now)
+            .lists(if now == 0 { "" } else { "b=/b" })
+            .plans(actions);
+        for action in actions {
+            let (id, reply) = match *action {
+                "load a from /a" => ("a", timeout()),
                 _ => ("b", ok()),
             };
-            scenario.answers(id, &[answer]);
+            scenario.replies(id, &[reply]);
         }
         scenario
-            .holds("b=/b")
-            .stands("a", 0, "timeout")
-            .stands("b", 1, "loaded");
+            .lists("b=/b")
+            .has_status("a", 0, "timeout")
+            .has_status("b", 1, "loaded");
     }
     scenario
         .at(36)
-        // The same again is no change.
-        .file("+a=/a +b=/b")
-        .holds("b=/b")
+        // An unchanged file changes nothing.
+        .config("+a=/a +b=/b")
+        .lists("b=/b")
         .plans(&[])
-        .file("+a=/a +b=/b -c")
-        .stands("a", 0, "pending")
+        .config("+a=/a +b=/b -c")
+        .has_status("a", 0, "pending")
         .plans(&["load a from /a"]);
 }
 
 #[test]
-fn a_server_that_is_back_need_not_wait_for_the_back_off() {
+fn reachable_again_ends_the_backoff_of_unreachable_only() {
     Scenario::new()
-        .file("+a=/a +b=/b")
-        .holds("")
+        .config("+a=/a +b=/b")
+        .lists("")
         .plans(&["load a from /a", "load b from /b"])
-        .answers("a", &[refused()])
-        .answers("b", &[error(400, "bad")])
-        .stands("a", 0, "unreachable")
-        .stands("b", 0, "load_rejected")
+        .replies("a", &[refused()])
+        .replies("b", &[error(400, "bad")])
+        .has_status("a", 0, "unreachable")
+        .has_status("b", 0, "load_rejected")
         .at(1)
-        .holds("")
+        .lists("")
         .plans(&["load a from /a"]);
 }
 
-/// A proxy in between, perhaps, or a server that is not what it says.
+/// A proxy in between may reply 200 to anything.
 #[test]
-fn a_yes_that_the_list_does_not_show_is_a_failure_and_backs_off() {
+fn success_that_the_list_refutes_is_a_failure() {
     let mut scenario = Scenario::new();
-    scenario.file("+a=/a -b");
-    for (now, calls) in [
+    scenario.config("+a=/a -b");
+    for (now, actions) in [
         (0, ["load a from /a", "unload b"].as_slice()),
         (1, &[]),
         (6, &["load a from /a", "unload b"]),
@@ -84,39 +86,43 @@ fn a_yes_that_the_list_does_not_show_is_a_failure_and_backs_off() {
         (12, &[]),
         (17, &["load a from /a", "unload b"]),
     ] {
-        scenario.at(now).holds("b").plans(calls);
-        for call in calls {
-            let id = if call.contains("unload") { "b" } else { "a" };
-            scenario.answers(id, &[status(200, "garbage")]);
+        scenario.at(now).lists("b").plans(actions);
+        for action in actions {
+            let id = if action.contains("unload") { "b" } else { "a" };
+            scenario.replies(id, &[reply(200, "garbage")]);
         }
-        if calls.is_empty() {
-            scenario.stands("a", 0, "load_failed").stands("b", 1, "unload_failed");
-        } else {
+        if actions.is_empty() {
             scenario
-                .stands("a", 0, "loading")
-                .stands("b", 1, if now == 0 { "excluded" } else { "unload_failed" });
+                .has_status("a", 0, "load_failed")
+                .has_status("b", 1, "unload_failed");
+        } else {
+            scenario.has_status("a", 0, "loading").has_status(
+                "b",
+                1,
+                if now == 0 { "excluded" } else { "unload_failed" },
+            );
         }
     }
-    // What a server said before it went away counts no more: it need not wait.
+    // A success reported before the server became unreachable no longer counts, and does not delay the load.
     scenario
         .at(18)
-        .lists(refused())
+        .list_reply(refused())
         .at(100)
-        .holds("")
+        .lists("")
         .plans(&["load a from /a"]);
 }
 
 #[test]
-fn a_load_that_somebody_else_was_faster_with_is_seen_by_the_next_list() {
+fn load_by_another_client_is_seen_in_the_next_list() {
     let duplicate = error(400, "The lora adapter 'a' has already been loaded.");
     Scenario::new()
-        .file("+a=/a")
-        .holds("")
+        .config("+a=/a")
+        .lists("")
         .plans(&["load a from /a"])
-        .answers("a", &[duplicate])
-        .stands("a", 0, "load_rejected")
+        .replies("a", &[duplicate])
+        .has_status("a", 0, "load_rejected")
         .at(1)
-        .holds("a=/a")
+        .lists("a=/a")
         .plans(&[])
-        .stands("a", 1, "loaded");
+        .has_status("a", 1, "loaded");
 }

@@ -1,33 +1,33 @@
-//! What scenarios are told in.
+//! A [`LoraState`] driven step by step, and helpers for the replies of a server.
 
 use std::time::{Duration, Instant};
 
 use crate::exposition::{Format, encode};
+use crate::lora::action::Action;
 use crate::lora::config;
 use crate::lora::observed::Observed;
-use crate::lora::request::Call;
-use crate::lora::response::Answer;
+use crate::lora::response::{Outcome, Reply, Response, TransportError};
 use crate::lora::state::LoraState;
 
-/// 2026-01-01, in seconds since 1970.
+/// 2026-01-01, since the Unix epoch.
 const START: u64 = 1_767_225_600;
 
-/// A board, and the time, in seconds since the start.
 pub struct Scenario {
-    pub board: LoraState,
+    pub state: LoraState,
     start: Instant,
+    /// In seconds since the start.
     now: u64,
-    /// Planned, and not yet answered.
-    calls: Vec<Call>,
+    /// The last plan.
+    actions: Vec<Action>,
 }
 
 impl Scenario {
     pub fn new() -> Self {
         Self {
-            board: LoraState::default(),
+            state: LoraState::default(),
             start: tokio::time::Instant::now().into_std(),
             now: 0,
-            calls: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -36,20 +36,20 @@ impl Scenario {
     }
 
     pub fn at(&mut self, now: u64) -> &mut Self {
-        assert!(now >= self.now, "time goes on");
+        assert!(now >= self.now, "time does not run backwards");
         self.now = now;
         self
     }
 
-    /// A file is read. `+a=/s` wants an adapter from a source, `-a` wants one gone; one a word.
-    pub fn file(&mut self, words: &str) -> &mut Self {
+    /// Reads a configuration. `+a=/s` puts an adapter and its source into `ensureExist`, `-a` one into `ensureNotExist`.
+    pub fn config(&mut self, adapters: &str) -> &mut Self {
         let list = |sign| -> Vec<_> {
-            let entries = words.split_whitespace().filter_map(|word| word.strip_prefix(sign));
-            let entry = |entry: &str| match entry.split_once('=') {
+            let adapters = adapters.split_whitespace().filter_map(|word| word.strip_prefix(sign));
+            let model = |adapter: &str| match adapter.split_once('=') {
                 Some((id, source)) => format!("{{id: {id}, source: {source}}}"),
-                None => format!("{{id: {entry}}}"),
+                None => format!("{{id: {adapter}}}"),
             };
-            entries.map(entry).collect()
+            adapters.map(model).collect()
         };
         let (exist, not_exist) = (list('+').join(", "), list('-').join(", "));
         self.yaml(&format!(
@@ -59,71 +59,72 @@ impl Scenario {
 
     pub fn yaml(&mut self, text: &str) -> &mut Self {
         match config::parse(text.as_bytes()) {
-            Ok(parsed) => self.board.configured(parsed.config),
-            Err(_) => self.board.misconfigured(),
+            Ok(parsed) => self.state.config_accepted(parsed.config),
+            Err(_) => self.state.config_rejected(),
         }
         self
     }
 
-    /// A pass begins: the server holds `tiny` and these, each perhaps with its source (`a=/s`).
-    pub fn holds(&mut self, words: &str) -> &mut Self {
-        let adapters = words.split_whitespace().map(|word| match word.split_once('=') {
+    /// Polls a server that lists `tiny` and these adapters, each with its source if given (`a=/s`).
+    pub fn lists(&mut self, adapters: &str) -> &mut Self {
+        let models = adapters.split_whitespace().map(|word| match word.split_once('=') {
             Some((id, root)) => format!(r#",{{"id":"{id}","parent":"tiny","root":"{root}"}}"#),
             None => format!(r#",{{"id":"{word}","parent":"tiny"}}"#),
         });
-        let adapters: String = adapters.collect();
-        self.lists(status(
+        let models: String = models.collect();
+        self.list_reply(reply(
             200,
-            &format!(r#"{{"data":[{{"id":"tiny","parent":null}}{adapters}]}}"#),
+            &format!(r#"{{"data":[{{"id":"tiny","parent":null}}{models}]}}"#),
         ))
     }
 
-    /// A pass begins, and its list is this.
-    pub fn lists(&mut self, answer: Answer) -> &mut Self {
-        self.board.observed(Observed::read(&answer), self.now(), 0.0);
+    /// Polls a server whose reply to the list request is this.
+    pub fn list_reply(&mut self, reply: Reply) -> &mut Self {
+        self.state.polled(Observed::from_list(&reply), self.now(), 0.0);
         self
     }
 
-    /// These are the calls to be made.
+    /// Expects this plan, and starts its actions.
     #[track_caller]
     pub fn plans(&mut self, expected: &[&str]) -> &mut Self {
-        self.calls = self.board.plan(self.now());
-        let calls: Vec<_> = self.calls.iter().map(ToString::to_string).collect();
-        assert_eq!(calls, expected, "at {} s", self.now);
-        for call in &self.calls {
-            self.board.started(call);
+        self.actions = self.state.plan(self.now());
+        let actions: Vec<_> = self.actions.iter().map(ToString::to_string).collect();
+        assert_eq!(actions, expected, "at {} s", self.now);
+        for action in &self.actions {
+            self.state.action_started(action);
         }
         self
     }
 
-    /// The call for this adapter is made, and its requests are answered so, one after the other.
+    /// Completes the requests of this adapter's action with these replies.
     #[track_caller]
-    pub fn answers(&mut self, id: &str, answers: &[Answer]) -> &mut Self {
-        let call = self.calls.iter().find(|call| **call.id() == *id).unwrap().clone();
-        let requests = call.requests();
-        assert!(answers.len() <= requests.len());
-        for (request, answer) in requests.iter().zip(answers) {
-            let outcome = answer.outcome(request.operation);
-            self.board.answered(&call, request.operation, &outcome, self.now(), 0.0);
+    pub fn replies(&mut self, id: &str, replies: &[Reply]) -> &mut Self {
+        let action = self.actions.iter().find(|action| **action.id() == *id).unwrap().clone();
+        let requests = action.requests();
+        assert!(replies.len() <= requests.len());
+        for (request, reply) in requests.iter().zip(replies) {
+            let outcome = Outcome::of(request.operation, reply);
+            self.state
+                .request_completed(&action, request.operation, &outcome, self.now(), 0.0);
         }
         self
     }
 
-    /// The pass that has just begun did so now, by the clock on the wall.
-    pub fn by_the_clock(&mut self) -> &mut Self {
-        self.board.observed_at(Duration::from_secs(START + self.now));
+    /// Sets the wall-clock time of the last poll to now.
+    pub fn at_wall_clock(&mut self) -> &mut Self {
+        self.state.polled_at(Duration::from_secs(START + self.now));
         self
     }
 
     pub fn page(&self) -> String {
         let mut page = String::new();
-        encode(&self.board.families(), Format::Text, &mut page);
+        encode(&self.state.families(), Format::Text, &mut page);
         page
     }
 
-    /// The page without comments must be this; the common part of the names is left out.
+    /// Expects exactly these series, without the prefix `lora_syncer_`.
     #[track_caller]
-    pub fn shows(&mut self, expected: &str) -> &mut Self {
+    pub fn has_series(&mut self, expected: &str) -> &mut Self {
         let page = self.page();
         let lines: Vec<_> = page
             .lines()
@@ -139,9 +140,9 @@ impl Scenario {
         self
     }
 
-    /// How an adapter stands, by the page: its value and the reason.
+    /// Expects this status and reason of an adapter on the page.
     #[track_caller]
-    pub fn stands(&mut self, id: &str, value: u8, reason: &str) -> &mut Self {
+    pub fn has_status(&mut self, id: &str, value: u8, reason: &str) -> &mut Self {
         let page = self.page();
         let status = format!(r#"lora_syncer_adapter_status{{adapter_name="{id}"}} {value}"#);
         let info = format!(r#"lora_syncer_adapter_info{{adapter_name="{id}",reason="{reason}","#);
@@ -160,28 +161,31 @@ impl Scenario {
 
     #[track_caller]
     pub fn is_ready(&mut self, expected: Result<(), &str>) -> &mut Self {
-        assert_eq!(self.board.ready(), expected.map_err(str::to_owned), "at {} s", self.now);
+        assert_eq!(self.state.ready(), expected.map_err(str::to_owned), "at {} s", self.now);
         self
     }
 }
 
-pub fn status(status: u16, body: &str) -> Answer {
-    Answer::Status {
+pub fn reply(status: u16, body: &str) -> Reply {
+    Ok(Response {
         status,
         body: body.as_bytes().to_vec(),
-    }
+    })
 }
 
-pub fn ok() -> Answer {
-    status(200, "Success")
+pub fn ok() -> Reply {
+    reply(200, "Success")
 }
 
-pub fn error(code: u16, message: &str) -> Answer {
-    status(code, &format!(r#"{{"error":{{"message":"{message}"}}}}"#))
+/// An error in the form of vLLM.
+pub fn error(status: u16, message: &str) -> Reply {
+    reply(status, &format!(r#"{{"error":{{"message":"{message}"}}}}"#))
 }
 
-pub fn refused() -> Answer {
-    Answer::Unreachable {
-        why: "connection refused".to_owned(),
-    }
+pub fn timeout() -> Reply {
+    Err(TransportError::Timeout)
+}
+
+pub fn refused() -> Reply {
+    Err(TransportError::Unreachable("connection refused".to_owned()))
 }

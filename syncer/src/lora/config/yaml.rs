@@ -1,23 +1,23 @@
-//! YAML as a tree whose nodes know their places. What a key means is not known here.
+//! A YAML document as a tree of nodes with positions, knowing nothing of the schema.
 //!
-//! Built from the events of `granit-parser`, which is what is below `serde-saphyr`: serde stops at the first mistake, and
-//! we tell all. Invariant: the tree takes memory in proportion to the text. What an alias stands for is shared, not
-//! copied, and the depth is bounded.
+//! Built from the events of `granit-parser`, the parser below `serde-saphyr`: serde stops at the first error, and this
+//! role reports all of them. Invariant: memory is proportional to the text. Aliased nodes are shared, not copied, and
+//! depth is bounded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::error::{ConfigError, Position, What};
+use super::error::{ConfigError, ConfigErrorKind, Position};
 
-/// The schema is five deep. Nodes are dropped by recursion.
+/// The schema has five levels. Bounded because dropping a node recurses.
 const MAX_DEPTH: usize = 32;
 
-/// A value and where it begins.
+/// A value and the position of its first character.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub place: Position,
+    pub position: Position,
     pub value: Value,
 }
 
@@ -25,22 +25,22 @@ pub(super) struct Node {
 pub(super) enum Value {
     Null,
     Bool,
-    /// As it is written.
+    /// As written in the file.
     Number(Arc<str>),
-    Text(Arc<str>),
+    String(Arc<str>),
     List(Vec<Arc<Node>>),
     Map(Vec<(Arc<Node>, Arc<Node>)>),
-    /// Of a type of its own.
+    /// With a tag outside YAML's core schema.
     Tagged,
 }
 
-/// A list or mapping that is not yet at its end.
+/// A list or mapping whose end has not been parsed yet.
 struct Open {
-    place: Position,
+    position: Position,
     anchor: usize,
     is_map: bool,
     tagged: bool,
-    /// Of a mapping keys and values in turn.
+    /// For a mapping, keys and values alternate.
     children: Vec<Arc<Node>>,
 }
 
@@ -52,8 +52,8 @@ struct Builder {
     documents: usize,
 }
 
-/// Reads the one document of a text.
-pub(super) fn read(text: &str) -> Result<Arc<Node>, ConfigError> {
+/// Parses a text of one document.
+pub(super) fn parse(text: &str) -> Result<Arc<Node>, ConfigError> {
     let options = granit_parser::options! {
         block_nesting_limit: MAX_DEPTH,
         flow_nesting_limit: MAX_DEPTH,
@@ -62,46 +62,48 @@ pub(super) fn read(text: &str) -> Result<Arc<Node>, ConfigError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(syntax)?;
-        builder.event(event, place(&span))?;
+        builder.event(event, position(&span))?;
     }
-    builder.root.ok_or_else(|| whole(Position::START, What::Empty))
+    builder
+        .root
+        .ok_or_else(|| error(Position::START, ConfigErrorKind::EmptyFile))
 }
 
 // === impl Builder ===
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, place: Position) -> Result<(), ConfigError> {
+    fn event(&mut self, event: Event<'_>, position: Position) -> Result<(), ConfigError> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(whole(place, What::SecondDocument));
+                    return Err(error(position, ConfigErrorKind::SecondDocument));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref());
-                self.add(anchor, Node { place, value });
+                self.add(anchor, Node { position, value });
             }
-            Event::SequenceStart(_, anchor, tag) => self.begin(place, anchor, false, tag.as_deref()),
-            Event::MappingStart(_, anchor, tag) => self.begin(place, anchor, true, tag.as_deref()),
+            Event::SequenceStart(_, anchor, tag) => self.begin(position, anchor, false, tag.as_deref()),
+            Event::MappingStart(_, anchor, tag) => self.begin(position, anchor, true, tag.as_deref()),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(node) => self.put(Arc::clone(node)),
-                None => return Err(whole(place, What::Endless)),
+                Some(node) => self.push(Arc::clone(node)),
+                None => return Err(error(position, ConfigErrorKind::RecursiveAlias)),
             },
-            // The rest are the stream's ends, and what the options leave out.
+            // Start and end of the stream, and events that the options disable.
             _ => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self, place: Position, anchor: usize, is_map: bool, tag: Option<&Tag>) {
-        let own = if is_map { "map" } else { "seq" };
+    fn begin(&mut self, position: Position, anchor: usize, is_map: bool, tag: Option<&Tag>) {
+        let core_tag = if is_map { "map" } else { "seq" };
         self.open.push(Open {
-            place,
+            position,
             anchor,
             is_map,
-            tagged: tag.is_some_and(|tag| !tag.is_yaml_core_schema_tag(own)),
+            tagged: tag.is_some_and(|tag| !tag.is_yaml_core_schema_tag(core_tag)),
             children: Vec::new(),
         });
     }
@@ -109,7 +111,7 @@ impl Builder {
     fn end(&mut self) {
         let Some(open) = self.open.pop() else { return };
         let Open {
-            place,
+            position,
             anchor,
             is_map,
             tagged,
@@ -120,19 +122,19 @@ impl Builder {
             (false, false) => Value::List(children),
             (false, true) => Value::Map(pairs(children)),
         };
-        self.add(anchor, Node { place, value });
+        self.add(anchor, Node { position, value });
     }
 
     fn add(&mut self, anchor: usize, node: Node) {
         let node = Arc::new(node);
-        // 0 is none.
+        // 0 means no anchor.
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
-        self.put(node);
+        self.push(node);
     }
 
-    fn put(&mut self, node: Arc<Node>) {
+    fn push(&mut self, node: Arc<Node>) {
         match self.open.last_mut() {
             Some(open) => open.children.push(node),
             None => self.root = Some(node),
@@ -143,16 +145,16 @@ impl Builder {
 // === impl Value ===
 
 impl Value {
-    /// With its article, for a sentence.
-    pub fn kind(&self) -> &'static str {
+    /// The type with its article, for an error message.
+    pub fn type_name(&self) -> &'static str {
         match self {
-            Self::Null => "nothing",
-            Self::Bool => "true or false",
+            Self::Null => "null",
+            Self::Bool => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) => "text",
+            Self::String(_) => "a string",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
-            Self::Tagged => "a value with a tag",
+            Self::Tagged => "a tagged value",
         }
     }
 }
@@ -162,19 +164,19 @@ fn pairs(children: Vec<Arc<Node>>) -> Vec<(Arc<Node>, Arc<Node>)> {
     std::iter::from_fn(|| Some((children.next()?, children.next()?))).collect()
 }
 
-/// By YAML's core schema: what is in quotes is text.
+/// Resolves a scalar by YAML's core schema. Quoted scalars are strings.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
     match tag {
-        Some(tag) if tag.is_yaml_core_schema_tag("str") => return Value::Text(Arc::from(text)),
+        Some(tag) if tag.is_yaml_core_schema_tag("str") => return Value::String(Arc::from(text)),
         Some(_) => return Value::Tagged,
-        None if style != ScalarStyle::Plain => return Value::Text(Arc::from(text)),
+        None if style != ScalarStyle::Plain => return Value::String(Arc::from(text)),
         None => {}
     }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Value::Bool,
         _ if is_number(text) => Value::Number(Arc::from(text)),
-        _ => Value::Text(Arc::from(text)),
+        _ => Value::String(Arc::from(text)),
     }
 }
 
@@ -185,31 +187,32 @@ fn is_number(text: &str) -> bool {
         digits.is_some_and(|digits| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix)))
     };
     let special = matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN");
-    // Rust takes the words "inf" and "nan", which are text in YAML.
+    // Rust also parses "inf" and "nan", which are strings in YAML.
     let decimal =
         unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') && text.parse::<f64>().is_ok();
     special || decimal || based("0x", 16) || based("0o", 8)
 }
 
-fn place(span: &Span) -> Position {
+fn position(span: &Span) -> Position {
     Position {
         line: span.start.line(),
         column: span.start.col() + 1,
     }
 }
 
-fn syntax(error: ScanError) -> ConfigError {
-    let place = Position {
-        line: error.marker().line(),
-        column: error.marker().col() + 1,
+fn syntax(scan_error: ScanError) -> ConfigError {
+    let position = Position {
+        line: scan_error.marker().line(),
+        column: scan_error.marker().col() + 1,
     };
-    whole(place, What::Syntax(error.info()))
+    error(position, ConfigErrorKind::Syntax(scan_error.info()))
 }
 
-fn whole(place: Position, what: What) -> ConfigError {
+/// An error of the whole document.
+pub(super) fn error(position: Position, kind: ConfigErrorKind) -> ConfigError {
     ConfigError {
-        place,
+        position,
         path: String::new(),
-        what,
+        kind,
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests play on: a server, a mounted configuration, the role.
+//! Helpers: a simulated server, a mounted configuration, and the role as a process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,8 +17,8 @@ use infertally_sim::{Sim, SimConfig};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
 const FILE: &str = "configmap.yaml";
-/// Quick, so that a test sees many passes.
-const PACE: [&str; 4] = ["--reconcile-trigger", "200ms", "--health-check-interval", "100ms"];
+/// Short, so that a test sees many polls.
+const INTERVALS: [&str; 4] = ["--reconcile-trigger", "200ms", "--health-check-interval", "100ms"];
 
 /// A mounted ConfigMap.
 pub struct Config(Mount);
@@ -30,13 +30,13 @@ impl Config {
         Self(Mount::new().unwrap())
     }
 
-    /// Not there yet, perhaps.
+    /// Of the file, which may not exist yet.
     pub fn path(&self) -> PathBuf {
         self.0.path(FILE)
     }
 
-    /// Swaps in this text.
-    pub fn says(&self, text: &str) -> &Self {
+    /// Replaces the file as kubelet does, by swapping a symbolic link.
+    pub fn write(&self, text: &str) -> &Self {
         static VERSION: AtomicU64 = AtomicU64::new(0);
         let version = VERSION.fetch_add(1, Ordering::Relaxed).to_string();
         self.0.mount(&version, &[(FILE, text)]).unwrap();
@@ -44,21 +44,22 @@ impl Config {
     }
 }
 
-/// A server without faults, whose base model is `tiny`.
+/// A server without faults. Its base model is `tiny`.
 pub async fn server() -> Sim {
     Sim::start(SimConfig::default()).await.unwrap()
 }
 
-/// A file for this server. `+a=/s` wants an adapter from a source, `-a` wants one gone; one a word.
-pub fn yaml(server: &Sim, words: &str) -> String {
-    yaml_at("127.0.0.1", server.addr().port(), words)
+/// A configuration for this server. `+a=/s` puts an adapter and its source into `ensureExist`, `-a` one into
+/// `ensureNotExist`.
+pub fn yaml(server: &Sim, adapters: &str) -> String {
+    yaml_at("127.0.0.1", server.addr().port(), adapters)
 }
 
-pub fn yaml_at(host: &str, port: u16, words: &str) -> String {
+pub fn yaml_at(host: &str, port: u16, adapters: &str) -> String {
     let mut text = format!("vLLMLoRAConfig:\n  host: {host}\n  port: {port}\n");
     for (list, sign) in [("ensureExist", '+'), ("ensureNotExist", '-')] {
         write!(text, "  {list}:\n    models:\n").unwrap();
-        for word in words.split_whitespace().filter_map(|word| word.strip_prefix(sign)) {
+        for word in adapters.split_whitespace().filter_map(|word| word.strip_prefix(sign)) {
             match word.split_once('=') {
                 Some((id, source)) => write!(text, "    - id: {id}\n      source: {source}\n").unwrap(),
                 None => writeln!(text, "    - id: {word}").unwrap(),
@@ -68,12 +69,12 @@ pub fn yaml_at(host: &str, port: u16, words: &str) -> String {
     text
 }
 
-/// Starts the role.
+/// Starts the role and waits until it serves.
 pub async fn start(config: &Config, arguments: &[&str]) -> Syncer {
     Syncer::start(&mut command(
         config,
         &[
-            &PACE,
+            &INTERVALS,
             &["--metrics-port", "0", "--metrics-address", "127.0.0.1"],
             arguments,
         ]
@@ -83,7 +84,7 @@ pub async fn start(config: &Config, arguments: &[&str]) -> Syncer {
     .unwrap()
 }
 
-/// Runs it to its end.
+/// Runs the role until it exits.
 pub fn run(config: &Config, arguments: &[&str]) -> Output {
     command(config, arguments).output().unwrap()
 }
@@ -97,8 +98,8 @@ fn command(config: &Config, arguments: &[&str]) -> Command {
     command
 }
 
-/// Waits until the adapter stands so: 1 or 0, and the reason.
-pub async fn stands(syncer: &Syncer, id: &str, value: u8, reason: &str) {
+/// Waits until an adapter has this status, 1 or 0, and this reason.
+pub async fn wait_for_status(syncer: &Syncer, id: &str, value: u8, reason: &str) {
     let status = format!(r#"lora_syncer_adapter_status{{adapter_name="{id}"}} {value}"#);
     let info = format!(r#"lora_syncer_adapter_info{{adapter_name="{id}",reason="{reason}","#);
     infertally_harness::eventually(async || {
@@ -112,8 +113,8 @@ pub async fn stands(syncer: &Syncer, id: &str, value: u8, reason: &str) {
     .unwrap_or_else(|error| panic!("{error}\n{}", syncer.log()));
 }
 
-/// The adapters' loads and unloads, in order, since the last time: `load a /a`, `reload a /b`, `unload a`.
-pub fn calls(server: &Sim) -> Vec<String> {
+/// Loads and unloads since the last call, in order: `load a /a`, `reload a /b`, `unload a`.
+pub fn take_operations(server: &Sim) -> Vec<String> {
     let calls = server
         .take_received_requests()
         .into_iter()
@@ -133,8 +134,8 @@ pub fn calls(server: &Sim) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the server was asked for its list so many times more.
-pub async fn passes(server: &Sim, number: usize) {
+/// Waits for this many more list requests.
+pub async fn wait_for_polls(server: &Sim, number: usize) {
     let lists = || {
         server
             .received_requests()
@@ -145,13 +146,13 @@ pub async fn passes(server: &Sim, number: usize) {
     let before = lists();
     infertally_harness::eventually(async || match lists() >= before + number {
         true => Ok(()),
-        false => Err("too few passes".into()),
+        false => Err("too few polls".into()),
     })
     .await
     .unwrap();
 }
 
-/// The lines of the log that hold this.
-pub fn logged(syncer: &Syncer, part: &str) -> usize {
+/// The number of log lines that contain `part`.
+pub fn lines_with(syncer: &Syncer, part: &str) -> usize {
     syncer.log().lines().filter(|line| line.contains(part)).count()
 }
