@@ -35,4 +35,8 @@ pub(super) enum UsageField {
     CachedInput,
     OutputDetails,
     ReasoningOutput,
+    /// `reasoning_tokens` in the usage object itself.
+    TopReasoningOutput,
+    CacheRead,
+    CacheCreation,
 }

@@ -2,7 +2,7 @@
 
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{Usage, usage_paths};
+use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
 use super::{BodyState, FinishReasons, JsonState, ResponseFacts};
 use crate::json::{Path, Progress, Scanner, Segment, Segment::Key, Value};
 use crate::request::ModelName;
@@ -39,7 +39,11 @@ const PATHS: &[Path<Field>] = &[
     },
 ];
 
-const ALL_PATHS: &[&[Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
+const ALL_PATHS: &[&[Path<Field>]] = &[
+    PATHS,
+    input_usage_paths!(Field::Usage),
+    output_usage_paths!(Field::Usage),
+];
 
 /// The reader of one document.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ pub(super) struct JsonReader {
 #[derive(Debug, Default)]
 struct Document {
     model: Option<ModelName>,
-    usage: Usage,
+    usage: ReportedUsage,
     /// Of the choices before the current one.
     choices: FinishReasons,
     choice: Option<FinishReason>,
@@ -99,7 +103,7 @@ impl JsonReader {
         };
         if state == JsonState::Complete {
             facts.model = self.document.model.clone();
-            facts.usage = self.document.usage;
+            facts.usage = self.document.usage.total();
             facts.finish_reasons = self.document.finish_reasons(self.api);
             if !self.api.generates() {
                 facts.usage.output = None;

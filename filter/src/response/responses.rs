@@ -3,7 +3,7 @@
 use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::usage_paths;
+use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
 #[derive(Debug, Default)]
@@ -66,7 +66,11 @@ impl Kind {
 // === impl Responses ===
 
 impl Dialect for Responses {
-    const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage, "response")];
+    const PATHS: &'static [&'static [Path<Field>]] = &[
+        PATHS,
+        input_usage_paths!(Field::Usage, "response"),
+        output_usage_paths!(Field::Usage, "response"),
+    ];
 
     type Event = Event;
 
@@ -85,12 +89,13 @@ impl Dialect for Responses {
         }
     }
 
-    fn commit(&mut self, event: Event, name: &[u8], totals: &mut Totals) {
+    fn commit(&mut self, event: Event, usage: ReportedUsage, name: &[u8], totals: &mut Totals) {
         let Event {
             kind,
             status,
             incomplete,
         } = event;
+        totals.usage.update(usage);
         match kind.or_else(|| Kind::from_wire(name)) {
             Some(Kind::End(reason)) => {
                 // vLLM sends `response.completed` even if the response's status is incomplete.

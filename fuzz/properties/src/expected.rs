@@ -38,7 +38,7 @@ impl Expected {
         let tree = parse(body)?;
         let mut expected = Self {
             model: name_of(tree.last(&["model"])),
-            usage: usage(tree.last(&["usage"])),
+            usage: Counts::read(tree.last(&["usage"])).total(),
             body: BodyState::Json(JsonState::Complete),
             ..Self::default()
         };
@@ -103,26 +103,76 @@ fn parse(document: &[u8]) -> Option<Tree> {
     Tree::parse(document).filter(|tree| !matches!(tree, Tree::Number(_)))
 }
 
-/// The counts of an object in which each bears any of the names that the APIs have for it.
-fn usage(object: Option<&Tree>) -> Usage {
-    let mut usage = Usage::default();
-    let Some(Tree::Object(members)) = object else {
-        return usage;
-    };
-    let inside = |value: &Tree, key| value.last(&[key]).and_then(count);
-    for (key, value) in members {
-        match key.as_str() {
-            "prompt_tokens" | "input_tokens" => usage.input = count(value),
-            "completion_tokens" | "output_tokens" => usage.output = count(value),
-            "cache_read_input_tokens" => usage.cached_input = count(value),
-            "prompt_tokens_details" | "input_tokens_details" => usage.cached_input = inside(value, "cached_tokens"),
-            "completion_tokens_details" | "output_tokens_details" => {
-                usage.reasoning_output = inside(value, "reasoning_tokens");
+/// The counts of a usage object, by the names that the APIs have for them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    input: Option<u64>,
+    output: Option<u64>,
+    cached_details: Option<u64>,
+    cache_read: Option<u64>,
+    cache_creation: Option<u64>,
+    reasoning_details: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn read(object: Option<&Tree>) -> Self {
+        let mut counts = Self::default();
+        let Some(Tree::Object(members)) = object else {
+            return counts;
+        };
+        let inside = |value: &Tree, key| value.last(&[key]).and_then(count);
+        for (key, value) in members {
+            match key.as_str() {
+                "prompt_tokens" | "input_tokens" => counts.input = count(value),
+                "completion_tokens" | "output_tokens" => counts.output = count(value),
+                "cache_read_input_tokens" => counts.cache_read = count(value),
+                "cache_creation_input_tokens" => counts.cache_creation = count(value),
+                "reasoning_tokens" => counts.reasoning = count(value),
+                "prompt_tokens_details" | "input_tokens_details" => {
+                    counts.cached_details = inside(value, "cached_tokens")
+                }
+                "completion_tokens_details" | "output_tokens_details" => {
+                    counts.reasoning_details = inside(value, "reasoning_tokens");
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        counts
+    }
+
+    /// Of each count the last one that is reported stays.
+    fn update(&mut self, later: Self) {
+        *self = Self {
+            input: later.input.or(self.input),
+            output: later.output.or(self.output),
+            cached_details: later.cached_details.or(self.cached_details),
+            cache_read: later.cache_read.or(self.cache_read),
+            cache_creation: later.cache_creation.or(self.cache_creation),
+            reasoning_details: later.reasoning_details.or(self.reasoning_details),
+            reasoning: later.reasoning.or(self.reasoning),
+        };
+    }
+
+    fn without_output(self) -> Self {
+        Self {
+            output: None,
+            reasoning_details: None,
+            reasoning: None,
+            ..self
         }
     }
-    usage
+
+    fn total(&self) -> Usage {
+        Usage {
+            input: self.input,
+            output: self.output,
+            cached_input: self.cached_details.or(self.cache_read),
+            reasoning_output: self.reasoning_details.or(self.reasoning),
+        }
+    }
 }
 
 fn count(value: &Tree) -> Option<u64> {

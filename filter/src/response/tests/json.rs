@@ -156,9 +156,26 @@ fn cached_and_reasoning_tokens_are_read_in_every_api() {
             r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":3,"cache_creation_input_tokens":9}}"#,
             (Some(3), None),
         ),
+        // SGLang's form.
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":null,"reasoning_tokens":2,"completion_tokens_details":{"accepted_prediction_tokens":1}}}"#,
+            (None, Some(2)),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":3},"reasoning_tokens":2,"x":{"reasoning_tokens":7}}}"#,
+            (None, Some(3)),
+        ),
+        // A count under another name stays.
+        (
+            Api::Chat,
+            r#"{"usage":{"cache_read_input_tokens":5,"prompt_tokens_details":null,"reasoning_tokens":2,"completion_tokens_details":null}}"#,
+            (Some(5), Some(2)),
+        ),
         (
             Api::Embeddings,
-            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            r#"{"usage":{"reasoning_tokens":2,"completion_tokens_details":{"reasoning_tokens":2}}}"#,
             (None, None),
         ),
     ] {

@@ -1,12 +1,12 @@
 //! The second readers of event streams, one for each API that has them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use infertally_filter::response::{BodyState, StreamState, Usage};
 use infertally_filter::route::Api;
 
 use super::words::end_of_response;
-use super::{Expected, count, parse, usage};
+use super::{Counts, Expected, count, parse};
 use crate::events::{Event, events};
 use crate::json::is_json;
 use crate::request::name_of;
@@ -24,6 +24,12 @@ struct Stream {
     facts: StreamState,
     /// The choices that have ended.
     ended: BTreeSet<u64>,
+    /// The last counts of all choices.
+    all: Counts,
+    /// The last counts of each choice, from events with one choice.
+    choices: BTreeMap<u16, Counts>,
+    /// The last counts of any choice: the prompt is the same for each.
+    last: Counts,
 }
 
 impl Expected {
@@ -37,7 +43,10 @@ impl Expected {
         };
         let mut stream = Stream::default();
         for event in events(body) {
-            stream.facts.error |= event.name == b"error";
+            stream.facts.error |= event.has_error || event.name == b"error";
+            if is_blank(&event.data) {
+                continue;
+            }
             if event.data.trim_ascii() == b"[DONE]" {
                 stream.facts.done = true;
             } else if is_json(&event.data) == Some(false) {
@@ -52,8 +61,14 @@ impl Expected {
             }
         }
         let Stream {
-            mut expected, facts, ..
+            mut expected,
+            facts,
+            all,
+            choices,
+            last,
+            ..
         } = stream;
+        expected.usage = total(&all, &choices, &last);
         expected.body = BodyState::Stream(facts);
         Some(expected)
     }
@@ -66,7 +81,16 @@ impl Stream {
     fn chat(&mut self, tree: &Tree, _: &Event) {
         self.facts.error |= tree.at(&["object"]).iter().any(|object| object.text() == Some("error"));
         self.model(tree, &["model"]);
-        self.usage(usage(tree.last(&["usage"])));
+        let counts = Counts::read(tree.last(&["usage"]));
+        match tree.last(&["choices"]).map(Tree::elements).unwrap_or_default() {
+            [choice] => {
+                let index = choice.last(&["index"]).and_then(count).unwrap_or_default();
+                let index = u16::try_from(index).unwrap_or(u16::MAX);
+                self.last.update(counts);
+                self.choices.entry(index).or_default().update(counts);
+            }
+            _ => self.all.update(counts),
+        }
         let lists = tree.at(&["choices"]);
         let choices = || lists.iter().flat_map(|list| list.elements());
         let reasons = choices().filter_map(|choice| Some((choice, choice.last_text(&["finish_reason"])?)));
@@ -86,7 +110,7 @@ impl Stream {
     /// The events have the response as it stands; the last one has all of it.
     fn responses(&mut self, tree: &Tree, event: &Event) {
         self.model(tree, &["response", "model"]);
-        self.usage(usage(tree.last(&["response", "usage"])));
+        self.all.update(Counts::read(tree.last(&["response", "usage"])));
         let reason = tree.last_text(&["response", "incomplete_details", "reason"]);
         let status = tree.last_text(&["response", "status"]);
         match kind(tree, event, |kind| kind == "error" || end_of_response(kind).is_some()) {
@@ -103,12 +127,9 @@ impl Stream {
     /// The first event has the message as it begins, whose output is no count yet; later ones have what comes to it.
     fn messages(&mut self, tree: &Tree, event: &Event) {
         self.model(tree, &["message", "model"]);
-        self.usage(Usage {
-            output: None,
-            reasoning_output: None,
-            ..usage(tree.last(&["message", "usage"]))
-        });
-        self.usage(usage(tree.last(&["usage"])));
+        self.all
+            .update(Counts::read(tree.last(&["message", "usage"])).without_output());
+        self.all.update(Counts::read(tree.last(&["usage"])));
         let reason = tree
             .at(&["delta", "stop_reason"])
             .last()
@@ -127,17 +148,37 @@ impl Stream {
             self.expected.model = name_of(tree.last(keys));
         }
     }
+}
 
-    /// Of each number the last one counts.
-    fn usage(&mut self, later: Usage) {
-        let earlier = self.expected.usage;
-        self.expected.usage = Usage {
-            input: later.input.or(earlier.input),
-            output: later.output.or(earlier.output),
-            cached_input: later.cached_input.or(earlier.cached_input),
-            reasoning_output: later.reasoning_output.or(earlier.reasoning_output),
-        };
+/// More choices than this with output have no known sum.
+const MAX_USAGE_CHOICES: usize = 128;
+
+/// The counts of all choices where they are reported, else the sums over the choices; the prompt counts once.
+fn total(all: &Counts, choices: &BTreeMap<u16, Counts>, last: &Counts) -> Usage {
+    let (all, last) = (all.total(), last.total());
+    let each = || choices.values().map(Counts::total);
+    let reporting = each()
+        .filter(|usage| usage.output.or(usage.reasoning_output).is_some())
+        .count();
+    let sum = |count: fn(&Usage) -> Option<u64>| {
+        let known = reporting <= MAX_USAGE_CHOICES;
+        each()
+            .filter_map(|usage| count(&usage))
+            .reduce(|sum, more| sum + more)
+            .filter(|_| known)
+    };
+    Usage {
+        input: all.input.or(last.input),
+        cached_input: all.cached_input.or(last.cached_input),
+        output: all.output.or(sum(|usage| usage.output)),
+        reasoning_output: all.reasoning_output.or(sum(|usage| usage.reasoning_output)),
     }
+}
+
+/// Whether an event has only white space, so that it is none of its API.
+fn is_blank(data: &[u8]) -> bool {
+    let data = data.strip_prefix("\u{feff}".as_bytes()).unwrap_or(data);
+    data.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
 /// What the event is, if that `matters`: by its document, else by its name.
