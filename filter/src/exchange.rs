@@ -244,7 +244,13 @@ impl Exchange {
             BodyState::Stream(stream) if stream.error => Outcome::Failed(ErrorCode::StreamError),
             // Many clients close the connection at the end marker; the response is complete.
             BodyState::Stream(stream) if stream.done => Outcome::Success,
-            _ if !self.is_response_complete() && termination.by == TerminatedBy::Client => Outcome::Cancelled,
+            BodyState::Json(JsonState::Failed) => Outcome::Failed(ErrorCode::ModelServerError),
+            body if !self.is_response_complete() && termination.by == TerminatedBy::Client => match body {
+                // The client has everything that it waited for.
+                BodyState::Stream(stream) if stream.finished && facts.usage.is_reported() => Outcome::Success,
+                BodyState::Json(JsonState::Complete) => Outcome::Success,
+                _ => Outcome::Cancelled,
+            },
             _ if !self.is_response_complete() => Outcome::Failed(ErrorCode::UpstreamReset),
             BodyState::Stream(_) if !facts.finish_reasons.any() => Outcome::Failed(ErrorCode::Truncated),
             // A body delimited by the connection's close looks complete after a reset; the document shows that it is not.

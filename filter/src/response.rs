@@ -59,6 +59,8 @@ pub enum JsonState {
     Incomplete,
     /// Only a complete document reports facts.
     Complete,
+    /// The document is complete and reports that the request failed.
+    Failed,
     /// The body is not a JSON document.
     Malformed,
 }
@@ -70,6 +72,8 @@ pub struct StreamState {
     pub error: bool,
     /// The API's end marker was received: `[DONE]`, `response.completed`, `message_stop` or the like.
     pub done: bool,
+    /// Every choice that has started has its finish reason.
+    pub finished: bool,
     /// An event with data that is not valid for the API was received.
     pub malformed: bool,
 }

@@ -148,7 +148,9 @@ impl Worker {
                 BodyState::Json(JsonState::Malformed) => true,
                 BodyState::Json(JsonState::Incomplete) => exchange.is_response_complete() && response_bytes > 0,
                 BodyState::Stream(stream) => stream.malformed,
-                BodyState::Json(JsonState::Complete) | BodyState::Encoded | BodyState::Unsupported => false,
+                BodyState::Json(JsonState::Complete | JsonState::Failed)
+                | BodyState::Encoded
+                | BodyState::Unsupported => false,
             },
             // A 2xx response admits every name below the limit.
             label_overflow: is_success(status) && (model == other || target == other),

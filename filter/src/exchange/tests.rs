@@ -131,6 +131,53 @@ fn complete_response_without_a_stream_succeeds() {
 }
 
 #[test]
+fn client_that_has_everything_may_disconnect() {
+    const USAGE: &[u8] = b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n";
+    const OTHER_CHOICE: &[u8] = b"data: {\"choices\":[{\"index\":1}]}\n\n";
+    assert_eq!(outcome(stream(&[FINISHED, USAGE]), BY_CLIENT), Outcome::Success);
+    assert_eq!(
+        outcome(stream(&[FINISHED, USAGE]), BY_UPSTREAM),
+        Outcome::Failed(ErrorCode::UpstreamReset)
+    );
+    for chunks in [
+        &[FINISHED][..],
+        &[USAGE],
+        &[OTHER_CHOICE, FINISHED, USAGE],
+        &[FINISHED, &USAGE[..USAGE.len() - 3]],
+    ] {
+        assert_eq!(outcome(stream(chunks), BY_CLIENT), Outcome::Cancelled);
+    }
+    let json = |body: &[u8]| {
+        let mut json = exchange();
+        json.response_headers(200, None, None);
+        json.response_body(body.len());
+        json.read_response(body);
+        outcome(json, BY_CLIENT)
+    };
+    assert_eq!(json(b"{\"choices\":[]}"), Outcome::Success);
+    assert_eq!(json(b"{\"choices\":["), Outcome::Cancelled);
+    assert_eq!(json(b"no json"), Outcome::Cancelled);
+}
+
+#[test]
+fn document_that_reports_a_failure_is_a_model_server_error() {
+    for termination in [BY_CLIENT, BY_UPSTREAM] {
+        for complete in [false, true] {
+            let mut exchange = exchange();
+            exchange.response_headers(200, None, None);
+            exchange.response_body(30);
+            exchange.read_response(b"{\"error\":{\"message\":\"x\"}}");
+            if complete {
+                exchange.response_end(2_000);
+            }
+            let summary = exchange.finish(5_000, termination);
+            assert_eq!(summary.outcome, Outcome::Failed(ErrorCode::ModelServerError));
+            assert_eq!(summary.usage_source, Some(UsageSource::MissingTruncated));
+        }
+    }
+}
+
+#[test]
 fn duration_ends_with_the_response_or_the_abort() {
     let mut complete = stream(&[DONE]);
     complete.response_end(2_000);

@@ -6,11 +6,11 @@
 
 use super::events::{Dialect, Totals};
 use super::field::Field;
-use super::finish::{FinishReason, FinishedChoices};
+use super::finish::{Choices, FinishReason};
 use super::usage::{ReportedUsage, Usage, input_usage_paths, output_usage_paths, token_count};
 use crate::json::{Path, Segment, Segment::Key, Value};
 
-/// Finish reasons kept of one event; further ones are ignored. Servers send an event for each choice, or a few in one.
+/// Choices and finish reasons kept of one event; further ones are ignored. Servers send an event for each choice, or a few in one.
 const MAX_REASONS: usize = 1024;
 
 /// Choices whose usage is kept, in 16 bytes each: as many as OpenAI's API accepts in `n`. The output of a stream with more
@@ -19,8 +19,8 @@ const MAX_USAGE_CHOICES: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct Chat {
-    finished: FinishedChoices,
-    choices: ChoiceUsage,
+    choices: Choices,
+    usage: ChoiceUsage,
 }
 
 /// The usage of events with one choice.
@@ -46,6 +46,8 @@ pub(super) struct Event {
     choice: Choice,
     /// Number of choices in this event.
     choices: u32,
+    /// Indexes of the choices before the current one.
+    earlier: Vec<u16>,
     reasons: Vec<(u16, FinishReason)>,
     token_ids: Option<u64>,
     /// `object` is `error`, as older servers report errors.
@@ -113,6 +115,7 @@ impl Dialect for Chat {
         let Event {
             choice,
             choices,
+            earlier,
             reasons,
             token_ids,
             error,
@@ -126,6 +129,9 @@ impl Dialect for Chat {
             (_, Value::End) => {}
             (Field::Choices, _) => *choices = 0,
             (Field::Choice, _) => {
+                if *choices > 0 && earlier.len() < MAX_REASONS {
+                    earlier.push(choice.index);
+                }
                 *choice = Choice::default();
                 *choices = choices.saturating_add(1);
             }
@@ -147,18 +153,22 @@ impl Dialect for Chat {
         let Event {
             choice,
             choices,
+            earlier,
             reasons,
             token_ids,
             error,
         } = event;
         if choices == 1 {
-            self.choices.update(choice.index, usage);
+            self.usage.update(choice.index, usage);
         } else {
             totals.usage.update(usage);
         }
+        for index in earlier.into_iter().chain((choices > 0).then_some(choice.index)) {
+            self.choices.start(index);
+        }
         totals.state.error |= error;
         for (index, reason) in reasons {
-            if self.finished.insert(index) {
+            if self.choices.finish(index) {
                 totals.finish_reasons.add(reason);
             }
         }
@@ -167,9 +177,13 @@ impl Dialect for Chat {
         }
     }
 
+    fn is_finished(&self) -> bool {
+        self.choices.all_finished()
+    }
+
     /// The usage of all choices, where it is reported, precedes the sums over the choices.
     fn usage(&self, totals: &Totals) -> Usage {
-        let (all, sums) = (totals.usage.total(), self.choices.total());
+        let (all, sums) = (totals.usage.total(), self.usage.total());
         Usage {
             input: all.input.or(sums.input),
             output: all.output.or(sums.output),

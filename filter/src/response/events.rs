@@ -25,6 +25,8 @@ pub(super) trait Dialect: Debug + Default {
     fn read(event: &mut Self::Event, field: Field, value: Value<'_>);
     /// Applies a complete event and its usage. `name` is the value of its `event` field, or empty.
     fn commit(&mut self, event: Self::Event, usage: ReportedUsage, name: &[u8], totals: &mut Totals);
+    /// Whether every choice that has started has its finish reason.
+    fn is_finished(&self) -> bool;
     /// The usage of the whole response.
     fn usage(&self, totals: &Totals) -> Usage {
         totals.usage.total()
@@ -121,7 +123,10 @@ impl<D: Dialect> EventReader<D> {
             usage: dialect.usage(totals),
             counted_output: *counted_output,
             finish_reasons: *finish_reasons,
-            body: BodyState::Stream(*state),
+            body: BodyState::Stream(StreamState {
+                finished: dialect.is_finished(),
+                ..*state
+            }),
         }
     }
 }

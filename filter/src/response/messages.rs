@@ -4,7 +4,7 @@
 use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
+use super::usage::{ReportedUsage, Usage, input_usage_paths, output_usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
 #[derive(Debug, Default)]
@@ -89,8 +89,8 @@ impl Dialect for Messages {
             start_usage,
             stop,
         } = event;
-        // Its output tokens are a placeholder, which no path selects.
-        totals.usage.update(start_usage);
+        // Its output tokens are a placeholder, too, which no path selects.
+        totals.usage.update(start_usage.without_placeholder());
         totals.usage.update(usage);
         if let Some(reason) = stop
             && !std::mem::replace(&mut self.stopped, true)
@@ -102,5 +102,13 @@ impl Dialect for Messages {
             Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stopped
+    }
+
+    fn usage(&self, totals: &Totals) -> Usage {
+        totals.usage.messages_total()
     }
 }

@@ -7,7 +7,10 @@ use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
 #[derive(Debug, Default)]
-pub(super) struct Responses;
+pub(super) struct Responses {
+    /// The last event was received.
+    ended: bool,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Event {
@@ -102,9 +105,14 @@ impl Dialect for Responses {
                 totals.finish_reasons.add(incomplete.or(status).unwrap_or(reason));
                 totals.state.error |= matches!(reason, FinishReason::Error);
                 totals.state.done = true;
+                self.ended = true;
             }
             Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.ended
     }
 }

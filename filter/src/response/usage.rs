@@ -136,6 +136,24 @@ impl ReportedUsage {
         self.cache_creation = cache_creation.or(self.cache_creation);
     }
 
+    /// Of `message_start`, where servers that do not know the prompt's tokens yet send 0.
+    pub(super) fn without_placeholder(self) -> Self {
+        Self {
+            input: self.input.filter(|tokens| *tokens > 0),
+            ..self
+        }
+    }
+
+    /// The counts of Messages: the prompt includes what was read from the cache and what was written to it, as in the other
+    /// APIs.
+    pub(super) fn messages_total(&self) -> Usage {
+        let cache = [self.cache_read, self.cache_creation].into_iter().flatten();
+        Usage {
+            input: self.input.map(|input| cache.fold(input, u64::saturating_add)),
+            ..self.total()
+        }
+    }
+
     /// The counts without their names.
     pub(super) fn total(&self) -> Usage {
         Usage {

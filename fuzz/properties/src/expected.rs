@@ -38,8 +38,12 @@ impl Expected {
         let tree = parse(body)?;
         let mut expected = Self {
             model: name_of(tree.last(&["model"])),
-            usage: Counts::read(tree.last(&["usage"])).total(),
-            body: BodyState::Json(JsonState::Complete),
+            usage: Counts::read(tree.last(&["usage"])).of(api),
+            body: BodyState::Json(if has_failed(api, &tree) {
+                JsonState::Failed
+            } else {
+                JsonState::Complete
+            }),
             ..Self::default()
         };
         match api {
@@ -91,6 +95,12 @@ impl Expected {
         };
         assert_eq!(seen, *self);
     }
+}
+
+/// Whether a document reports that its request failed.
+fn has_failed(api: Api, tree: &Tree) -> bool {
+    matches!(tree.last(&["error"]), Some(Tree::Object(_)))
+        || (api == Api::Responses && tree.last_text(&["status"]) == Some("failed"))
 }
 
 /// A tree, unless it is a number alone: that is whole only when more follows.
@@ -162,6 +172,19 @@ impl Counts {
             reasoning_details: None,
             reasoning: None,
             ..self
+        }
+    }
+
+    /// In Messages, what was read from the cache and written to it is no part of the input.
+    fn of(&self, api: Api) -> Usage {
+        let usage = self.total();
+        if api != Api::Messages {
+            return usage;
+        }
+        let cache = self.cache_read.unwrap_or(0) + self.cache_creation.unwrap_or(0);
+        Usage {
+            input: usage.input.map(|input| input + cache),
+            ..usage
         }
     }
 

@@ -126,6 +126,7 @@ fn malformed_event_is_reported_and_the_next_one_counts() {
         BodyState::Stream(StreamState {
             error: false,
             done: true,
+            finished: false,
             malformed: true
         })
     );
@@ -182,4 +183,33 @@ fn output_of_too_many_choices_is_unknown_until_all_are_reported() {
     assert_eq!([output(7), output(128)], [Some(256), None]);
     reader.feed(b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":258}}\n\n");
     assert_eq!(tokens(&reader.facts()), (Some(5), Some(258)));
+}
+
+#[test]
+fn stream_is_finished_when_every_choice_that_started_is() {
+    let event = |choices: &str| format!("data: {{\"choices\":[{choices}]}}\n\n");
+    let choice = |index: usize, reason: &str| format!(r#"{{"index":{index},"finish_reason":{reason}}}"#);
+    let (zero, one) = (choice(0, "null"), choice(1, "null"));
+    for (body, expected) in [
+        (event(""), false),
+        (event(&zero), false),
+        (event(&zero) + &event(&choice(0, "\"stop\"")), true),
+        (event(&choice(0, "\"stop\"")), true),
+        (event(&format!("{zero},{one}")) + &event(&choice(0, "\"stop\"")), false),
+        (
+            event(&one) + &event(&choice(0, "\"stop\"")) + &event(&choice(1, "\"length\"")),
+            true,
+        ),
+        (event(r#"{"finish_reason":"stop"}"#) + &event(&zero), true),
+        // An incomplete event starts no choice.
+        (
+            event(&choice(0, "\"stop\"")) + "data: {\"choices\":[{\"index\":1}]",
+            true,
+        ),
+    ] {
+        let BodyState::Stream(state) = read(Api::Chat, SSE, &body).body else {
+            panic!("{body}");
+        };
+        assert_eq!(state.finished, expected, "{body}");
+    }
 }

@@ -187,3 +187,39 @@ fn cached_and_reasoning_tokens_are_read_in_every_api() {
         );
     }
 }
+
+#[test]
+fn document_may_report_a_failure() {
+    for (api, body, failed) in [
+        (
+            Api::Responses,
+            r#"{"status":"failed","usage":{"input_tokens":5}}"#,
+            true,
+        ),
+        (Api::Responses, r#"{"status":"failed","status":"completed"}"#, false),
+        (Api::Responses, r#"{"status":"incomplete","error":null}"#, false),
+        (Api::Responses, r#"{"status":"error"}"#, false),
+        (Api::Responses, r#"{"output":[{"status":"failed","error":{}}]}"#, false),
+        (Api::Chat, r#"{"status":"failed"}"#, false),
+        (Api::Chat, r#"{"error":{"message":"x","code":500}}"#, true),
+        (Api::Embeddings, r#"{"error":{}}"#, true),
+        (Api::Chat, r#"{"error":{},"error":null}"#, false),
+        (Api::Chat, r#"{"error":null}"#, false),
+        (Api::Chat, r#"{"error":"x"}"#, false),
+        (Api::Chat, r#"{"error":[]}"#, false),
+        (Api::Chat, r#"{"choices":[{"error":{}}]}"#, false),
+    ] {
+        let expected = if failed { JsonState::Failed } else { JsonState::Complete };
+        assert_eq!(read(api, JSON, body).body, BodyState::Json(expected), "{api:?} {body}");
+    }
+    let facts = read(
+        Api::Responses,
+        JSON,
+        r#"{"model":"m","status":"failed","usage":{"input_tokens":5}}"#,
+    );
+    assert_eq!(
+        (facts.model.as_deref(), facts.usage.input),
+        (Some(b"m".as_slice()), Some(5))
+    );
+    assert_eq!(reasons(&facts), [("error", 1)]);
+}

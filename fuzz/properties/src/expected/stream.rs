@@ -22,12 +22,16 @@ const MAX_REASONS: usize = 1024;
 struct Stream {
     expected: Expected,
     facts: StreamState,
+    /// The choices that have started.
+    started: BTreeSet<u64>,
     /// The choices that have ended.
     ended: BTreeSet<u64>,
     /// The last counts of all choices.
     all: Counts,
     /// The last counts of each choice, from events with one choice.
     choices: BTreeMap<u16, Counts>,
+    /// The event that ends a response was received.
+    is_response_over: bool,
     /// The last counts of any choice: the prompt is the same for each.
     last: Counts,
 }
@@ -60,6 +64,7 @@ impl Expected {
                 break;
             }
         }
+        stream.facts.finished = stream.is_finished(api);
         let Stream {
             mut expected,
             facts,
@@ -68,7 +73,10 @@ impl Expected {
             last,
             ..
         } = stream;
-        expected.usage = total(&all, &choices, &last);
+        expected.usage = match api {
+            Api::Messages => all.of(api),
+            _ => total(&all, &choices, &last),
+        };
         expected.body = BodyState::Stream(facts);
         Some(expected)
     }
@@ -93,6 +101,10 @@ impl Stream {
         }
         let lists = tree.at(&["choices"]);
         let choices = || lists.iter().flat_map(|list| list.elements());
+        for choice in choices().take(MAX_REASONS) {
+            self.started
+                .insert(choice.last(&["index"]).and_then(count).unwrap_or_default());
+        }
         let reasons = choices().filter_map(|choice| Some((choice, choice.last_text(&["finish_reason"])?)));
         for (choice, reason) in reasons.take(MAX_REASONS) {
             let index = choice.last(&["index"]).and_then(count).unwrap_or_default();
@@ -119,6 +131,7 @@ impl Stream {
                 self.expected.finish(reason.or(status).or(end_of_response(kind)));
                 self.facts.error |= kind == "response.failed";
                 self.facts.done = true;
+                self.is_response_over = true;
             }
             None => {}
         }
@@ -140,6 +153,18 @@ impl Stream {
         let kind = kind(tree, event, |kind| matches!(kind, "error" | "message_stop"));
         self.facts.error |= kind == Some("error");
         self.facts.done |= kind == Some("message_stop");
+    }
+
+    /// Whether every choice that has started has ended; of one with a higher index that is not known.
+    fn is_finished(&self, api: Api) -> bool {
+        match api {
+            Api::Chat | Api::Completions => {
+                let known = self.started.iter().all(|index| *index < MAX_CHOICES);
+                known && !self.started.is_empty() && self.started.is_subset(&self.ended)
+            }
+            Api::Responses => self.is_response_over,
+            _ => !self.ended.is_empty(),
+        }
     }
 
     /// The first event that names the model counts.
