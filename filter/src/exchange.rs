@@ -77,6 +77,8 @@ pub(crate) struct ExchangeSummary {
     pub(crate) facts: ResponseFacts,
     /// `None` unless the status is 2xx.
     pub(crate) usage_source: Option<UsageSource>,
+    /// The response is a stream that has usage on request only, and the request did not ask for it.
+    pub(crate) is_usage_unrequested: bool,
 }
 
 /// The model that a request names, as far as it is known.
@@ -202,6 +204,7 @@ impl Exchange {
         let facts = self.response.facts();
         let outcome = self.outcome(&facts, termination);
         ExchangeSummary {
+            is_usage_unrequested: self.is_usage_unrequested(&facts),
             outcome,
             duration_ns: self.response_ended_ns.unwrap_or(now_ns).saturating_sub(self.started_ns),
             request_bytes: self.request_bytes,
@@ -223,16 +226,23 @@ impl Exchange {
             body,
             ..
         } = facts;
-        let is_opt_in = matches!((body, self.api), (BodyState::Stream(_), Api::Chat | Api::Completions));
         match outcome {
             _ if usage.is_reported() => UsageSource::Reported,
             _ if counted_output.is_some() => UsageSource::Counted,
             _ if *body == BodyState::Encoded => UsageSource::MissingEncoded,
-            _ if is_opt_in && !self.request.facts().include_usage => UsageSource::MissingNotRequested,
+            _ if self.is_usage_unrequested(facts) => UsageSource::MissingNotRequested,
             Outcome::Cancelled => UsageSource::MissingAborted,
             Outcome::Failed(_) => UsageSource::MissingTruncated,
             Outcome::Success => UsageSource::MissingUnparsed,
         }
+    }
+
+    fn is_usage_unrequested(&self, facts: &ResponseFacts) -> bool {
+        let is_opt_in = matches!(
+            (facts.body, self.api),
+            (BodyState::Stream(_), Api::Chat | Api::Completions)
+        );
+        is_opt_in && !self.request.facts().include_usage
     }
 
     /// The earliest failure decides.

@@ -18,7 +18,7 @@
 //! worker                        state of one VM; resolves model labels and finishes exchanges
 //! access_log  recorder  running the outputs: access log fields, stats, the gauge of requests in flight
 //! metrics                       the table of metrics, and what a record adds to each
-//! record                        a finished exchange as plain data
+//! record  forced_usage          a finished exchange as plain data; servers that report usage unasked
 //! exchange                      a request and its response as a state machine
 //! response                      response bodies in; model, token usage and finish reasons out
 //! request                       request bodies in; model out
@@ -33,6 +33,7 @@ pub mod config;
 pub mod exchange;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
+mod forced_usage;
 // Unit tests compiled for wasm32 run in Node, which provides none of Envoy's host functions.
 #[cfg(all(target_arch = "wasm32", not(test)))]
 mod host;

@@ -7,6 +7,7 @@ use crate::access_log;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, Termination, is_success};
+use crate::forced_usage::ForcedUsage;
 use crate::labels::ModelLabel;
 use crate::metrics::MetricId;
 use crate::record::{ModelPair, Record};
@@ -28,6 +29,7 @@ pub struct Worker {
     admission: Admission,
     running: Running,
     recorder: Recorder,
+    forced_usage: ForcedUsage,
 }
 
 // === impl Worker ===
@@ -40,6 +42,7 @@ impl Worker {
             config,
             running: Running::default(),
             recorder: Recorder::default(),
+            forced_usage: ForcedUsage::default(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Worker {
             response_bytes,
             facts,
             usage_source,
+            is_usage_unrequested,
         } = exchange.finish(now_ns, termination);
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
@@ -130,6 +134,12 @@ impl Worker {
             Some(name) => self.label(name, status, host),
             None => model.clone(),
         };
+        // A request that can't be read may have asked for usage.
+        let is_usage_unrequested = is_usage_unrequested && !exchange.request().malformed;
+        let usage_source = usage_source.map(|source| match is_usage_unrequested {
+            true => self.forced_usage.resolve(&target, source, outcome),
+            false => source,
+        });
         let other = ModelLabel::other();
         let record = Record {
             outcome,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::exchange::{Outcome, TerminatedBy};
 use crate::fakes::FakeHost;
-use crate::labels::ErrorCode;
+use crate::labels::{ErrorCode, UsageSource};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -159,6 +159,26 @@ fn response_may_precede_the_end_of_the_request() {
         ("a", "a")
     );
     assert_eq!(running(&host, "a"), 0);
+}
+
+#[test]
+fn usage_that_a_server_reports_unasked_is_not_missing_for_want_of_a_request() {
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
+    let mut stream = |body: &str| {
+        let mut exchange = request(&mut worker, &mut host, r#"{"model":"m"}"#);
+        exchange.response_headers(200, Some(b"text/event-stream"), None);
+        exchange.response_body(body.len());
+        exchange.read_response(body.as_bytes());
+        worker
+            .finish(&mut exchange, 4, BY_CLIENT, &mut host)
+            .unwrap()
+            .usage_source
+    };
+    let aborted = "data: {\"model\":\"m\",\"choices\":[{\"index\":0}]}\n\n";
+    let usage = "data: {\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n";
+    assert_eq!(stream(aborted), Some(UsageSource::MissingNotRequested));
+    assert_eq!(stream(usage), Some(UsageSource::Reported));
+    assert_eq!(stream(aborted), Some(UsageSource::MissingAborted));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
