@@ -14,8 +14,8 @@ use crate::route::Api;
 /// Upper bound of the memory that an exchange holds for any input: a few hundred bytes for each of two scanners, and the
 /// finish reasons of a thousand choices for a hostile event. An ordinary exchange holds a quarter of it.
 pub const MAX_STATE_BYTES: usize = 12 * 1024;
-/// The same bound for a compressed body: it adds the inflater's window and tables.
-pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 48 * 1024;
+/// The same bound for compressed bodies: each adds the window and tables of an inflater, that of the request until its end.
+pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 2 * 48 * 1024;
 
 /// An exchange in flight.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Exchange {
             api,
             started_ns: now_ns,
             target: target.filter(|name| !name.is_empty()),
-            request: RequestReader::new(api),
+            request: RequestReader::new(api, None),
             request_bytes: 0,
             request_ended: false,
             status: None,
@@ -108,6 +108,11 @@ impl Exchange {
             response_ended_ns: None,
             label: None,
         }
+    }
+
+    /// Sets the `content-encoding` of the request, before its body.
+    pub fn request_encoding(&mut self, content_encoding: Option<&[u8]>) {
+        self.request = RequestReader::new(self.api, content_encoding);
     }
 
     /// Counts `size` more bytes of the request body; returns whether [`Self::read_request`] needs them.
@@ -242,7 +247,10 @@ impl Exchange {
             (facts.body, self.api),
             (BodyState::Stream(_), Api::Chat | Api::Completions)
         );
-        is_opt_in && !self.request.facts().include_usage
+        let RequestFacts {
+            include_usage, encoded, ..
+        } = self.request.facts();
+        is_opt_in && !*include_usage && !*encoded
     }
 
     /// The earliest failure decides.

@@ -23,7 +23,7 @@
 //! response                      response bodies in; model, token usage and finish reasons out
 //! request                       request bodies in; model out
 //! admission  config             which model names become label values; the plugin configuration
-//! json  sse  route              incremental parsers; which requests are measured
+//! json  sse  route  inflate     incremental parsers and a decoder; which requests are measured
 //! labels  shared                label names and values; state and stats that all workers share
 //! ```
 
@@ -37,6 +37,7 @@ mod forced_usage;
 // Unit tests compiled for wasm32 run in Node, which provides none of Envoy's host functions.
 #[cfg(all(target_arch = "wasm32", not(test)))]
 mod host;
+pub mod inflate;
 pub mod json;
 pub mod labels;
 pub mod metrics;

@@ -2,6 +2,7 @@
 //!
 //! It knows the keys of the JSON document and nothing about labels.
 
+use crate::inflate::{Decoder, Sink};
 use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
 use crate::route::Api;
 
@@ -34,6 +35,13 @@ const PATHS: &[Path<Field>] = &[
 /// The reader of one request body.
 #[derive(Debug)]
 pub struct RequestReader {
+    decoder: Decoder,
+    body: Body,
+}
+
+/// A decoded body.
+#[derive(Debug)]
+struct Body {
     /// `None` if the API's requests are not JSON, and after the end of the body.
     scanner: Option<Scanner<Field>>,
     facts: RequestFacts,
@@ -48,29 +56,84 @@ pub struct RequestFacts {
     pub include_usage: bool,
     /// The body is neither empty nor a complete JSON document.
     pub malformed: bool,
+    /// The body has a content coding and can't be read: what it asks for is unknown.
+    pub encoded: bool,
 }
 
 // === impl RequestReader ===
 
 impl RequestReader {
     /// A reader for requests to this API.
-    pub fn new(api: Api) -> Self {
+    pub fn new(api: Api, content_encoding: Option<&[u8]>) -> Self {
         let scanner = (api != Api::Audio).then(|| Scanner::new(&[PATHS]));
-        Self {
+        let decoder = Decoder::new(content_encoding);
+        let mut body = Body {
             scanner,
             facts: RequestFacts::default(),
+        };
+        if decoder.has_failed() {
+            body.abandon();
         }
+        Self { decoder, body }
     }
 
     /// Whether further bytes can change the facts.
     pub fn wants_more(&self) -> bool {
+        self.decoder.wants_more(&self.body)
+    }
+
+    /// Reads the next chunk of the body.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes, &mut self.body);
+        if self.decoder.has_failed() {
+            self.body.abandon();
+        }
+    }
+
+    /// Ends the body. Anything but a complete JSON document names no model.
+    pub fn finish(&mut self) {
+        let is_encoded = self.decoder.is_encoded();
+        self.decoder.finish();
+        match self.body.scanner.take().map(|scanner| scanner.progress()) {
+            None | Some(Progress::Complete) => {}
+            Some(Progress::Empty) => self.body.facts = RequestFacts::default(),
+            // Not a parse failure: the coding may be at fault.
+            Some(Progress::Incomplete | Progress::Malformed(_)) if is_encoded => self.body.abandon(),
+            Some(Progress::Incomplete | Progress::Malformed(_)) => {
+                self.body.facts = RequestFacts {
+                    malformed: true,
+                    ..RequestFacts::default()
+                };
+            }
+        }
+    }
+
+    /// Before [`Self::finish`], a later key may still change them.
+    pub fn facts(&self) -> &RequestFacts {
+        &self.body.facts
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    fn abandon(&mut self) {
+        self.scanner = None;
+        self.facts = RequestFacts {
+            encoded: true,
+            ..RequestFacts::default()
+        };
+    }
+}
+
+impl Sink for Body {
+    fn wants_more(&self) -> bool {
         self.scanner
             .as_ref()
             .is_some_and(|scanner| !matches!(scanner.progress(), Progress::Malformed(_)))
     }
 
-    /// Reads the next chunk of the body.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8]) {
         let Self {
             scanner: Some(scanner),
             facts,
@@ -86,25 +149,6 @@ impl RequestReader {
             (Field::StreamOptions, _) => facts.include_usage = false,
             (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
         });
-    }
-
-    /// Ends the body. Anything but a complete JSON document names no model.
-    pub fn finish(&mut self) {
-        match self.scanner.take().map(|scanner| scanner.progress()) {
-            None | Some(Progress::Complete) => {}
-            Some(Progress::Empty) => self.facts = RequestFacts::default(),
-            Some(Progress::Incomplete | Progress::Malformed(_)) => {
-                self.facts = RequestFacts {
-                    malformed: true,
-                    ..RequestFacts::default()
-                };
-            }
-        }
-    }
-
-    /// Before [`Self::finish`], a later key may still change them.
-    pub fn facts(&self) -> &RequestFacts {
-        &self.facts
     }
 }
 
@@ -127,11 +171,11 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn model(body: &[u8]) -> Option<String> {
-        let mut unchunked = RequestReader::new(Api::Chat);
+        let mut unchunked = RequestReader::new(Api::Chat, None);
         unchunked.feed(body);
         unchunked.finish();
         for cut in 0..=body.len() {
-            let mut reader = RequestReader::new(Api::Chat);
+            let mut reader = RequestReader::new(Api::Chat, None);
             reader.feed(&body[..cut]);
             reader.feed(&body[cut..]);
             reader.finish();
@@ -187,14 +231,14 @@ mod tests {
 
     #[test]
     fn aborted_body_reports_the_model_read_so_far() {
-        let mut reader = RequestReader::new(Api::Chat);
+        let mut reader = RequestReader::new(Api::Chat, None);
         reader.feed(br#"{"model":"a","messages":["#);
         assert_eq!(reader.facts().model.as_deref(), Some(b"a".as_slice()));
     }
 
     #[test]
     fn multipart_body_is_not_read() {
-        let mut reader = RequestReader::new(Api::Audio);
+        let mut reader = RequestReader::new(Api::Audio, None);
         assert!(!reader.wants_more());
         reader.feed(br#"{"model":"a"}"#);
         assert_eq!(reader.facts(), &RequestFacts::default());
@@ -202,7 +246,7 @@ mod tests {
 
     #[test]
     fn long_model_name_is_truncated() {
-        let mut reader = RequestReader::new(Api::Chat);
+        let mut reader = RequestReader::new(Api::Chat, None);
         reader.feed(b"{\"model\":\"");
         for _ in 0..10_000 {
             reader.feed(&[b'x'; 100]);
@@ -215,7 +259,7 @@ mod tests {
     #[test]
     fn include_usage_accepts_every_value_that_servers_accept() {
         let include_usage = |options: &str| {
-            let mut reader = RequestReader::new(Api::Chat);
+            let mut reader = RequestReader::new(Api::Chat, None);
             reader.feed(format!(r#"{{"stream":true,{options}"model":"a"}}"#).as_bytes());
             reader.finish();
             reader.facts().include_usage
@@ -247,7 +291,7 @@ mod tests {
     #[test]
     fn empty_body_is_not_malformed() {
         let malformed = |api, body: &str| {
-            let mut reader = RequestReader::new(api);
+            let mut reader = RequestReader::new(api, None);
             reader.feed(body.as_bytes());
             reader.finish();
             reader.facts().malformed
@@ -255,5 +299,92 @@ mod tests {
         assert_eq!(["", " ", "{}"].map(|body| malformed(Api::Chat, body)), [false; 3]);
         assert_eq!(["{", "x", "{}}"].map(|body| malformed(Api::Chat, body)), [true; 3]);
         assert!(!malformed(Api::Audio, "--boundary"));
+    }
+
+    // The encoders are dependencies of native tests only.
+    #[cfg(not(target_arch = "wasm32"))]
+    mod encoded {
+        use std::io::Write;
+
+        use flate2::Compression;
+        use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+        use super::*;
+
+        const BODY: &[u8] = br#"{"messages":[],"model":"a","stream_options":{"include_usage":true}}"#;
+        const UNREADABLE: RequestFacts = RequestFacts {
+            model: None,
+            include_usage: false,
+            malformed: false,
+            encoded: true,
+        };
+
+        fn gzip(body: &[u8]) -> Vec<u8> {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+
+        /// Reads the body in one chunk and split in two at every position.
+        fn read(coding: &str, body: &[u8]) -> RequestFacts {
+            let read = |chunks: &[&[u8]]| {
+                let mut reader = RequestReader::new(Api::Chat, Some(coding.as_bytes()));
+                for chunk in chunks {
+                    if reader.wants_more() {
+                        reader.feed(chunk);
+                    }
+                }
+                reader.finish();
+                reader.facts().clone()
+            };
+            let unchunked = read(&[body]);
+            for at in 0..=body.len() {
+                let (before, after) = body.split_at(at);
+                assert_eq!(read(&[before, after]), unchunked, "{coding} split at {at}");
+            }
+            unchunked
+        }
+
+        #[test]
+        fn compressed_body_is_read() {
+            let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+            zlib.write_all(BODY).unwrap();
+            let mut raw = DeflateEncoder::new(Vec::new(), Compression::none());
+            raw.write_all(BODY).unwrap();
+            let plain = read("identity", BODY);
+            assert_eq!(
+                (plain.model.as_deref(), plain.include_usage),
+                (Some(b"a".as_slice()), true)
+            );
+            for (coding, body) in [
+                ("gzip", gzip(BODY)),
+                ("X-Gzip", gzip(BODY)),
+                ("deflate", zlib.finish().unwrap()),
+                ("deflate", raw.finish().unwrap()),
+            ] {
+                assert_eq!(read(coding, &body), plain, "{coding}");
+            }
+            assert_eq!(read("gzip", b""), RequestFacts::default());
+        }
+
+        #[test]
+        fn encoded_body_that_cannot_be_read_is_no_parse_failure() {
+            let compressed = gzip(BODY);
+            let mut corrupt = compressed.clone();
+            corrupt[12..].fill(0xff);
+            for (coding, body) in [
+                ("br", BODY),
+                ("gzip, br", &compressed),
+                ("zstd", b""),
+                ("gzip", BODY),
+                ("deflate", b"\xff\xff\xff\xff"),
+                ("gzip", &corrupt),
+                ("gzip", &compressed[..compressed.len() / 2]),
+                ("gzip", &gzip(b"{\"model\":\"a\"}}")),
+                ("gzip", &gzip(b"model=a")),
+            ] {
+                assert_eq!(read(coding, body), UNREADABLE, "{coding}");
+            }
+        }
     }
 }

@@ -309,3 +309,35 @@ fn every_2xx_response_has_a_usage_source() {
     failed.response_headers(500, json, None);
     assert_eq!(failed.finish(1, BY_UPSTREAM).usage_source, None);
 }
+
+#[test]
+fn request_that_cannot_be_decoded_is_not_known_to_have_omitted_usage() {
+    let source = |coding: &[u8], body: &[u8], chunks: &[&[u8]], termination: Option<Termination>| {
+        let mut exchange = Exchange::new(Api::Chat, 0, None);
+        exchange.request_encoding(Some(coding));
+        if exchange.request_body(body.len()) {
+            exchange.read_request(body);
+        }
+        exchange.request_end();
+        exchange.response_headers(200, SSE, None);
+        for chunk in chunks {
+            exchange.read_response(chunk);
+        }
+        if termination.is_none() {
+            exchange.response_end(1);
+        }
+        let summary = exchange.finish(2, termination.unwrap_or(BY_UPSTREAM));
+        assert!(!exchange.request().malformed);
+        summary.usage_source.unwrap()
+    };
+    for coding in [&b"br"[..], b"gzip"] {
+        let body = b"{\"model\":\"m\"}";
+        assert_eq!(source(coding, body, &[DONE], None), UsageSource::MissingUnparsed);
+        assert_eq!(source(coding, body, &[], Some(BY_CLIENT)), UsageSource::MissingAborted);
+        assert_eq!(source(coding, body, &[], None), UsageSource::MissingTruncated);
+    }
+    assert_eq!(
+        source(b"identity", b"{\"model\":\"m\"}", &[DONE], None),
+        UsageSource::MissingNotRequested
+    );
+}

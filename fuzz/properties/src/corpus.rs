@@ -75,7 +75,10 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
                 }
             }
             "sse" if capture.is_stream() => add(name.clone(), with_header(&[], response)),
-            "request" => add(name.clone(), with_header(&[capture.api], request)),
+            "request" => {
+                add(name.clone(), with_header(&[capture.api, 0], request));
+                add(format!("{name}.gz"), with_header(&[capture.api, 1], &gzip(request)?));
+            }
             "response" => {
                 let kind = |coding| [capture.api, capture.content_type, coding];
                 add(name.clone(), with_header(&kind(0), response));
