@@ -23,6 +23,7 @@
 //! response                      response bodies in; model, token usage and finish reasons out
 //! request                       request bodies in; model out
 //! admission  config             which model names become label values; the plugin configuration
+//! multipart                     an incremental parser of forms
 //! json  sse  route  inflate     incremental parsers and a decoder; which requests are measured
 //! labels  shared                label names and values; state and stats that all workers share
 //! ```
@@ -41,6 +42,7 @@ pub mod inflate;
 pub mod json;
 pub mod labels;
 pub mod metrics;
+mod multipart;
 pub mod record;
 mod recorder;
 pub mod request;

@@ -1,9 +1,10 @@
 //! The reader of request bodies, which finds the model and whether a stream is to include usage.
 //!
-//! It knows the keys of the JSON document and nothing about labels.
+//! It knows the keys of the JSON document, the fields of the form, and nothing about labels.
 
 use crate::inflate::{Decoder, Sink};
 use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
+use crate::multipart;
 use crate::route::Api;
 
 /// A model name as received: JSON escapes decoded, not necessarily UTF-8, truncated to [`MAX_TEXT`](crate::json::MAX_TEXT)
@@ -42,15 +43,23 @@ pub struct RequestReader {
 /// A decoded body.
 #[derive(Debug)]
 struct Body {
-    /// `None` if the API's requests are not JSON, and after the end of the body.
-    scanner: Option<Scanner<Field>>,
+    format: Format,
     facts: RequestFacts,
+}
+
+#[derive(Debug)]
+enum Format {
+    Json(Scanner<Field>),
+    /// Audio: the file and its parameters.
+    Form(multipart::Parser),
+    /// After the end of the body.
+    End,
 }
 
 /// The facts read so far from a request body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The last top-level `model`, unless it is empty or no string.
+    /// The last top-level `model`, or field of this name, unless it is empty or no string.
     pub model: Option<ModelName>,
     /// `stream_options.include_usage` is true.
     pub include_usage: bool,
@@ -65,10 +74,13 @@ pub struct RequestFacts {
 impl RequestReader {
     /// A reader for requests to this API.
     pub fn new(api: Api, content_encoding: Option<&[u8]>) -> Self {
-        let scanner = (api != Api::Audio).then(|| Scanner::new(&[PATHS]));
+        let format = match api {
+            Api::Audio => Format::Form(multipart::Parser::new("model")),
+            _ => Format::Json(Scanner::new(&[PATHS])),
+        };
         let decoder = Decoder::new(content_encoding);
         let mut body = Body {
-            scanner,
+            format,
             facts: RequestFacts::default(),
         };
         if decoder.has_failed() {
@@ -90,16 +102,19 @@ impl RequestReader {
         }
     }
 
-    /// Ends the body. Anything but a complete JSON document names no model.
+    /// Ends the body. A JSON document that is incomplete or malformed names no model; in a form, a complete field does.
     pub fn finish(&mut self) {
         let is_encoded = self.decoder.is_encoded();
         self.decoder.finish();
-        match self.body.scanner.take().map(|scanner| scanner.progress()) {
-            None | Some(Progress::Complete) => {}
-            Some(Progress::Empty) => self.body.facts = RequestFacts::default(),
+        let Format::Json(scanner) = std::mem::replace(&mut self.body.format, Format::End) else {
+            return;
+        };
+        match scanner.progress() {
+            Progress::Complete => {}
+            Progress::Empty => self.body.facts = RequestFacts::default(),
             // Not a parse failure: the coding may be at fault.
-            Some(Progress::Incomplete | Progress::Malformed(_)) if is_encoded => self.body.abandon(),
-            Some(Progress::Incomplete | Progress::Malformed(_)) => {
+            Progress::Incomplete | Progress::Malformed(_) if is_encoded => self.body.abandon(),
+            Progress::Incomplete | Progress::Malformed(_) => {
                 self.body.facts = RequestFacts {
                     malformed: true,
                     ..RequestFacts::default()
@@ -118,7 +133,7 @@ impl RequestReader {
 
 impl Body {
     fn abandon(&mut self) {
-        self.scanner = None;
+        self.format = Format::End;
         self.facts = RequestFacts {
             encoded: true,
             ..RequestFacts::default()
@@ -128,27 +143,32 @@ impl Body {
 
 impl Sink for Body {
     fn wants_more(&self) -> bool {
-        self.scanner
-            .as_ref()
-            .is_some_and(|scanner| !matches!(scanner.progress(), Progress::Malformed(_)))
+        match &self.format {
+            Format::Json(scanner) => !matches!(scanner.progress(), Progress::Malformed(_)),
+            Format::Form(parser) => parser.wants_more(),
+            Format::End => false,
+        }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        let Self {
-            scanner: Some(scanner),
-            facts,
-        } = self
-        else {
-            return;
-        };
-        // The last of duplicate keys wins, whatever its type.
-        scanner.feed(bytes, &mut |field, value| match (field, value) {
-            (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
-            (Field::Model, _) => facts.model = None,
-            (Field::StreamOptions, Value::End) => {}
-            (Field::StreamOptions, _) => facts.include_usage = false,
-            (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
-        });
+        let Self { format, facts } = self;
+        match format {
+            // The last of duplicate keys wins, whatever its type.
+            Format::Json(scanner) => scanner.feed(bytes, &mut |field, value| match (field, value) {
+                (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
+                (Field::Model, _) => facts.model = None,
+                (Field::StreamOptions, Value::End) => {}
+                (Field::StreamOptions, _) => facts.include_usage = false,
+                (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
+            }),
+            Format::Form(parser) => {
+                parser.feed(bytes);
+                if facts.model.as_deref() != parser.value() {
+                    facts.model = parser.value().filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
+                }
+            }
+            Format::End => {}
+        }
     }
 }
 
@@ -237,10 +257,23 @@ mod tests {
     }
 
     #[test]
-    fn multipart_body_is_not_read() {
+    fn form_names_the_model() {
+        let form = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n";
+        for end in 0..=form.len() {
+            let mut reader = RequestReader::new(Api::Audio, None);
+            reader.feed(&form[..end]);
+            assert_eq!(reader.wants_more(), end < form.len() - 2, "{end}");
+            reader.finish();
+            let named = end >= form.len() - 2;
+            let expected = RequestFacts {
+                model: named.then(|| b"whisper".to_vec()),
+                ..RequestFacts::default()
+            };
+            assert_eq!(reader.facts(), &expected, "{end}");
+        }
         let mut reader = RequestReader::new(Api::Audio, None);
-        assert!(!reader.wants_more());
         reader.feed(br#"{"model":"a"}"#);
+        reader.finish();
         assert_eq!(reader.facts(), &RequestFacts::default());
     }
 

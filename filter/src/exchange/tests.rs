@@ -189,7 +189,8 @@ fn duration_ends_with_the_response_or_the_abort() {
 
 #[test]
 fn unread_bytes_are_counted() {
-    let mut exchange = Exchange::new(Api::Audio, 0, None);
+    let mut exchange = Exchange::new(Api::Chat, 0, None);
+    exchange.request_encoding(Some(b"br"));
     assert!(!exchange.request_body(700));
     exchange.request_end();
     exchange.response_headers(500, None, None);
