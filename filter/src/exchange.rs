@@ -233,6 +233,7 @@ impl Exchange {
         } = facts;
         match outcome {
             _ if usage.is_reported() => UsageSource::Reported,
+            _ if usage.audio_seconds.is_some() => UsageSource::ReportedDuration,
             _ if counted_output.is_some() => UsageSource::Counted,
             _ if *body == BodyState::Encoded => UsageSource::MissingEncoded,
             _ if self.is_usage_unrequested(facts) => UsageSource::MissingNotRequested,

@@ -288,6 +288,17 @@ fn every_2xx_response_has_a_usage_source() {
             UsageSource::MissingUnparsed,
         ),
         (
+            source(
+                "",
+                Api::Audio,
+                json,
+                None,
+                br#"{"usage":{"type":"duration","seconds":27}}"#,
+                None,
+            ),
+            UsageSource::ReportedDuration,
+        ),
+        (
             source("{}", Api::Chat, json, None, b"{}", None),
             UsageSource::MissingUnparsed,
         ),

@@ -189,6 +189,7 @@ impl Dialect for Chat {
             output: all.output.or(sums.output),
             cached_input: all.cached_input.or(sums.cached_input),
             reasoning_output: all.reasoning_output.or(sums.reasoning_output),
+            audio_seconds: None,
         }
     }
 }

@@ -39,4 +39,7 @@ pub(super) enum UsageField {
     TopReasoningOutput,
     CacheRead,
     CacheCreation,
+    /// `type`: `tokens` or `duration`.
+    Type,
+    Seconds,
 }

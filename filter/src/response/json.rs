@@ -2,7 +2,7 @@
 
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
+use super::usage::{ReportedUsage, duration_paths, input_usage_paths, output_usage_paths};
 use super::{BodyState, FinishReasons, JsonState, ResponseFacts};
 use crate::json::{Path, Progress, Scanner, Segment, Segment::Key, Value};
 use crate::request::ModelName;
@@ -47,6 +47,7 @@ const ALL_PATHS: &[&[Path<Field>]] = &[
     PATHS,
     input_usage_paths!(Field::Usage),
     output_usage_paths!(Field::Usage),
+    duration_paths!(Field::Usage),
 ];
 
 /// The reader of one document.

@@ -17,6 +17,8 @@ pub struct Usage {
     pub cached_input: Option<u64>,
     /// Completion tokens spent on reasoning.
     pub reasoning_output: Option<u64>,
+    /// Seconds of audio, where the model server reports a duration instead of tokens. A fraction is rounded up, as vLLM does.
+    pub audio_seconds: Option<u64>,
 }
 
 /// One usage object, or the last values of several, under the names of all APIs. The same count may have several names,
@@ -35,6 +37,9 @@ pub(super) struct ReportedUsage {
     cache_read: Option<u64>,
     /// `cache_creation_input_tokens`.
     cache_creation: Option<u64>,
+    /// `type` is `duration`.
+    is_duration: bool,
+    seconds: Option<u64>,
 }
 
 /// The paths of a usage object in the object at `above`, and of its counts of the prompt, for all APIs. Chat and completions
@@ -75,6 +80,18 @@ macro_rules! output_usage_paths {
 }
 pub(super) use output_usage_paths;
 
+/// The paths of a duration in place of tokens: audio. Only documents have it.
+macro_rules! duration_paths {
+    ($field:path) => {
+        $crate::response::usage::paths!(
+            $field;
+            Type ["type"],
+            Seconds ["seconds"],
+        )
+    };
+}
+pub(super) use duration_paths;
+
 /// The paths of these fields of a usage object in the object at `above`.
 macro_rules! paths {
     ($field:path; $($id:ident [$($key:literal),*],)+) => {
@@ -111,6 +128,8 @@ impl ReportedUsage {
             (UsageField::TopReasoningOutput, value) => self.top_reasoning_output = token_count(value),
             (UsageField::CacheRead, value) => self.cache_read = token_count(value),
             (UsageField::CacheCreation, value) => self.cache_creation = token_count(value),
+            (UsageField::Type, value) => self.is_duration = value == Value::Str(b"duration"),
+            (UsageField::Seconds, value) => self.seconds = seconds(value),
             (UsageField::InputDetails, _) => self.cached_input = None,
             (UsageField::OutputDetails, _) => self.reasoning_output = None,
         }
@@ -126,6 +145,9 @@ impl ReportedUsage {
             top_reasoning_output,
             cache_read,
             cache_creation,
+            // Only in documents.
+            is_duration: _,
+            seconds: _,
         } = later;
         self.input = input.or(self.input);
         self.output = output.or(self.output);
@@ -161,6 +183,7 @@ impl ReportedUsage {
             output: self.output,
             cached_input: self.cached_input.or(self.cache_read),
             reasoning_output: self.reasoning_output.or(self.top_reasoning_output),
+            audio_seconds: self.seconds.filter(|_| self.is_duration),
         }
     }
 }
@@ -180,8 +203,19 @@ pub(super) fn token_count(value: Value<'_>) -> Option<u64> {
     if let Some(count) = short_integer(digits) {
         return Some(count);
     }
-    let number = serde_json::from_slice::<serde_json::Value>(digits).ok()?.as_f64()?;
+    let number = number(value)?;
     (number.fract() == 0.0 && (0.0..=MAX_TOKENS).contains(&number)).then_some(number as u64)
+}
+
+/// A non-negative number, rounded up. Anything else is treated as not reported.
+fn seconds(value: Value<'_>) -> Option<u64> {
+    let number = number(value)?;
+    (0.0..=MAX_TOKENS).contains(&number).then_some(number.ceil() as u64)
+}
+
+fn number(value: Value<'_>) -> Option<f64> {
+    let Value::Number(digits) = value else { return None };
+    serde_json::from_slice::<serde_json::Value>(digits).ok()?.as_f64()
 }
 
 /// Fast path for the usual notation.

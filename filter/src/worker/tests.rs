@@ -280,4 +280,58 @@ mod captures {
         }
         assert!(captures > 190, "{captures} captures");
     }
+
+    #[test]
+    fn formats_of_other_servers_report_these_facts() {
+        // File, response's model, input/output/cached/reasoning tokens, usage source, finish reasons, outcome.
+        let expected = [
+            "anthropic_messages: claude-sonnet-4-5-20250929 266/64/256/- reported length*1 Success",
+            "anthropic_messages_stream: claude-sonnet-4-5-20250929 19114/15/18000/- reported stop*1 Success",
+            "lmdeploy_chat_stream_n2: m 9/7/0/- reported stop*1 length*1 Success",
+            "ollama_chat_stream: m:latest 26/3/-/- reported stop*1 Success",
+            "openai_chat_stream: gpt-4o-mini-2024-07-18 1117/46/1024/20 reported stop*1 Success",
+            "openai_responses_failed: gpt-4.1-2025-04-14 -/-/-/- missing_truncated error*1 Failed(ModelServerError)",
+            "openai_responses_stream: gpt-4.1-2025-04-14 37/11/0/0 reported stop*1 Success",
+            "openai_transcription_duration: whisper-1 -/-/-/- reported_duration Success",
+            "openai_transcription_tokens: whisper-1 14/45/-/- reported Success",
+            "sglang_chat: m 9/8/-/3 reported stop*1 Success",
+            "sglang_chat_stream_continuous_n2: m 9/12/4/5 reported stop*1 length*1 Success",
+            "sglang_chat_stream_continuous_only_n2: m 9/12/-/5 reported stop*1 length*1 Success",
+            "tgi_chat_stream: org/m 9/3/-/- reported length*1 Success",
+        ];
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/formats");
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "resp") {
+                continue;
+            }
+            let (record, _) = replay(&message(&path.with_extension("req")), &message(&path), 0);
+            assert!(
+                !record.invalid_request && !record.invalid_response,
+                "{}",
+                path.display()
+            );
+            let tokens = [
+                record.usage.input,
+                record.usage.output,
+                record.usage.cached_input,
+                record.usage.reasoning_output,
+            ];
+            let mut words = vec![
+                record.labels.target.as_str().to_owned(),
+                tokens
+                    .map(|count| count.map_or("-".to_owned(), |count| count.to_string()))
+                    .join("/"),
+                record.usage_source.unwrap().as_str().to_owned(),
+            ];
+            let reasons = record.finish_reasons.iter();
+            words.extend(reasons.map(|(reason, count)| format!("{}*{count}", reason.as_str())));
+            words.push(format!("{:?}", record.outcome));
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            lines.push(format!("{name}: {}", words.join(" ")));
+        }
+        lines.sort();
+        assert_eq!(lines, expected);
+    }
 }

@@ -123,6 +123,8 @@ struct Counts {
     cache_creation: Option<u64>,
     reasoning_details: Option<u64>,
     reasoning: Option<u64>,
+    is_duration: bool,
+    seconds: Option<u64>,
 }
 
 // === impl Counts ===
@@ -140,6 +142,8 @@ impl Counts {
                 "completion_tokens" | "output_tokens" => counts.output = count(value),
                 "cache_read_input_tokens" => counts.cache_read = count(value),
                 "cache_creation_input_tokens" => counts.cache_creation = count(value),
+                "type" => counts.is_duration = value.text() == Some("duration"),
+                "seconds" => counts.seconds = seconds(value),
                 "reasoning_tokens" => counts.reasoning = count(value),
                 "prompt_tokens_details" | "input_tokens_details" => {
                     counts.cached_details = inside(value, "cached_tokens")
@@ -163,6 +167,7 @@ impl Counts {
             cache_creation: later.cache_creation.or(self.cache_creation),
             reasoning_details: later.reasoning_details.or(self.reasoning_details),
             reasoning: later.reasoning.or(self.reasoning),
+            ..*self
         };
     }
 
@@ -194,8 +199,15 @@ impl Counts {
             output: self.output,
             cached_input: self.cached_details.or(self.cache_read),
             reasoning_output: self.reasoning_details.or(self.reasoning),
+            audio_seconds: self.seconds.filter(|_| self.is_duration),
         }
     }
+}
+
+/// A fraction is rounded up.
+fn seconds(value: &Tree) -> Option<u64> {
+    let Tree::Number(number) = *value else { return None };
+    (0.0..=MAX_TOKENS).contains(&number).then_some(number.ceil() as u64)
 }
 
 fn count(value: &Tree) -> Option<u64> {

@@ -190,6 +190,12 @@ impl<'a> Stats<'a> {
             if let Some(source) = record.usage_source {
                 add("inference_model_usage_total", with("source", source.as_str()), 1);
             }
+            let seconds = record.usage.audio_seconds.unwrap_or_default();
+            add(
+                "inference_model_audio_seconds_total",
+                pair.to_vec(),
+                u32::try_from(seconds).unwrap_or(u32::MAX),
+            );
             for (broken, source) in [
                 (record.invalid_request, "request"),
                 (record.invalid_response, "response"),

@@ -223,3 +223,25 @@ fn document_may_report_a_failure() {
     );
     assert_eq!(reasons(&facts), [("error", 1)]);
 }
+
+#[test]
+fn duration_of_audio_is_read_in_place_of_tokens() {
+    for (usage, seconds) in [
+        (r#"{"type":"duration","seconds":27}"#, Some(27)),
+        (r#"{"seconds":27,"type":"duration"}"#, Some(27)),
+        (r#"{"type":"duration","seconds":27.01}"#, Some(28)),
+        (r#"{"type":"duration","seconds":0}"#, Some(0)),
+        (r#"{"type":"duration","seconds":-1}"#, None),
+        (r#"{"type":"duration","seconds":1e300}"#, None),
+        (r#"{"type":"duration","seconds":"27"}"#, None),
+        (r#"{"type":"duration"}"#, None),
+        (r#"{"seconds":27}"#, None),
+        (r#"{"type":"tokens","seconds":27}"#, None),
+    ] {
+        let facts = read(Api::Audio, JSON, &format!(r#"{{"text":"a","usage":{usage}}}"#));
+        assert_eq!(facts.usage.audio_seconds, seconds, "{usage}");
+        assert!(!facts.usage.is_reported());
+    }
+    let tokens_usage = r#"{"usage":{"type":"tokens","input_tokens":14,"output_tokens":45}}"#;
+    assert_eq!(tokens(&read(Api::Audio, JSON, tokens_usage)), (Some(14), Some(45)));
+}

@@ -197,6 +197,7 @@ fn total(all: &Counts, choices: &BTreeMap<u16, Counts>, last: &Counts) -> Usage 
         cached_input: all.cached_input.or(last.cached_input),
         output: all.output.or(sum(|usage| usage.output)),
         reasoning_output: all.reasoning_output.or(sum(|usage| usage.reasoning_output)),
+        audio_seconds: None,
     }
 }
 
