@@ -87,6 +87,10 @@ impl Expected {
         if let Some(source) = reading.source {
             self.count("inference_model_usage_total", &pair, &[("source", source)]);
         }
+        if let Some(seconds) = reading.audio_seconds {
+            let series = Series::new("inference_model_audio_seconds_total", &pair);
+            *self.stats.entry(series).or_default() += seconds;
+        }
         for reason in &reading.finish_reasons {
             self.count(
                 "inference_model_finish_reason_total",

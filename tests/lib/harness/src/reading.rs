@@ -1,6 +1,8 @@
 //! An independent reading of an exchange: `serde_json` on whole bodies, written from the contract and not from the
 //! filter, slow and plain.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::capture::Answer;
@@ -35,6 +37,8 @@ pub struct Reading {
     pub cached: Option<u64>,
     /// Completion tokens spent on reasoning.
     pub reasoning: Option<u64>,
+    /// Seconds of audio, in place of tokens.
+    pub audio_seconds: Option<u64>,
     /// How the tokens became known, or why not.
     pub source: Option<&'static str>,
     /// Each choice's.
@@ -68,28 +72,69 @@ pub fn read(path: &str, request_body: &[u8], answer: &Answer, end: End) -> Readi
             .collect(),
         (true, false) => serde_json::from_slice(&answer.body).into_iter().collect(),
     };
-    let generates = ["chat/completions", "/completions", "/batch", "/responses", "/messages"]
-        .iter()
-        .any(|api| path.contains(api));
+    let is_audio = path.contains("/audio/");
+    let generates = [
+        "chat/completions",
+        "/completions",
+        "/batch",
+        "/responses",
+        "/messages",
+        "/audio/",
+    ]
+    .iter()
+    .any(|api| path.contains(api));
     let tokens = |names: &[&str]| documents.iter().rev().find_map(|document| reported(document, names));
-    let output = tokens(&["completion_tokens", "output_tokens"]).filter(|_| generates);
+    // The usage of all choices, else the sum of each choice's last one.
+    let summed = |names: &[&str]| {
+        let is_one = |document: &&Value| streamed && choices(document).len() == 1;
+        let all = documents.iter().rev().filter(|document| !is_one(document));
+        let mut each = BTreeMap::new();
+        for document in documents.iter().filter(is_one) {
+            let index = choices(document)
+                .first()
+                .and_then(|choice| choice.get("index")?.as_u64());
+            if let Some(count) = reported(document, names) {
+                each.insert(index, count);
+            }
+        }
+        let sum = (!each.is_empty()).then(|| each.values().sum());
+        all.into_iter().find_map(|document| reported(document, names)).or(sum)
+    };
+    let output = summed(&["completion_tokens", "output_tokens"]).filter(|_| generates);
     let (ids, has_ids) = token_ids(&documents);
     let ended = events.iter().any(|data| data == "[DONE]") || documents.iter().any(ends);
     let finish_reasons = finish_reasons(&documents, streamed);
     let stream_error = streamed && documents.iter().any(is_error);
+    let failed = |document: &Value| {
+        document.get("error").is_some_and(Value::is_object)
+            || path.ends_with("/responses") && document.get("status").is_some_and(|status| status == "failed")
+    };
     let error = match (error_of_status(answer.status), end) {
         (Some(code), _) => Some(code),
+        _ if good && !streamed && documents.iter().any(failed) => Some("ModelServerError"),
         _ if stream_error => Some("StreamError"),
         _ if ended => None,
         (None, End::ServerCut) => Some("UpstreamReset"),
         (None, End::Whole) if streamed && finish_reasons.is_empty() => Some("Truncated"),
         (None, End::Whole | End::ClientLeft) => None,
     };
-    let input = tokens(&["prompt_tokens", "input_tokens"]);
+    let input = tokens(&["prompt_tokens", "input_tokens"]).map(|input| {
+        let cached = ["cache_read_input_tokens", "cache_creation_input_tokens"].map(|name| tokens(&[name]));
+        let is_message = path.ends_with("/messages");
+        input + cached.into_iter().flatten().filter(|_| is_message).sum::<u64>()
+    });
+    let audio_seconds = documents.first().and_then(|document| {
+        let usage = document.get("usage")?;
+        usage
+            .get("seconds")?
+            .as_u64()
+            .filter(|_| usage.get("type").is_some_and(|kind| kind == "duration"))
+    });
     let cancelled = end == End::ClientLeft && !ended && error.is_none();
     let on_request = streamed && path.contains("/completions");
     let source = match error {
         _ if input.or(output).is_some() => "reported",
+        _ if audio_seconds.is_some() => "reported_duration",
         _ if streamed && has_ids => "counted",
         _ if on_request && !asks_for_usage(request.as_ref()) => "missing_not_requested",
         _ if cancelled => "missing_aborted",
@@ -97,7 +142,11 @@ pub fn read(path: &str, request_body: &[u8], answer: &Answer, end: End) -> Readi
         None => "missing_unparsed",
     };
     Reading {
-        asked: request.as_ref().and_then(|body| name(body.get("model")?)),
+        asked: if is_audio {
+            form_model(request_body)
+        } else {
+            request.as_ref().and_then(|body| name(body.get("model")?))
+        },
         answered: documents.iter().find_map(model),
         good,
         streamed,
@@ -108,19 +157,28 @@ pub fn read(path: &str, request_body: &[u8], answer: &Answer, end: End) -> Readi
             "input_tokens_details/cached_tokens",
             "cache_read_input_tokens",
         ]),
-        reasoning: tokens(&[
+        audio_seconds,
+        reasoning: summed(&[
             "completion_tokens_details/reasoning_tokens",
             "output_tokens_details/reasoning_tokens",
+            "reasoning_tokens",
         ])
         .filter(|_| generates),
         source: good.then_some(source),
         finish_reasons,
         error,
         cancelled,
-        broken_request: request.is_none() && !request_body.trim_ascii().is_empty(),
+        broken_request: !is_audio && request.is_none() && !request_body.trim_ascii().is_empty(),
         request_bytes: request_body.len() as u64,
         answer_bytes: answer.body.len() as u64,
     }
+}
+
+/// The field `model` of a form.
+fn form_model(form: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(form);
+    let value = text.split_once("name=\"model\"\r\n\r\n")?.1;
+    Some(value.split_once("\r\n--")?.0.to_owned())
 }
 
 /// The data of every whole event.
@@ -149,7 +207,8 @@ fn reported(document: &Value, names: &[&str]) -> Option<u64> {
             .filter(|name| *place != "/message/usage" || !name.starts_with("output"))
             .find_map(|name| {
                 let number = document.pointer(&format!("{place}/{name}"))?.as_f64()?;
-                (number.fract() == 0.0 && number >= 0.0).then_some(number as u64)
+                let is_placeholder = *place == "/message/usage" && *name == "input_tokens" && number == 0.0;
+                (number.fract() == 0.0 && number >= 0.0 && !is_placeholder).then_some(number as u64)
             })
     })
 }
@@ -197,6 +256,7 @@ fn finish_reasons(documents: &[Value], streamed: bool) -> Vec<&'static str> {
     let meaning = |word: String| match word.as_str() {
         "stop" | "end_turn" | "completed" => "stop",
         "length" | "max_tokens" | "max_output_tokens" => "length",
+        "failed" => "error",
         "tool_calls" | "tool_use" => "tool_calls",
         _ => "other",
     };

@@ -17,10 +17,15 @@ use infertally_harness::stats::{Series, Stats};
 use infertally_harness::{client, repository};
 use infertally_sim::{Replay, ReplayConfig};
 
-/// A server of generating models, and one of an embedding model.
-const FOLDERS: [&str; 2] = ["tests/fixtures/vllm-0.32.0", "tests/fixtures/vllm-0.32.0-embed"];
+/// A vLLM of generating models, one of an embedding model, a llama-server, and the forms of other servers.
+const FOLDERS: [&str; 4] = [
+    "tests/fixtures/vllm-0.32.0",
+    "tests/fixtures/vllm-0.32.0-embed",
+    "tests/fixtures/llama.cpp-0.5.0",
+    "tests/fixtures/formats",
+];
 /// What is measured: the end of a path that is asked with POST.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/v1/chat/completions",
     "/v1/chat/completions/batch",
     "/v1/completions",
@@ -28,6 +33,7 @@ const PATHS: [&str; 7] = [
     "/v1/responses",
     "/v1/messages",
     "/pooling",
+    "/v1/audio/transcriptions",
 ];
 
 /// How an answer is cut, and the request.
@@ -137,7 +143,7 @@ async fn run(chunking: Chunking) {
         measured += expected.requests();
         assert_eq!(envoy.log().matches("wasm").count(), 0, "{}", envoy.log());
     }
-    assert_eq!(measured, 120);
+    assert_eq!(measured, 120 + 22 + 13);
 }
 
 #[tokio::test]
@@ -169,7 +175,7 @@ async fn every_capture_seven_bytes_at_a_time() {
 
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_is_no_error() {
-    let [folder, _] = FOLDERS;
+    let [folder, ..] = FOLDERS;
     let replay = replay(folder).await;
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), replay.addr(), 1, Ok)
         .await
