@@ -3,7 +3,7 @@
 //! the corpus and a fixed number of mutations of it.
 //!
 //! ```text
-//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, tree, events, expected: what to compare with)
+//!  input ─▶ choices ─▶ body ─▶ json, sse, request, answer ─▶ (heap, infertally_oracle: what to compare with)
 //!                  ├─▶ body ─▶ lora_config, lora_models
 //!                  └─▶ program ─▶ exchange ─▶ stats
 //!  captures, handmade ─▶ corpus ─▶ mutation ─▶ input
@@ -16,9 +16,7 @@
 mod body;
 mod choices;
 pub mod corpus;
-mod events;
 pub mod exchange;
-mod expected;
 mod handmade;
 mod heap;
 pub mod json;
@@ -30,7 +28,6 @@ pub mod request;
 pub mod response;
 pub mod sse;
 mod stats;
-mod tree;
 
 /// A property and what it is called: by libFuzzer's target, by its folder of the corpus.
 #[derive(Clone, Copy, Debug)]

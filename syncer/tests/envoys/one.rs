@@ -89,7 +89,7 @@ async fn an_envoy_that_restarts_is_one_reset_and_one_that_is_gone_leaves_no_valu
     );
 
     // It dies: nothing of it stays, not even its last value, and the pool's gauges do.
-    let ports = stage.ports(&envoy);
+    let ports = envoy.ports();
     drop(envoy);
     watched
         .syncer()

@@ -53,7 +53,7 @@ async fn the_sum_over_two_envoys_is_what_was_sent_also_while_one_is_replaced() {
     // It gives way to one at another address, of which the syncer is told.
     let c = stage.envoy().await;
     let by_c = send(&c, 1).await;
-    assert!(watched.syncer.take().unwrap().end().await.unwrap().success());
+    assert!(watched.syncer.take().unwrap().terminate().await.unwrap().success());
     drop(b);
     watched.start_syncer(&[a.admin(), c.admin()]).await;
     let of_c = c.admin().to_string();

@@ -13,7 +13,7 @@ async fn a_syncer_that_restarts_changes_no_value() {
     let mut more = send(&envoy, 5).await;
     watched.rose(from, &expected(&more)).await;
     // Asked to end, and killed; each time there are requests that it does not see.
-    assert!(watched.syncer.take().unwrap().end().await.unwrap().success());
+    assert!(watched.syncer.take().unwrap().terminate().await.unwrap().success());
     more.extend(send(&envoy, 5).await);
     watched.start_syncer(&[envoy.admin()]).await;
     watched.rose(from, &expected(&more)).await;

@@ -90,7 +90,7 @@ async fn a_slow_load_delays_no_other_adapter_and_no_change_of_the_file() {
         .collect();
     assert_eq!(loads, expected, "in the file's order");
     assert_eq!(calls[21..], ["load new /new", "reload n0 /other", "unload n1"]);
-    syncer.end().await.unwrap();
+    syncer.terminate().await.unwrap();
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ async fn it_ends_within_a_second_and_says_so_with_0() {
     let syncer = start(&config, &[]).await;
     stands(&syncer, "slow", 0, "loading").await;
     let begin = Instant::now();
-    assert_eq!(syncer.end().await.unwrap().code(), Some(0));
+    assert_eq!(syncer.terminate().await.unwrap().code(), Some(0));
     // Half a second is what it waits for the load; the rest is a busy machine's.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     // A load that comes to its end in that time is not cut off.
@@ -137,7 +137,7 @@ async fn it_ends_within_a_second_and_says_so_with_0() {
     config.says(&yaml(&server, "+brief=/x-sim/delay=300ms/brief"));
     let syncer = start(&config, &[]).await;
     stands(&syncer, "brief", 0, "loading").await;
-    syncer.end().await.unwrap();
+    syncer.terminate().await.unwrap();
     sleep(Duration::from_millis(10)).await;
     let syncer = start(&config, &[]).await;
     stands(&syncer, "brief", 1, "loaded").await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use infertally_harness::Mount;
+use infertally_harness::ports::Port;
 use infertally_sim::{Sim, SimConfig};
 use rcgen::generate_simple_self_signed;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,8 +42,12 @@ async fn a_server_that_is_not_up_is_waited_for() {
 
 #[tokio::test]
 async fn after_a_restart_adapters_fall_to_0_and_are_loaded_again() {
-    let server = server().await;
-    let address = server.addr();
+    let port = Port::reserve().unwrap();
+    let listening = || SimConfig {
+        listen: port.address(),
+        ..SimConfig::default()
+    };
+    let server = Sim::start(listening()).await.unwrap();
     let config = Config::new();
     config.says(&yaml(&server, "+a=/a +b=/b"));
     let syncer = start(&config, &[]).await;
@@ -51,11 +56,7 @@ async fn after_a_restart_adapters_fall_to_0_and_are_loaded_again() {
     server.shutdown().await;
     stands(&syncer, "a", 0, "unreachable").await;
     stands(&syncer, "b", 0, "unreachable").await;
-    let again = SimConfig {
-        listen: address,
-        ..SimConfig::default()
-    };
-    let server = Sim::start(again).await.unwrap();
+    let server = Sim::start(listening()).await.unwrap();
     stands(&syncer, "a", 1, "loaded").await;
     stands(&syncer, "b", 1, "loaded").await;
     assert_eq!(calls(&server), ["load a /a", "load b /b"]);

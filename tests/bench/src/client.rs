@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use infertally_harness::capture::Answer;
+use infertally_harness::capture::Response;
 use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
@@ -38,10 +38,10 @@ impl Client {
     }
 
     /// The same; gives the answer.
-    pub(crate) fn answer(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) fn answer(&mut self, request: &[u8]) -> Result<Response> {
         let (_, length) = self.send(request)?;
         let bytes = self.bytes.get(..length).unwrap_or_default();
-        Answer::parse(bytes).ok_or_else(|| "the answer is no HTTP".into())
+        Response::parse(bytes).ok_or_else(|| "the answer is no HTTP".into())
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(Duration, usize)> {

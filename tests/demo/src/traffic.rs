@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use infertally_harness::Result;
 use infertally_harness::client;
-use infertally_harness::reading::{End, Reading, read};
+use infertally_oracle::{Completion, Facts, read};
 use serde_json::{Value, json};
 
 pub(crate) const BASE: &str = "tiny";
@@ -21,21 +21,23 @@ pub(crate) struct Request {
     path: &'static str,
     behaviour: &'static str,
     body: Vec<u8>,
-    end: End,
+    end: Completion,
 }
 
 // === impl Request ===
 
 impl Request {
     /// Sends it and reads what came back.
-    pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
+    pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Facts> {
         let request = client::request("POST", self.path, &[("x-sim", self.behaviour)], &self.body);
         let answer = match self.end {
             // The server sends three events and then nothing, so it is known what the client has seen.
-            End::ClientLeft => client::leave_after_events(listener, &request, 3).await?,
-            End::Whole | End::ServerCut => client::exchange(listener, &request, usize::MAX).await?.answer,
+            Completion::ClientDisconnect => client::disconnect_after_events(listener, &request, 3).await?,
+            Completion::Complete | Completion::UpstreamReset => {
+                client::exchange(listener, &request, usize::MAX).await?.response
+            }
         };
-        Ok(read(self.path, &self.body, &answer, self.end))
+        Ok(read(self.path, &self.body, &answer, self.end)?)
     }
 }
 
@@ -57,7 +59,13 @@ fn with(mut body: Value, more: Value) -> Value {
     body
 }
 
-fn kind(title: &'static str, count: usize, behaviour: &'static str, end: End, body: impl Fn(usize) -> Vec<u8>) -> Sent {
+fn kind(
+    title: &'static str,
+    count: usize,
+    behaviour: &'static str,
+    end: Completion,
+    body: impl Fn(usize) -> Vec<u8>,
+) -> Sent {
     let request = |n| Request {
         path: "/v1/chat/completions",
         behaviour,
@@ -93,7 +101,7 @@ fn json(body: &Value) -> Vec<u8> {
 
 /// What goes well.
 pub(crate) fn well() -> Vec<Sent> {
-    let whole = End::Whole;
+    let whole = Completion::Complete;
     vec![
         kind("JSON answer", 10, "delay=3ms", whole, |n| json(&chat(BASE, 8 + n))),
         kind("stream, usage asked for", 10, "gap=1ms", whole, |n| {
@@ -129,10 +137,10 @@ pub(crate) fn well() -> Vec<Sent> {
 /// Requests that name no model that is there.
 fn strange() -> Vec<Sent> {
     vec![
-        kind("a model that nobody has: 404", 2, "", End::Whole, |_| {
+        kind("a model that nobody has: 404", 2, "", Completion::Complete, |_| {
             json(&chat("no-such-model", 8))
         }),
-        kind("a body that is no JSON: 400", 1, "", End::Whole, |_| {
+        kind("a body that is no JSON: 400", 1, "", Completion::Complete, |_| {
             b"{\"model\": \"tiny\", ".to_vec()
         }),
     ]
@@ -141,28 +149,32 @@ fn strange() -> Vec<Sent> {
 /// What goes wrong behind Envoy, or at the client.
 pub(crate) fn faulty() -> Vec<Sent> {
     vec![
-        kind("the server is overloaded: 503", 2, "status=503", End::Whole, |_| {
-            json(&chat(BASE, 8))
-        }),
+        kind(
+            "the server is overloaded: 503",
+            2,
+            "status=503",
+            Completion::Complete,
+            |_| json(&chat(BASE, 8)),
+        ),
         kind(
             "the server reports an error in the middle of a stream",
             1,
             "error=event:4",
-            End::Whole,
+            Completion::Complete,
             |_| json(&stream(BASE, 20)),
         ),
         kind(
             "the server dies in the middle of a stream",
             1,
             "cut=event:4",
-            End::ServerCut,
+            Completion::UpstreamReset,
             |_| json(&stream(BASE, 20)),
         ),
         kind(
             "the client leaves in the middle of a stream: no error",
             2,
             "hang=event:3",
-            End::ClientLeft,
+            Completion::ClientDisconnect,
             |_| json(&stream(BASE, 20)),
         ),
     ]
