@@ -6,10 +6,11 @@ use std::process::Command;
 
 use infertally_harness::client::get;
 use infertally_harness::envoy::{Binaries, Envoy, Ports, loopback};
-use infertally_harness::expected::Expected;
+use infertally_harness::ports::Port;
 use infertally_harness::stats::{Stats, parse_values};
 use infertally_harness::{Mount, Syncer};
 use infertally_harness::{Result, eventually};
+use infertally_oracle::Expected;
 use infertally_sim::{Sim, SimConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -20,9 +21,9 @@ use crate::traffic::{self, Batch};
 
 /// The ports in `envoy.yaml` and the documents.
 const ENVOY_PORTS: Ports = Ports {
-    listener: 10000,
-    admin: 9901,
-    stats: 9902,
+    listener: Port::fixed(10000),
+    admin: Port::fixed(9901),
+    stats: Port::fixed(9902),
     upstream: 8000,
 };
 /// The second model server, which is in the pool but not behind Envoy.
@@ -337,9 +338,9 @@ fn needs_free_ports() -> bool {
         upstream,
     } = ENVOY_PORTS;
     let in_use: Vec<_> = [
-        listener,
-        admin,
-        stats,
+        listener.number(),
+        admin.number(),
+        stats.number(),
         upstream,
         SECOND_SERVER_PORT,
         SYNCER_PORT,

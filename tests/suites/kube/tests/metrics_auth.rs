@@ -79,7 +79,7 @@ impl System {
     async fn get(&self, token: Option<&str>) -> Result<(u16, String)> {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
-        let Timed { answer, .. } = exchange(
+        let Timed { response: answer, .. } = exchange(
             self.syncer.address(),
             &request("GET", "/metrics", &headers, b""),
             usize::MAX,

@@ -1,0 +1,61 @@
+//! What a request's body says: the requested model, and whether it asks for the usage of a stream.
+
+use crate::Undecidable;
+use crate::api::Api;
+use crate::json::Document;
+use crate::tree::Tree;
+
+/// What a request's body says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model that it names.
+    pub model: Option<String>,
+    /// It asks for the usage of a chat or completions stream.
+    pub includes_usage: bool,
+    /// There is a body, and it is not one JSON document.
+    pub is_malformed: bool,
+}
+
+// === impl RequestFacts ===
+
+impl RequestFacts {
+    /// Reads a complete body.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn read(api: Api, body: &[u8]) -> Result<Self, Undecidable> {
+        if api == Api::Audio || body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        Ok(match Document::parse(body)? {
+            Document::Complete(tree) => Self {
+                model: tree.last_name(&["model"]),
+                includes_usage: includes_usage(&tree),
+                is_malformed: false,
+            },
+            Document::Incomplete | Document::Malformed => Self {
+                is_malformed: true,
+                ..Self::default()
+            },
+        })
+    }
+}
+
+fn includes_usage(request: &Tree) -> bool {
+    let options = request.members("stream_options").next_back();
+    let option = options.and_then(|options| options.members("include_usage").next_back());
+    option.is_some_and(is_true)
+}
+
+/// Whether pydantic, which model servers parse requests with, takes the value for true.
+fn is_true(value: &Tree) -> bool {
+    match value {
+        Tree::Bool(value) => *value,
+        Tree::Number(number) => *number == 1.0,
+        Tree::Text(text) => matches!(
+            text.to_ascii_lowercase().as_str(),
+            "true" | "t" | "yes" | "y" | "on" | "1"
+        ),
+        Tree::Null | Tree::List(_) | Tree::Object(_) => false,
+    }
+}
