@@ -8,11 +8,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use infertally_syncer::engine::{self, EngineOptions};
 use infertally_syncer::exposition::{self, Format};
 
-/// vLLM 0.32.0 with two LoRA adapters, after some requests; without the head of the answer.
+/// vLLM 0.32.0 with two LoRA adapters, after some requests; without the response head.
 fn page() -> Vec<u8> {
-    let answer = include_bytes!("../../tests/fixtures/vllm-0.32.0/metrics_lora_after.resp");
-    let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
-    answer.split_at(head + 4).1.to_vec()
+    let response = include_bytes!("../../tests/fixtures/vllm-0.32.0/metrics_lora_after.resp");
+    let head = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    response.split_at(head + 4).1.to_vec()
 }
 
 fn benches(criterion: &mut Criterion) {

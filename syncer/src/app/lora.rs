@@ -54,7 +54,7 @@ pub enum LoraError {
 /// How a run without an error ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// With the result that the mode asks for.
+    /// With the result of the mode.
     Succeeded,
     /// Without it. The reason is on standard error.
     Failed,

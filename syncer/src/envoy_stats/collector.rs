@@ -48,7 +48,7 @@ struct MetricSeries {
 struct SeriesBuilder {
     labels: Vec<(&'static str, Arc<str>)>,
     counters: Counters,
-    /// A sample occurred twice, and nothing tells which value is right.
+    /// A sample occurred twice, and which value is right is unknown.
     is_duplicate: bool,
 }
 

@@ -38,7 +38,7 @@ async fn unhealthy_server_is_waited_for() {
         .iter()
         .filter(|call| call.path == "/v1/models")
         .count();
-    assert_eq!(lists, 0, "an unhealthy server must not be asked for its models");
+    assert_eq!(lists, 0, "an unhealthy server must not receive a list request");
     server.set_behaviour("/health", "").unwrap();
     wait_for_status(&syncer, "a", 1, "loaded").await;
     assert!(syncer.is_ready().await);

@@ -19,7 +19,7 @@ pub struct Timed {
     pub took: Duration,
 }
 
-/// A request as bytes. It asks for the connection to be closed, so that the response ends with it.
+/// A request as bytes. It has `connection: close`, so that the response ends with it.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {

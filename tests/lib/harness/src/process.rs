@@ -1,6 +1,6 @@
 //! A child process with its output in a file; it is killed when this is dropped.
 //!
-//! Envoys from some packages ask the kernel to be killed with the *thread* that started them. So a thread of its own
+//! Envoys from some packages have the kernel kill them with the *thread* that started them. So a thread of its own
 //! starts each process, and lives as long as it.
 
 use std::fs::File;

@@ -50,7 +50,7 @@ pub struct Seen {
 struct World {
     /// `None` while a pod is gone.
     pods: Vec<Option<Pod>>,
-    /// Of the pods; reserved, so that a pod that is gone is not mistaken for another test's server.
+    /// Of the pods; reserved, so that a pod that is gone can't be another test's server.
     ports: Vec<Port>,
     envoys: Vec<Pod>,
     targets_file: PathBuf,

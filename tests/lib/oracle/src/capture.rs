@@ -46,7 +46,7 @@ impl Response {
         Some(message.into())
     }
 
-    /// Whether the bytes themselves tell where the body ends.
+    /// Whether the bytes themselves delimit the body.
     pub fn is_framed(&self) -> bool {
         self.header("content-length")
             .or(self.header("transfer-encoding"))

@@ -35,7 +35,7 @@ pub use exchange::{Completion, Facts, Outcome, read};
 pub use expected::Expected;
 pub use totals::{Measured, Totals};
 
-/// The bytes do not tell an independent reader what they mean, such as JSON that only lenient parsers accept.
+/// The bytes are ambiguous to an independent reader, such as JSON that only lenient parsers accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecidable(pub(crate) String);
 

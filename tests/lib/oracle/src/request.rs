@@ -1,4 +1,4 @@
-//! What a request's body says: the requested model, and whether it asks for the usage of a stream.
+//! What a request's body says: the requested model, and whether it requests the usage of a stream.
 
 use crate::Undecidable;
 use crate::api::Api;
@@ -10,7 +10,7 @@ use crate::tree::Tree;
 pub struct RequestFacts {
     /// The model that it names.
     pub model: Option<String>,
-    /// It asks for the usage of a chat or completions stream.
+    /// It requests the usage of a chat or completions stream.
     pub includes_usage: bool,
     /// There is a body, and it is not one JSON document.
     pub is_malformed: bool,

@@ -109,7 +109,7 @@ impl Case {
         Ok(Some(Message {
             line: incoming.response.status.to_string(),
             headers: incoming.response.headers,
-            // HTTP/2's frames tell as much.
+            // HTTP/2's frames show the same.
             framing: Framing::Chunked,
             body: incoming.response.body,
             trailers: trailers
