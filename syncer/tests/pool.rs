@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "helpers of tests panic on failure"
 )]
 
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! [`Observer`], the syncer and a Prometheus that scrapes it, and assertions about the results of queries.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests panic on failure")]
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! [`Setup`], a model server and a pod, with Envoys, requests and observers for them.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic on failure")]
 
 use std::net::SocketAddr;
 

@@ -5,7 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a helper of a test fails it, and waits with a deadline"
+    reason = "helpers of tests panic on failure, and wait with a deadline"
 )]
 
 use std::io::{Read, Write};
