@@ -7,6 +7,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The method of zlib's format, in the lower half of its first byte.
 const ZLIB_METHOD: u8 = 8;
+/// The first bytes of gzip's format.
+const GZIP: &[u8] = b"\x1f\x8b";
 
 /// The body without its content coding, as far as it came; `None` if it is in one that cannot be undone, or is not what
 /// the header says.
@@ -14,7 +16,9 @@ pub(crate) fn decode<'a>(content_encoding: Option<&str>, body: &'a [u8]) -> Opti
     let coding = content_encoding.unwrap_or_default().trim().to_ascii_lowercase();
     match coding.as_str() {
         "" | "identity" => Some(Cow::Borrowed(body)),
-        "gzip" | "x-gzip" => read(MultiGzDecoder::new(body)),
+        "gzip" | "x-gzip" if body.iter().zip(GZIP).all(|(byte, magic)| byte == magic) => {
+            read(MultiGzDecoder::new(body))
+        }
         // Some servers send the bare deflate stream.
         "deflate" if body.first().is_some_and(|byte| byte & 0x0f != ZLIB_METHOD) => read(DeflateDecoder::new(body)),
         "deflate" => read(ZlibDecoder::new(body)),
