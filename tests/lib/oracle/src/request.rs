@@ -1,11 +1,11 @@
-//! What a request's body says: the requested model, and whether it asks for the usage of a stream.
+//! The facts of a request's body: the requested model, and whether it asks for the usage of a stream.
 
 use crate::Undecidable;
 use crate::api::Api;
 use crate::json::Document;
 use crate::tree::Tree;
 
-/// What a request's body says.
+/// The facts of a request's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
     /// The model that it names.

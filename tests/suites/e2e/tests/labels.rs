@@ -17,7 +17,7 @@ use infertally_oracle::labels::label_value;
 use infertally_oracle::totals::requests;
 use infertally_sim::{Replay, ReplayConfig};
 
-/// A server that responds to every request with a capture, for whatever model it asks; those with status 200 name `tiny`.
+/// A server that responds to every request with a capture, whatever its model; those with status 200 name `tiny`.
 async fn upstream() -> Replay {
     let dir = repository("tests/fixtures/vllm-0.32.0");
     Replay::start(ReplayConfig {
