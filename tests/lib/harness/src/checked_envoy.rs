@@ -1,6 +1,7 @@
 //! A real Envoy whose metrics a test checks after each exchange against the totals of all exchanges so far.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use infertally_oracle::capture::Response;
 use infertally_oracle::stats::{Stats, total};
@@ -44,16 +45,6 @@ impl CheckedEnvoy {
             envoy: Envoy::start(&Binaries::from_env()?, upstream, 1, change).await?,
             totals: Totals::default(),
         })
-    }
-
-    /// The Envoy.
-    pub fn envoy(&self) -> &Envoy {
-        &self.envoy
-    }
-
-    /// The listener for clients.
-    pub fn listener(&self) -> SocketAddr {
-        self.envoy.listener()
     }
 
     /// `POST`s a body over a connection of its own. `x_sim` is the simulator's behaviour.
@@ -100,7 +91,7 @@ impl CheckedEnvoy {
         self.envoy.scrape_until(check).await.map(drop)
     }
 
-    /// No request has left any series of the guide's so far.
+    /// Checks that there is no series of an exchange.
     ///
     /// # Errors
     /// Names one.
@@ -111,5 +102,13 @@ impl CheckedEnvoy {
             }
         }
         Ok(())
+    }
+}
+
+impl Deref for CheckedEnvoy {
+    type Target = Envoy;
+
+    fn deref(&self) -> &Envoy {
+        &self.envoy
     }
 }

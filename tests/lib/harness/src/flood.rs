@@ -98,15 +98,15 @@ async fn head(stream: &mut TcpStream, content_type: &str) -> io::Result<()> {
 /// Writes complete copies of `part`, `size` bytes or a little more.
 async fn repeat(stream: &mut TcpStream, part: &[u8], size: usize) -> io::Result<()> {
     let piece = part.repeat(PIECE / part.len());
-    let mut left = size;
-    while left > 0 {
-        let now = if left > piece.len() {
+    let mut remaining = size;
+    while remaining > 0 {
+        let now = if remaining > piece.len() {
             piece.len()
         } else {
-            left.div_ceil(part.len()) * part.len()
+            remaining.div_ceil(part.len()) * part.len()
         };
         stream.write_all(piece.get(..now).unwrap_or(&piece)).await?;
-        left = left.saturating_sub(now);
+        remaining = remaining.saturating_sub(now);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Real processes and scripted peers for tests: Envoy with the shipped `envoy.yaml`, the syncer, Prometheus; clients and
 //! servers that show every byte; pods and model servers that misbehave on request.
 //!
-//! What the metrics must be is `infertally_oracle`'s to say. Nothing here uses the filter's code.
+//! What the metrics must be is derived by `infertally_oracle`. Nothing here uses the filter's code.
 
 pub mod checked_envoy;
 pub mod client;

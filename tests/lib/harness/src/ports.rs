@@ -45,7 +45,7 @@ impl Port {
         let folder = std::env::temp_dir().join("infertally-ports");
         std::fs::create_dir_all(&folder)?;
         let candidates = candidates(ephemeral().unwrap_or(DYNAMIC));
-        // Each process starts elsewhere and goes on from there, so that a port just released is the last to come again.
+        // Each process starts at a random place and continues from there, so that a released port is reused last.
         let start = RandomState::new().hash_one(std::process::id()) as usize;
         for _ in 0..candidates.len() {
             let next = RESERVED.fetch_add(1, Ordering::Relaxed);

@@ -47,7 +47,7 @@ impl Api {
         found.filter(|_| method == "POST").map(|(_, api)| *api)
     }
 
-    /// Whether its responses hold generated tokens.
+    /// Whether its responses contain generated tokens.
     pub(crate) fn generates(self) -> bool {
         self != Self::Embeddings
     }

@@ -1,4 +1,4 @@
-//! What a complete exchange means: outcome, error code, and where its token counts come from.
+//! The facts of a complete exchange: outcome, error code, and the source of its token counts.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::request::RequestFacts;
 use crate::response::{BodyState, DocumentState, ResponseFacts, Usage};
 use crate::words::error_code;
 
-/// How far a response came, as the test knows it.
+/// How far a response was received, as the test knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// To its end.
@@ -31,7 +31,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// All that the metrics say of an exchange, but for its labels.
+/// All that an exchange adds to the metrics, but for its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The model that the request names.
@@ -52,7 +52,7 @@ pub struct Facts {
     pub response_bytes: u64,
     /// Tokens, those that are counted by their ids included.
     pub usage: Usage,
-    /// Where they come from, or why they are missing; `None` without a 2xx status.
+    /// The source of the tokens, or why they are missing; `None` without a 2xx status.
     pub usage_source: Option<&'static str>,
     /// How many choices ended for each reason.
     pub finish_reasons: BTreeMap<&'static str, u64>,
@@ -123,7 +123,7 @@ fn outcome(response: &Response, facts: &ResponseFacts, completion: Completion) -
     }
 }
 
-/// A cause that the user can fix comes before those that nobody can.
+/// A cause that the user can fix comes before one that the user cannot.
 fn usage_source(api: Api, request: &RequestFacts, facts: &ResponseFacts, outcome: Outcome) -> &'static str {
     let is_option = api.has_usage_option() && matches!(facts.body, BodyState::Stream(_));
     match outcome {

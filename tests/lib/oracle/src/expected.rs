@@ -184,8 +184,8 @@ impl Expected {
         total(&self.sums.counters, REQUESTS)
     }
 
-    /// Compares a scrape with all exchanges: every series must be equal. Of those that hold times the histogram must be
-    /// consistent, and its sum must fit its counter of microseconds.
+    /// Compares a scrape with all exchanges: every series must be equal. Histograms of times must be consistent instead, with
+    /// a sum that fits their counter of microseconds.
     ///
     /// # Errors
     /// Every difference, a line each.

@@ -1,8 +1,8 @@
 //! A second derivation of what exchanges mean for the metrics: bytes in, expected facts and series out.
 //!
-//! It is written from the metric and wire contracts and never from the filter's code: it keeps whole bodies as trees, is
-//! slow and simple, and knows no chunk and no cap except those that change a value. The end-to-end tests, the demo and the
-//! fuzz properties compare the filter with it.
+//! It is written from the contracts of the metrics and of the wire, not from the filter's code: it keeps complete bodies as
+//! trees, is slow and simple, and knows no chunks, and only those limits that change a value. The end-to-end tests, the
+//! demo and the fuzz properties compare the filter with it.
 //!
 //! ```text
 //!  tree ─▶ json ─┬─▶ request ───────────────┐
@@ -11,7 +11,7 @@
 //!  message ─▶ capture
 //! ```
 //!
-//! What it cannot decide it does not guess: it returns [`Undecidable`].
+//! It never guesses: where it cannot decide, it returns [`Undecidable`].
 
 pub mod api;
 pub mod capture;

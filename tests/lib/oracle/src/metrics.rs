@@ -108,7 +108,7 @@ impl Histogram {
             .chain([("+Inf", f64::INFINITY)])
     }
 
-    /// Whether it holds seconds.
+    /// Whether it observes seconds.
     pub fn is_time(&self) -> bool {
         self.name.ends_with("_seconds")
     }

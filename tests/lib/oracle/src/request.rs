@@ -5,7 +5,7 @@ use crate::api::Api;
 use crate::json::Document;
 use crate::tree::Tree;
 
-/// What a request's body says.
+/// The facts of a request's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
     /// The model that it names.

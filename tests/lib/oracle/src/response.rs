@@ -1,4 +1,4 @@
-//! What a 2xx response's body reports: the model, tokens, finish reasons, and how far it could be read.
+//! The facts of a 2xx response's body: the model, tokens, finish reasons, and how far it could be read.
 
 mod document;
 mod stream;
@@ -12,14 +12,14 @@ use crate::coding::decode;
 use crate::words::finish_reason;
 pub use usage::Usage;
 
-/// What a response reports.
+/// The facts of a response's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseFacts {
     /// The model that it names.
     pub model: Option<String>,
     /// The tokens that it reports.
     pub usage: Usage,
-    /// Generated tokens whose ids it holds.
+    /// Generated tokens whose ids it contains.
     pub counted_output: Option<u64>,
     /// How many choices ended for each reason.
     pub finish_reasons: BTreeMap<&'static str, u64>,
@@ -52,7 +52,7 @@ pub enum DocumentState {
     Malformed,
 }
 
-/// What a stream held beside its facts.
+/// What a stream contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamState {
     /// An error event.
@@ -66,7 +66,7 @@ pub struct StreamState {
 // === impl ResponseFacts ===
 
 impl ResponseFacts {
-    /// Reads the body of a 2xx response, as far as it came. The headers are `content-type` and `content-encoding`.
+    /// Reads the body of a 2xx response, as far as it was received.
     ///
     /// # Errors
     /// Where [`Document::parse`](crate::json::Document::parse) cannot judge the body, or an event's data.

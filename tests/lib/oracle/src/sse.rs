@@ -1,5 +1,5 @@
-//! Server-sent events of a whole stream, as the WHATWG standard defines them; an event that the stream's end cuts off
-//! before its blank line counts.
+//! Server-sent events of a complete stream, as the WHATWG standard defines them. An event that the stream's end cuts off
+//! before its blank line counts, too.
 
 /// Bytes kept of an event's name.
 const MAX_NAME: usize = 64;

@@ -43,7 +43,7 @@ async fn check_counted_once(envoy: &mut CheckedEnvoy, behaviour: &str, tokens: u
     }
 }
 
-/// Sends them, and holds that no token is counted.
+/// Sends them, and checks that no token is counted.
 async fn check_no_tokens(envoy: &mut CheckedEnvoy, behaviour: &str, more: &str) {
     for (path, body) in requests(9, more) {
         let response = envoy.send(path, behaviour, body.as_bytes()).await.unwrap();

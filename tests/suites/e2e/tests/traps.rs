@@ -71,12 +71,12 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
         client.abort();
     }
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut left = STREAMS;
-    while left > 0 {
+    let mut last = STREAMS;
+    while last > 0 {
         let now = running(&envoy.scrape().await.unwrap());
-        assert!(now <= left, "the gauge rose from {left} to {now}");
+        assert!(now <= last, "the gauge rose from {last} to {now}");
         assert!(tokio::time::Instant::now() < deadline, "{now} still run");
-        left = now;
+        last = now;
         tokio::task::yield_now().await;
     }
 

@@ -124,7 +124,7 @@ async fn send(envoy: &mut CheckedEnvoy, model: &str) {
 
 async fn listener_stat(envoy: &CheckedEnvoy, name: &str, wanted: u64) {
     eventually(|| async {
-        let page = client::get(envoy.envoy().admin(), &format!("/stats?filter={name}")).await?;
+        let page = client::get(envoy.admin(), &format!("/stats?filter={name}")).await?;
         match page.trim().rsplit_once(": ") {
             Some((_, value)) if value == wanted.to_string() => Ok(()),
             _ => Err(format!("{page:?}, must be {wanted}").into()),
@@ -172,7 +172,7 @@ async fn replaced_under_a_stream(name: &str, change: impl Fn(&Resource)) -> (Che
     assert_eq!(response.body.len(), FIRST.len() + REST.len(), "the stream's end");
     envoy.add(Measured::response(streamed.as_bytes(), &response).tokens(3, 4));
     envoy.check().await.unwrap();
-    let counted = envoy.envoy().scrape().await.unwrap();
+    let counted = envoy.scrape().await.unwrap();
 
     listener_stat(&envoy, "listener_manager.total_filter_chains_draining", 0).await;
     (envoy, upstream, resource, counted)
@@ -184,7 +184,7 @@ async fn a_new_configuration_keeps_every_count_exact() {
         resource.replace(r#""models": []"#, r#""models": ["x"]"#);
     })
     .await;
-    let now = envoy.envoy().scrape().await.unwrap();
+    let now = envoy.scrape().await.unwrap();
     assert_eq!(traffic(&now), traffic(&counted), "{}", difference(&now, &counted));
     send(&mut envoy, "quiet").await;
     send(&mut envoy, "busy").await;
@@ -212,7 +212,7 @@ async fn a_new_module_continues_the_series_that_it_used_and_the_others_start_fro
         Some(series) => Err(format!("there is {series}")),
         None => Ok(()),
     };
-    let now = envoy.envoy().scrape_until(gone).await.unwrap();
+    let now = envoy.scrape_until(gone).await.unwrap();
     let mut busy = traffic(&counted);
     busy.retain(|series, _| of_model(series, "busy"));
     // Only the stream had a finish reason, and it ended in the old VM.
@@ -227,7 +227,7 @@ async fn a_new_module_continues_the_series_that_it_used_and_the_others_start_fro
         Some(requests) if *requests == PLAIN_REQUESTS as u64 => Ok(()),
         other => Err(format!("{other:?} requests")),
     };
-    envoy.envoy().scrape_until(again).await.unwrap();
+    envoy.scrape_until(again).await.unwrap();
 }
 
 #[tokio::test]
