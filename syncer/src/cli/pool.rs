@@ -13,8 +13,8 @@ use super::serve::{AuthMode, ServeArgs};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
-use crate::discovery::{Target, target};
 use crate::engine::{Engine, EngineOptions, Selector};
+use crate::target::{self, Target};
 use crate::url::{base_url, host_and_port, with_default_path};
 
 /// The path of an Envoy's stats in the text format.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use scenario::{Scenario, load, target, with_adapters};
 
-use crate::discovery::Target;
 use crate::engine::ServerLoad;
 use crate::exposition::test_util::{lines, series};
 use crate::scrape_status::Reason;
+use crate::target::Target;
 
 #[test]
 fn a_pool_before_discovery_has_no_ready_pods_and_no_averages() {

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::ApiError;
-use crate::discovery::target::MAX_TARGETS;
+use crate::target::MAX_TARGETS;
 
 /// Objects that are kept, some hundred bytes each. Averages over part of a larger pool would be wrong, so above the limit
 /// the last complete set stays.
