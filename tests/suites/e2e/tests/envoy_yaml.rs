@@ -113,8 +113,8 @@ async fn a_broken_configuration_is_reported_whole_and_the_filter_works_on() {
     let errors = Series::new("infertally_filter_config_errors", &[]);
     assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
     for mistake in [
-        r#"key "maxModels" must be a whole number from 0 to 10000, not "many""#,
-        r#"key "modles" is unknown"#,
+        r#"invalid plugin configuration: key "maxModels": expected an integer from 0 to 10000, got "many""#,
+        r#"invalid plugin configuration: unknown key "modles""#,
     ] {
         eventually(|| async {
             if envoy.log().contains(mistake) {
