@@ -113,8 +113,8 @@ async fn every_configuration_error_is_reported_and_the_filter_keeps_working() {
     let errors = Series::new("infertally_filter_config_errors", &[]);
     assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
     for message in [
-        r#"key "maxModels" must be a whole number from 0 to 10000, not "many""#,
-        r#"key "modles" is unknown"#,
+        r#"invalid plugin configuration: key "maxModels": expected an integer from 0 to 10000, got "many""#,
+        r#"invalid plugin configuration: unknown key "modles""#,
     ] {
         eventually(|| async {
             if envoy.log().contains(message) {
