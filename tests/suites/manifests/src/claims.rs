@@ -288,7 +288,7 @@ mod tests {
             ("sh", "kubectl apply -k tests", "nothing that kustomize builds"),
             ("sh", "kubectl port-forward svc/other 1", "svc/other: not among"),
             ("sh", "infertally-syncer pool --targte a", "--targte"),
-            ("sh", "infertally-syncer pool", "nothing to read"),
+            ("sh", "infertally-syncer pool", "nothing to scrape"),
             ("sh", "helm install a b", "helm without --version"),
             ("sh", "for i in 1; do make test; done", "the command \"for\""),
             ("sh", "echo $(frob)", "the command \"frob\""),
