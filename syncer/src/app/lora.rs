@@ -198,7 +198,7 @@ impl fmt::Display for StatusLine<'_> {
         let Self(status) = self;
         write!(f, "{}: {}", status.id, status.reason.as_str())?;
         if status.loaded && status.reason != Reason::Loaded {
-            f.write_str(" (still loaded)")?;
+            f.write_str(" (loaded)")?;
         }
         match &status.message {
             Some(message) => write!(f, ": {message}"),

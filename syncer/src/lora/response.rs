@@ -1,4 +1,4 @@
-//! What the model server replied, and what that means for the requested operation.
+//! Responses of the model server, and the outcome of an operation that follows from one.
 //!
 //! The statuses are vLLM's (captured from 0.32.0): 200; 400 for an id that is taken or a field that is missing; 404 for an
 //! adapter, a path or a repository that does not exist. A 404 or 405 without vLLM's error body comes from its web
