@@ -8,11 +8,12 @@
 //! Processes that can should listen on port 0 instead and report their address.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::hash::BuildHasher as _;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,8 +43,10 @@ impl Port {
     /// If all are taken.
     pub fn reserve() -> Result<Self> {
         static RESERVED: AtomicUsize = AtomicUsize::new(0);
-        let folder = std::env::temp_dir().join("infertally-ports");
+        let folder = folder();
         std::fs::create_dir_all(&folder)?;
+        // For other users' tests, too. Only the folder's owner can do this, and has.
+        _ = std::fs::set_permissions(&folder, Permissions::from_mode(0o1777));
         let candidates = candidates(ephemeral().unwrap_or(DYNAMIC));
         // Each process starts at a random place and continues from there, so that a released port is reused last.
         let start = RandomState::new().hash_one(std::process::id()) as usize;
@@ -96,6 +99,11 @@ impl Port {
     }
 }
 
+/// The folder of the locked files; they are empty, and stay.
+fn folder() -> PathBuf {
+    std::env::temp_dir().join("infertally-ports")
+}
+
 /// The ports outside the range that the kernel assigns from; all where that leaves none.
 fn candidates(ephemeral: RangeInclusive<u16>) -> Vec<u16> {
     let outside: Vec<_> = ALL.filter(|number| !ephemeral.contains(number)).collect();
@@ -124,22 +132,20 @@ mod tests {
     #[test]
     fn a_port_is_reserved_until_its_last_clone_is_dropped() {
         let port = Port::reserve().unwrap();
-        let folder = std::env::temp_dir().join("infertally-ports");
         let clone = port.clone();
         let number = port.number();
         drop(port);
-        assert!(Port::lock(&folder, number).is_none());
+        assert!(Port::lock(&folder(), number).is_none());
         drop(clone);
-        assert!(Port::lock(&folder, number).is_some());
+        assert!(Port::lock(&folder(), number).is_some());
     }
 
     #[test]
     fn a_port_on_which_a_process_listens_is_not_reserved() {
         let port = Port::reserve().unwrap();
-        let folder = std::env::temp_dir().join("infertally-ports");
         let _listener = TcpListener::bind(port.address()).unwrap();
         let number = port.number();
         drop(port);
-        assert!(Port::lock(&folder, number).is_none());
+        assert!(Port::lock(&folder(), number).is_none());
     }
 }
