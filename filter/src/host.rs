@@ -16,7 +16,7 @@ use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
 use crate::config::Config;
 use crate::exchange::{Exchange, TerminatedBy, Termination};
-use crate::worker::{BuildInfo, HEARTBEAT_NS, Worker};
+use crate::worker::{BuildInfo, TICK_NS, Worker};
 use calls::EnvoyHost;
 use clock::monotonic_ns;
 
@@ -55,17 +55,31 @@ struct Stream {
 
 // === impl Root ===
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        self.worker.borrow_mut().end(monotonic_ns(), &mut EnvoyHost);
+        true
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let (config, errors) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
+        let text = self.get_plugin_configuration().unwrap_or_default();
+        let (config, errors) = Config::parse(&text);
         for error in &errors {
             log::warn!("infertally: ignored invalid plugin configuration: {error}");
         }
-        self.worker.borrow_mut().configure(config, errors.len(), &mut EnvoyHost);
+        // Envoy gives filters that agree in all three one root context.
+        let identity = ["plugin_name", "plugin_root_id"].map(|name| calls::plugin_property(name).unwrap_or_default());
+        self.worker.borrow_mut().configure(
+            config,
+            errors.len(),
+            &[&identity[0], &identity[1], &text],
+            monotonic_ns(),
+            &mut EnvoyHost,
+        );
         BUILD.publish(&mut EnvoyHost);
-        self.set_tick_period(Duration::from_nanos(HEARTBEAT_NS));
+        self.set_tick_period(Duration::from_nanos(TICK_NS));
         // `false` would make Envoy reject the whole listener.
         true
     }
@@ -73,7 +87,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         self.worker
             .borrow_mut()
-            .heartbeat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
+            .tick(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -90,7 +104,13 @@ impl RootContext for Root {
 
 // === impl Stream ===
 
-impl Context for Stream {}
+impl Context for Stream {
+    /// Comes after `on_log`, or instead of it: an HTTP/3 stream that ends well is logged too late for filters to see.
+    fn on_done(&mut self) -> bool {
+        self.finish();
+        true
+    }
+}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
@@ -174,6 +194,13 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
+        self.finish();
+    }
+}
+
+impl Stream {
+    /// Records the exchange, once.
+    fn finish(&mut self) {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
@@ -191,9 +218,7 @@ impl HttpContext for Stream {
             calls::set_filter_state(name, &value);
         }
     }
-}
 
-impl Stream {
     fn request_end(&mut self) {
         if let Some(exchange) = &mut self.exchange {
             exchange.request_end();
@@ -203,9 +228,7 @@ impl Stream {
 
     fn resolve_label(&mut self) {
         if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.label.is_none()) {
-            self.worker
-                .borrow_mut()
-                .resolve_label(exchange, monotonic_ns(), &mut EnvoyHost);
+            self.worker.borrow_mut().resolve_label(exchange, &mut EnvoyHost);
         }
     }
 }

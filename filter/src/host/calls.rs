@@ -27,11 +27,6 @@ impl SharedData for EnvoyHost {
         }
     }
 
-    fn set(&mut self, key: &str, value: &[u8]) {
-        // Fails only on a version mismatch, and none is passed.
-        _ = hostcalls::set_shared_data(key, Some(value), None);
-    }
-
     fn create(&mut self, key: &str, value: &[u8]) -> bool {
         self.replace(key, value, NO_VERSION)
     }
@@ -104,6 +99,11 @@ pub(super) fn memory_bytes() -> u64 {
 /// Envoy encodes an integer property as eight little-endian bytes.
 fn integer_property(name: &str) -> Option<u64> {
     property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// An attribute of the plugin.
+pub(super) fn plugin_property(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec![name]).ok().flatten()
 }
 
 /// The attribute `response.NAME`.
