@@ -1,36 +1,33 @@
-//! The filter's heartbeats as they can be seen from outside: some gauges follow with the next one only.
+//! The filter's heartbeats as they can be seen from outside: the gauge of memory follows with the next one only.
 
 use crate::envoy::Envoy;
-use crate::stats::{Series, Stats};
-use crate::{Result, client};
+use crate::stats::Stats;
+use crate::{Result, client, eventually};
 
-/// Envoy's main thread has a VM, too, and it beats like a worker's.
-const MAIN_THREAD: u64 = 1;
+/// More than two heartbeats, in seconds of Envoy's own clock.
+const SECONDS: u64 = 3;
 
-/// The filter's series once every VM has had a heartbeat since the call, in an Envoy with so many workers. `request` asks
-/// for an answer that makes the model of this name a label value, as `admitted` others are already.
-///
-/// The next heartbeat of any VM tells of a new name. So names are made one after the other, as many as there are VMs:
-/// either each is told by another VM, or one has told two, and between its beats every other has had its own.
+/// The filter's series once every VM has had a heartbeat since the call.
 ///
 /// # Errors
-/// If a request has no answer, or a name is never told.
-pub async fn of_every_vm(
-    envoy: &Envoy,
-    workers: u64,
-    admitted: u64,
-    request: impl Fn(&str) -> Vec<u8>,
-) -> Result<Stats> {
-    let gauge = Series::new("infertally_filter_admitted_models", &[]);
-    for number in 1..=workers + MAIN_THREAD {
-        let name = format!("heartbeat-{number}");
-        client::exchange(envoy.listener(), &request(&name), usize::MAX).await?;
-        let told = |stats: &Stats| match stats.get(&gauge) {
-            Some(seen) if *seen == admitted + number => Ok(()),
-            seen => Err(format!("{seen:?} names are admitted, must be {}", admitted + number)),
-        };
-        envoy.scrape_until(told).await?;
-    }
-    // The names are what a heartbeat tells first.
+/// If Envoy can't be scraped.
+pub async fn of_every_vm(envoy: &Envoy) -> Result<Stats> {
+    let start = uptime(envoy).await?;
+    eventually(|| async {
+        match uptime(envoy).await? - start {
+            SECONDS.. => Ok(()),
+            passed => Err(format!("{passed} seconds have passed").into()),
+        }
+    })
+    .await?;
     envoy.scrape().await
+}
+
+async fn uptime(envoy: &Envoy) -> Result<u64> {
+    let page = client::get(envoy.admin(), "/server_info").await?;
+    let info: serde_json::Value = serde_json::from_str(&page)?;
+    let uptime = info["uptime_current_epoch"]
+        .as_str()
+        .and_then(|text| text.strip_suffix('s')?.parse().ok());
+    Ok(uptime.ok_or("server_info has no uptime")?)
 }

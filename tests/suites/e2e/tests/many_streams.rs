@@ -11,7 +11,7 @@ use infertally_harness::envoy::{Binaries, Envoy};
 use infertally_harness::expected::requests;
 use infertally_harness::http2::Client;
 use infertally_harness::stats::{Series, Stats};
-use infertally_harness::{client, edits, heartbeat};
+use infertally_harness::{edits, heartbeat};
 use infertally_sim::{Sim, SimConfig};
 
 const WORKERS: u64 = 2;
@@ -63,9 +63,8 @@ async fn ten_thousand_streams_run_at_once() {
         seen => Err(format!("{seen:?}")),
     };
     envoy.scrape_until(none).await.unwrap();
-    // So far there is one name, that of the streams. A VM's memory never shrinks, so it is still what it was at most.
-    let request = |model: &str| client::request("POST", COMPLETIONS, &[("x-sim", &format!("model={model}"))], body);
-    let stats = heartbeat::of_every_vm(&envoy, WORKERS, 1, request).await.unwrap();
+    // A VM's memory never shrinks, so it is still what it was at most.
+    let stats = heartbeat::of_every_vm(&envoy).await.unwrap();
     let heap = value(&stats, "infertally_filter_memory_bytes", &[]);
     assert!(heap > 0 && heap <= 2 * MIB + STREAMS as u64 * EACH, "{heap} bytes");
 }
