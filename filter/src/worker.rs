@@ -166,11 +166,32 @@ impl Worker {
                 None => ModelLabel::unknown(),
             },
         };
-        let target = match exchange.target().or(facts.model.as_deref()) {
-            Some(name) => self.label(name, status, host),
-            None => model.clone(),
+        let (target, is_over_limit) = match (exchange.target(), &facts.model) {
+            // The header is the client's word: its value is looked up and never admitted.
+            (Some(name), _) => (self.admission.find(name, host).unwrap_or_else(ModelLabel::other), false),
+            (None, Some(name)) => {
+                let target = self.label(name, status, host);
+                let is_other = target == ModelLabel::other();
+                (target, is_other)
+            }
+            (None, None) => (model.clone(), false),
         };
-        let other = ModelLabel::other();
+        let is_over_limit = is_over_limit || model == ModelLabel::other();
+        let (labels, is_over_limit) = if self
+            .admission
+            .admit_pair(&model, &target, exchange.target().is_some(), host)
+        {
+            (ModelPair { model, target }, is_over_limit)
+        } else {
+            let other = ModelLabel::other();
+            (
+                ModelPair {
+                    model: other.clone(),
+                    target: other,
+                },
+                true,
+            )
+        };
         let record = Record {
             outcome,
             duration_us: (duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
@@ -191,8 +212,8 @@ impl Worker {
                 BodyState::Json(JsonState::Complete) | BodyState::Encoded | BodyState::Unsupported => false,
             },
             // A 2xx response admits every name below the limit.
-            label_overflow: is_success(status) && (model == other || target == other),
-            labels: ModelPair { model, target },
+            label_overflow: is_success(status) && is_over_limit,
+            labels,
         };
         self.recorder.record(&record);
         let is_quiet = |published_ns| now_ns.saturating_sub(published_ns) >= QUIET_NS;

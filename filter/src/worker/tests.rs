@@ -83,16 +83,55 @@ fn response_names_the_model_if_the_request_does_not() {
 }
 
 #[test]
-fn configured_header_names_the_target_model() {
-    let (config, _) = Config::parse(br#"{"models":["a","lora"],"maxModels":1,"targetModelHeader":"x-target"}"#);
+fn configured_header_names_the_target_model_and_admits_none() {
+    let (config, _) = Config::parse(br#"{"models":["a","lora"],"maxModels":9,"targetModelHeader":"x-target"}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
-    for (target, expected) in [("lora", "lora"), ("new", "new"), ("over the limit", "other")] {
+    for (target, expected) in [("lora", "lora"), ("new", "other"), ("served", "other")] {
         let mut exchange = Exchange::new(Api::Chat, 0, Some(target.into()));
         exchange.read_request(br#"{"model":"a"}"#);
         exchange.request_end();
         let record = respond(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
         assert_eq!(labels(&record), ("a", expected));
+        assert!(!record.label_overflow, "a client's junk is no full table");
     }
+    // A model that was served is known.
+    let served = request(&mut worker, &mut host, r#"{"model":"served"}"#);
+    respond(&mut worker, &mut host, served, 200, "{}");
+    let mut exchange = Exchange::new(Api::Chat, 0, Some("served".into()));
+    exchange.read_request(br#"{"model":"a"}"#);
+    exchange.request_end();
+    let record = respond(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
+    assert_eq!(labels(&record), ("a", "served"));
+}
+
+#[test]
+fn pair_over_the_limit_is_other() {
+    let (config, _) = Config::parse(br#"{"models":["a"],"maxModels":3}"#);
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
+    let mut pairs = std::collections::HashSet::new();
+    for (model, target) in [
+        ("b", "c"),
+        ("c", "d"),
+        ("d", "b"),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "d"),
+        ("b", "b"),
+    ] {
+        let exchange = request(&mut worker, &mut host, &format!(r#"{{"model":"{model}"}}"#));
+        let record = respond(
+            &mut worker,
+            &mut host,
+            exchange,
+            200,
+            &format!(r#"{{"model":"{target}"}}"#),
+        );
+        assert_eq!(record.label_overflow, labels(&record) == ("other", "other"));
+        pairs.insert(record.labels);
+    }
+    // Four of different names, one of a name and itself, and `other`.
+    assert_eq!(pairs.len(), 6, "{pairs:?}");
+    assert_eq!(running(&host, "b"), 0);
 }
 
 #[test]

@@ -241,6 +241,13 @@ impl<'a> Stats<'a> {
             .filter(|name| !["other", "unknown"].contains(name) && !models.iter().any(|model| model == name))
             .collect();
         assert!(others.len() <= max_models, "{max_models} names may be: {others:?}");
+        let pairs: HashSet<_> = self
+            .values
+            .keys()
+            .filter_map(Series::pair)
+            .filter(|(model, target)| model != target)
+            .collect();
+        assert!(pairs.len() <= models.len() + max_models, "{pairs:?}");
     }
 
     fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
@@ -268,6 +275,14 @@ pub(crate) fn check_running<'a>(stats: &BTreeMap<&str, i64>, models: impl Iterat
 // === impl Series ===
 
 impl<'a> Series<'a> {
+    /// The values of its two model labels, if it has both.
+    fn pair(&self) -> Option<(&'a str, &'a str)> {
+        match self.labels.as_slice() {
+            [("model_name", model), ("target_model_name", target), ..] => Some((model, target)),
+            _ => None,
+        }
+    }
+
     fn parse(name: &'a str) -> Self {
         let mut parts: Vec<&str> = name.split(";.;").collect();
         let metric = parts.pop().unwrap_or_default();
