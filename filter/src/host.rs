@@ -24,6 +24,11 @@ use clock::monotonic_ns;
 /// buffered must not be copied in one piece.
 const READ_BYTES: usize = 64 * 1024;
 
+/// Envoy ends a stream within microseconds of its last byte, unless a filter in front of this one holds the response: for
+/// longer than this, if it asks a service. Only then the client may have received another status, and it is worth a host
+/// call.
+const HELD_NS: u64 = 50_000;
+
 const BUILD: BuildInfo<'static> = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     // Both are set by `scripts/build-wasm.sh`.
@@ -204,16 +209,18 @@ impl Stream {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
-        let termination = if exchange.is_response_complete() {
-            Termination {
-                status: None,
+        let now_ns = monotonic_ns();
+        let termination = match exchange.response_ended_ns() {
+            Some(ended_ns) => Termination {
+                status: (now_ns.saturating_sub(ended_ns) > HELD_NS)
+                    .then(calls::status)
+                    .flatten(),
                 by: TerminatedBy::Upstream,
-            }
-        } else {
-            calls::termination()
+            },
+            None => calls::termination(),
         };
         let mut worker = self.worker.borrow_mut();
-        let record = worker.finish(&mut exchange, monotonic_ns(), termination, &mut EnvoyHost);
+        let record = worker.finish(&mut exchange, now_ns, termination, &mut EnvoyHost);
         for (name, value) in record.iter().flat_map(|record| worker.access_log_fields(record)) {
             calls::set_filter_state(name, &value);
         }

@@ -67,11 +67,16 @@ pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
+/// The status that the client received.
+pub(super) fn status() -> Option<u16> {
+    integer_property("code")
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| *code != 0)
+}
+
 /// How the exchange was terminated. Meaningful only if the response did not complete.
 pub(super) fn termination() -> Termination {
-    let status = integer_property("code")
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code != 0);
+    let status = status();
     let flags = integer_property("flags").unwrap_or_default();
     let by = match property("code_details").as_deref() {
         Some(b"internal_redirect") => TerminatedBy::Redirect,
