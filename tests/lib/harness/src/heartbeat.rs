@@ -26,7 +26,9 @@ pub async fn of_every_vm(envoy: &Envoy) -> Result<Stats> {
 async fn uptime(envoy: &Envoy) -> Result<u64> {
     let page = client::get(envoy.admin(), "/server_info").await?;
     let info: serde_json::Value = serde_json::from_str(&page)?;
-    let uptime = info["uptime_current_epoch"]
+    let uptime = info
+        .get("uptime_current_epoch")
+        .ok_or("server_info has no uptime")?
         .as_str()
         .and_then(|text| text.strip_suffix('s')?.parse().ok());
     Ok(uptime.ok_or("server_info has no uptime")?)
