@@ -10,7 +10,7 @@ use crate::metrics::MetricId;
 use crate::shared::{SharedData, StatId, StatKind, StatSink};
 
 /// One VM's part in a contribution.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Contribution {
     key: String,
     metric: MetricId,
@@ -177,6 +177,57 @@ mod tests {
         for value in [0, 2, 5, 1, 0] {
             vm.hold(value, 1, &mut host);
             assert_eq!(gauge(&host), value as i64);
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod interleavings {
+        use super::*;
+        use crate::fakes::interleave::{Replay, Step, Vm, explore};
+
+        fn hold(vm: &mut Contribution, host: &mut Replay<'_>) {
+            vm.hold(3, 14 * HEARTBEAT_NS, host);
+        }
+
+        fn change(vm: &mut Contribution, host: &mut Replay<'_>) {
+            vm.hold(5, 14 * HEARTBEAT_NS, host);
+            vm.hold(3, 14 * HEARTBEAT_NS, host);
+        }
+
+        fn release(vm: &mut Contribution, host: &mut Replay<'_>) {
+            vm.release(host);
+        }
+
+        /// The process slept past the lease of the first VM.
+        #[test]
+        fn gauge_is_exact_after_every_wake_up_order_of_three_vms() {
+            let programs: [[&'static [Step<Contribution>]; 3]; 4] = [
+                [&[hold], &[hold], &[hold]],
+                [&[hold, release], &[hold], &[hold]],
+                [&[release], &[change, release], &[hold]],
+                [&[change], &[hold, change], &[hold, hold]],
+            ];
+            for programs in programs {
+                let mut host = FakeHost::default();
+                let mut vms = [contribution("a"), contribution("a"), contribution("a")];
+                for (vm, now) in vms.iter_mut().zip(1..) {
+                    vm.hold(3, now, &mut host);
+                }
+                host.forget_log();
+                let mut programs = programs.into_iter();
+                let vms = vms.map(|vm| Vm::new(vm, programs.next().unwrap()));
+                let states = explore(host, vms, |mut host, mut vms| {
+                    for vm in &mut vms {
+                        vm.hold(3, 15 * HEARTBEAT_NS, &mut host);
+                    }
+                    assert_eq!(gauge(&host), 3);
+                    for vm in &mut vms {
+                        vm.release(&mut host);
+                    }
+                    assert_eq!(gauge(&host), 0);
+                });
+                assert!(states > 20, "{states} states");
+            }
         }
     }
 }

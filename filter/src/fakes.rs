@@ -2,6 +2,9 @@
 //! crates. It panics on an invalid use of a stat, such as a falling counter or a negative gauge.
 #![allow(clippy::indexing_slicing, reason = "an unknown handle fails the test")]
 
+#[cfg(all(test, not(target_arch = "wasm32")))]
+pub(crate) mod interleave;
+
 use std::collections::BTreeMap;
 
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
