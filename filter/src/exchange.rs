@@ -159,6 +159,11 @@ impl Exchange {
         self.response_ended_ns.is_some()
     }
 
+    /// When the response reached its end.
+    pub fn response_ended_ns(&self) -> Option<u64> {
+        self.response_ended_ns
+    }
+
     pub(crate) fn status(&self) -> Option<u16> {
         self.status
     }

@@ -148,6 +148,13 @@ impl<'a> Stats<'a> {
             .filter(|name| !["other", "unknown"].contains(name) && !models.iter().any(|model| model == name))
             .collect();
         assert!(others.len() <= max_models, "more than {max_models} names: {others:?}");
+        let pairs: HashSet<_> = self
+            .values
+            .keys()
+            .filter_map(pair)
+            .filter(|(model, target)| model != target)
+            .collect();
+        assert!(pairs.len() <= models.len() + max_models, "{pairs:?}");
     }
 }
 
@@ -219,6 +226,15 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
         invalid_response: *invalid_response,
     };
     (models, facts)
+}
+
+/// The values of a series' two model labels, if it has both.
+fn pair(series: &Series) -> Option<(&str, &str)> {
+    let value = |name: &str| {
+        let mut labels = series.labels.iter();
+        labels.find_map(|(label, value)| (label == name).then_some(value.as_str()))
+    };
+    Some((value("model_name")?, value("target_model_name")?))
 }
 
 /// A stat's name as a series, and a bucket's `le`.

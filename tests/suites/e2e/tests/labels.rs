@@ -269,3 +269,41 @@ async fn the_target_is_the_headers_else_the_responses_else_the_requested_model()
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attacker_with_a_header_and_any_model_name_bounds_and_displaces_nothing() {
+    const NAMES: usize = 13;
+    let settings = r#""models": ["a", "lora", "tiny"], "maxModels": 10, "targetModelHeader": "x-target""#;
+    let (_upstream, envoy) = start(2, settings).await;
+    let send = async |name: &str, target: Option<&str>| {
+        let headers: Vec<_> = target.map(|target| ("x-target", target)).into_iter().collect();
+        let request = request(name.as_bytes(), "chat_plain", &headers);
+        client::exchange(envoy.listener(), &request, usize::MAX).await.unwrap();
+    };
+    // Junk targets for a known model make one series: a header admits no name.
+    for number in 0..100 {
+        send("a", Some(&format!("junk-{number}"))).await;
+    }
+    let pairs = by_labels(&scrape_after(&envoy, 100).await);
+    assert_eq!(pairs, BTreeMap::from([(("a".to_owned(), "other".to_owned()), 100)]));
+    // Every name that the server accepts, with every other as its target.
+    let names: Vec<_> = (0..20).map(|number| format!("name-{number}")).collect();
+    for name in &names {
+        send(name, Some(name)).await;
+    }
+    for name in &names {
+        for target in &names {
+            send(name, Some(target)).await;
+        }
+    }
+    let stats = scrape_after(&envoy, 100 + 20 + 400).await;
+    let pairs: BTreeSet<_> = by_labels(&stats).into_keys().collect();
+    // Twice the names, and `other` with itself.
+    assert!(pairs.len() <= 2 * NAMES + 1, "{pairs:?}");
+    // What the server reports for a known model still has its place.
+    for (name, count) in [("a", 521), ("lora", 522)] {
+        send(name, None).await;
+        let pairs = by_labels(&scrape_after(&envoy, count).await);
+        assert_eq!(pairs.get(&(name.to_owned(), "tiny".to_owned())), Some(&1), "{pairs:?}");
+    }
+}

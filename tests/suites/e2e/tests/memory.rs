@@ -54,12 +54,7 @@ async fn bodies_of_any_size_are_read_in_a_bounded_heap() {
         let counted = value(&stats, "inference_model_response_sizes_sum");
         assert!(counted < bytes && counted > bytes - bytes / 100, "{counted} of {bytes}");
     }
-    let request = |model: &str| {
-        let body = format!(r#"{{"model":"{model}"}}"#);
-        client::request("POST", "/v1/chat/completions?json=1", &[], body.as_bytes())
-    };
-    // One name is admitted, that of the floods.
-    let stats = heartbeats::scrape_after_all(&envoy, 1, 1, request).await.unwrap();
+    let stats = heartbeats::scrape_after_all(&envoy).await.unwrap();
     let heap = value(&stats, "infertally_filter_memory_bytes");
     assert!(heap > 0 && heap <= HEAP_LIMIT, "{heap} bytes");
 }

@@ -8,6 +8,7 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use infertally_harness::envoy::{Binaries, Envoy};
 use infertally_harness::stats::{Series, Stats};
@@ -117,4 +118,60 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
     };
     let stats = envoy.scrape_until(twenty_more).await.unwrap();
     assert_eq!(running(&stats), 0);
+}
+
+/// Sends a signal to Envoy.
+fn signal(envoy: &Envoy, name: &str) {
+    let id = envoy.process_id().to_string();
+    let status = std::process::Command::new("kill").args([name, &id]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Every lease expires while the process is stopped, and every VM wakes with all others believed dead. `make test` runs
+/// two rounds; `INFERTALLY_SLEEP_ROUNDS` sets another number.
+#[tokio::test]
+async fn gauge_is_exact_after_the_process_was_stopped_for_longer_than_a_lease() {
+    const STREAMS: u64 = 32;
+    const WORKERS: u64 = 8;
+    const STOPPED: Duration = Duration::from_millis(11_500);
+    let rounds = std::env::var("INFERTALLY_SLEEP_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let sim = Sim::start(SimConfig::default()).await.unwrap();
+    let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, Ok)
+        .await
+        .unwrap();
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|_| {
+            let listener = envoy.listener();
+            tokio::spawn(
+                async move { client::disconnect_after_events(listener, &stream("hang=event:3"), usize::MAX).await },
+            )
+        })
+        .collect();
+    let all_run = |stats: &Stats| match running(stats) {
+        STREAMS => Ok(()),
+        other => Err(format!("{other} running")),
+    };
+    envoy.scrape_until(all_run).await.unwrap();
+    for round in 1..=rounds {
+        signal(&envoy, "-STOP");
+        tokio::time::sleep(STOPPED).await;
+        signal(&envoy, "-CONT");
+        // Every VM has had two heartbeats by then.
+        let awake = tokio::time::Instant::now() + Duration::from_secs(3);
+        while tokio::time::Instant::now() < awake {
+            let seen = running(&envoy.scrape().await.unwrap());
+            assert!(seen <= 2 * STREAMS, "{seen} in round {round}");
+        }
+        envoy.scrape_until(all_run).await.unwrap();
+    }
+    for stream in streams {
+        stream.abort();
+    }
+    let none_runs = |stats: &Stats| match running(stats) {
+        0 => Ok(()),
+        other => Err(format!("{other} running")),
+    };
+    envoy.scrape_until(none_runs).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(running(&envoy.scrape().await.unwrap()), 0);
 }
