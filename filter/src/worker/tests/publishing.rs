@@ -111,7 +111,7 @@ fn configuration_errors_of_all_filters_add_up() {
     let errors = |host: &FakeHost| host.value("infertally_filter_config_errors");
     let mut vms: Vec<_> = (0..6).map(|_| Worker::new(Config::default())).collect();
     for (index, vm) in vms.iter_mut().enumerate() {
-        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"even") } else { (3, b"odd") };
+        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"two") } else { (3, b"three") };
         vm.configure(Config::default(), count, &[b"infertally", text], 1, &mut host);
     }
     assert_eq!(errors(&host), 5);

@@ -95,10 +95,10 @@ async fn under_load_every_exchange_is_published_soon_and_in_one_go() {
         .collect();
     let (mut pages, mut parts) = (Vec::new(), 0);
     while Instant::now() < end {
-        let asked = Instant::now();
+        let started = Instant::now();
         let stats = envoy.scrape().await.unwrap();
         parts += usize::from(requests(&stats) != durations(&stats));
-        pages.push((asked, requests(&stats)));
+        pages.push((started, requests(&stats)));
     }
     let mut ends = Vec::new();
     for client in clients {
@@ -110,8 +110,8 @@ async fn under_load_every_exchange_is_published_soon_and_in_one_go() {
         seen => Err(format!("{seen:?} of {sent}")),
     };
     envoy.scrape_until(all).await.unwrap();
-    for (asked, seen) in &pages {
-        let due = ends.iter().filter(|ended| **ended + GENEROUS < *asked).count() as u64;
+    for (started, seen) in &pages {
+        let due = ends.iter().filter(|ended| **ended + GENEROUS < *started).count() as u64;
         assert!(*seen >= due, "{seen} on the page, {due} were due");
     }
     // Only a scrape in the very microseconds of a publishing sees a part of it.

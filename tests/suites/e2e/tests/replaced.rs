@@ -1,5 +1,5 @@
 //! A response that a filter in front of ours replaces after its last byte has passed ours, as a guardrail does: what the
-//! client got decides if that filter asked a service. One that decides at once can't be told from none.
+//! client got decides if that filter called a service. A filter that decides at once can't be distinguished from none.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
 
 use bytes::Bytes;
@@ -24,12 +24,12 @@ async fn guarded(then: &str) -> (Sim, CheckedEnvoy) {
     (sim, envoy)
 }
 
-const ASK: &str =
+const CALL: &str =
     "handle:httpCall('model_server', {[':method'] = 'GET', [':path'] = '/health', [':authority'] = 'guard'}, '', 5000)";
 
 #[tokio::test]
 async fn response_that_a_service_rejected_is_an_error_with_the_status_that_the_client_got() {
-    let (_sim, mut envoy) = guarded(ASK).await;
+    let (_sim, mut envoy) = guarded(CALL).await;
     for body in [PROMPT, STREAM] {
         let response = envoy.send(COMPLETIONS, "", body).await.unwrap();
         assert_eq!(response.status, 403);
