@@ -1,26 +1,48 @@
 //! Admission of model names as label values. Clients choose the names and Envoy never expires a stat, so the set is
 //! bounded: configured names are always admitted, any other by its first 2xx response, up to a limit per Envoy process.
+//! So are the pairs of a model and another target: each has some two hundred stats.
 //!
-//! Workers agree through an append-only log in shared data: entry N holds the Nth admitted name and is written once, by
-//! the first worker to create it. A worker that does not know a name reads the entries it has not read yet; usually that
-//! is one read of an absent entry.
+//! Workers agree through append-only logs in shared data: entry N holds what was admitted Nth and is written once, by the
+//! first worker to create it. A worker that does not know a name reads the entries it has not read yet; usually that is
+//! one read of an absent entry.
 
 use std::collections::HashSet;
 
 use crate::labels::ModelLabel;
 use crate::shared::SharedData;
 
-/// The admitted names as this worker knows them.
+/// The admitted names and pairs as this worker knows them.
 #[derive(Debug)]
 pub(crate) struct Admission {
     configured: HashSet<ModelLabel>,
     admitted: HashSet<ModelLabel>,
-    max_models: usize,
-    /// Index of the first log entry that this worker has not read.
-    next_entry: usize,
+    models: Log,
+    pairs: HashSet<(ModelLabel, ModelLabel)>,
+    pair_log: Log,
     /// The last name found: consecutive requests often name the same model.
     last: Option<(Vec<u8>, ModelLabel)>,
 }
+
+/// An append-only log in shared data.
+#[derive(Debug)]
+struct Log {
+    /// What the keys of the entries begin with.
+    key: &'static str,
+    limit: usize,
+    /// Index of the first entry that this worker has not read.
+    next: usize,
+}
+
+/// The result of [`Log::append`].
+enum Append {
+    Appended,
+    /// Another worker created the entry first.
+    Raced,
+    Full,
+}
+
+/// Separates the names of a pair; a label contains no newline.
+const SEPARATOR: char = '\n';
 
 // === impl Admission ===
 
@@ -29,8 +51,10 @@ impl Admission {
         Self {
             configured: configured.iter().map(|name| ModelLabel::new(name.as_bytes())).collect(),
             admitted: HashSet::new(),
-            max_models,
-            next_entry: 0,
+            models: Log::new("infertally.model", max_models),
+            pairs: HashSet::new(),
+            // With the pairs of a name and itself, twice as many as there can be names.
+            pair_log: Log::new("infertally.pair", configured.len() + max_models),
             last: None,
         }
     }
@@ -52,30 +76,67 @@ impl Admission {
     /// The label of a name with a 2xx response: admitted now, or `None` if it is over the limit.
     pub(crate) fn admit(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         loop {
-            let known = self.find(name, shared);
-            if known.is_some() || self.next_entry >= self.max_models {
-                return known;
+            if let Some(label) = self.find(name, shared) {
+                return Some(label);
             }
             let label = ModelLabel::new(name);
-            // If another worker created the entry first, the next iteration reads it and tries the one after it.
-            if shared.create(&entry_key(self.next_entry), label.as_str().as_bytes()) {
-                self.append(label.as_str().as_bytes());
-            } else if shared.get(&entry_key(self.next_entry)).is_none() {
-                return None;
+            match self.models.append(label.as_str(), shared) {
+                Append::Appended => _ = self.admitted.insert(label),
+                // The next iteration reads the other worker's entry.
+                Append::Raced => {}
+                Append::Full => return None,
+            }
+        }
+    }
+
+    /// Whether a model and its target may share series. A name and itself always may. A pair that the client chose, by a
+    /// header, takes no place in the second half: clients can't use up what model servers need.
+    pub(crate) fn admit_pair(
+        &mut self,
+        model: &ModelLabel,
+        target: &ModelLabel,
+        by_client: bool,
+        shared: &mut impl SharedData,
+    ) -> bool {
+        if model == target {
+            return true;
+        }
+        let pair = (model.clone(), target.clone());
+        loop {
+            if self.pairs.contains(&pair) {
+                return true;
+            }
+            let pairs = &mut self.pairs;
+            self.pair_log.read(shared, |entry| {
+                if let Some((model, target)) = entry.split_once(SEPARATOR) {
+                    pairs.insert((ModelLabel::from_encoded(model), ModelLabel::from_encoded(target)));
+                }
+            });
+            if self.pairs.contains(&pair) {
+                return true;
+            }
+            if by_client && self.pair_log.next >= self.pair_log.limit / 2 {
+                return false;
+            }
+            let entry = format!("{}{SEPARATOR}{}", model.as_str(), target.as_str());
+            match self.pair_log.append(&entry, shared) {
+                Append::Appended => _ = self.pairs.insert(pair.clone()),
+                Append::Raced => {}
+                Append::Full => return false,
             }
         }
     }
 
     /// Number of names that the process has admitted, without the configured ones.
     pub(crate) fn count(&mut self, shared: &mut impl SharedData) -> usize {
-        self.read_log(shared);
-        self.next_entry
+        self.read_models(shared);
+        self.models.next
     }
 
     fn find_uncached(&mut self, name: &[u8], shared: &mut impl SharedData) -> Option<ModelLabel> {
         let label = ModelLabel::new(name);
         self.known(&label).or_else(|| {
-            self.read_log(shared);
+            self.read_models(shared);
             self.known(&label)
         })
     }
@@ -84,25 +145,52 @@ impl Admission {
         self.admitted.get(label).or_else(|| self.configured.get(label)).cloned()
     }
 
-    /// Reads the entries that other workers have appended.
-    fn read_log(&mut self, shared: &mut impl SharedData) {
-        while self.next_entry < self.max_models {
-            let Some((name, _)) = shared.get(&entry_key(self.next_entry)) else {
-                return;
-            };
-            self.append(&name);
-        }
-    }
-
-    fn append(&mut self, encoded: &[u8]) {
-        self.admitted
-            .insert(ModelLabel::from_encoded(&String::from_utf8_lossy(encoded)));
-        self.next_entry += 1;
+    fn read_models(&mut self, shared: &mut impl SharedData) {
+        let Self { models, admitted, .. } = self;
+        models.read(shared, |entry| {
+            admitted.insert(ModelLabel::from_encoded(entry));
+        });
     }
 }
 
-fn entry_key(entry: usize) -> String {
-    format!("infertally.model.{entry}")
+// === impl Log ===
+
+impl Log {
+    fn new(key: &'static str, limit: usize) -> Self {
+        Self { key, limit, next: 0 }
+    }
+
+    /// Reads the entries that other workers have appended.
+    fn read(&mut self, shared: &mut impl SharedData, mut each: impl FnMut(&str)) {
+        while self.next < self.limit {
+            let Some((entry, _)) = shared.get(&self.entry_key()) else {
+                return;
+            };
+            each(&String::from_utf8_lossy(&entry));
+            self.next += 1;
+        }
+    }
+
+    /// Appends an entry, if this worker has read all others.
+    fn append(&mut self, entry: &str, shared: &mut impl SharedData) -> Append {
+        if self.next >= self.limit {
+            return Append::Full;
+        }
+        let key = self.entry_key();
+        if shared.create(&key, entry.as_bytes()) {
+            self.next += 1;
+            Append::Appended
+        } else if shared.get(&key).is_some() {
+            Append::Raced
+        } else {
+            // The host stores nothing.
+            Append::Full
+        }
+    }
+
+    fn entry_key(&self) -> String {
+        format!("{}.{}", self.key, self.next)
+    }
 }
 
 #[cfg(test)]
@@ -171,5 +259,42 @@ mod tests {
         let mut host = FakeHost::default();
         let mut admission = Admission::new(&[], 0);
         assert_eq!(admission.admit(b"a", &mut host), None);
+    }
+
+    #[test]
+    fn pairs_are_bounded_for_all_workers_together_and_a_name_with_itself_is_free() {
+        let mut host = FakeHost::default();
+        let label = |name: String| ModelLabel::new(name.as_bytes());
+        let mut workers: Vec<_> = (0..3).map(|_| Admission::new(&["base".to_owned()], 4)).collect();
+        let mut admitted = HashSet::new();
+        for number in 0..60 {
+            let pair = (label(format!("m{}", number % 7)), label(format!("t{}", number % 5)));
+            if workers[number % 3].admit_pair(&pair.0, &pair.1, false, &mut host) {
+                admitted.insert(pair);
+            }
+        }
+        assert_eq!(admitted.len(), 5);
+        for worker in &mut workers {
+            for (model, target) in &admitted {
+                assert!(worker.admit_pair(model, target, false, &mut host));
+            }
+            let own = label("m9".to_owned());
+            assert!(worker.admit_pair(&own, &own, false, &mut host));
+        }
+    }
+
+    #[test]
+    fn clients_cannot_use_up_the_pairs_of_model_servers() {
+        let mut host = FakeHost::default();
+        let mut admission = Admission::new(&[], 10);
+        let label = |name: usize| ModelLabel::new(name.to_string().as_bytes());
+        let mut admitted = |by_client, host: &mut FakeHost| {
+            let pairs = (0..100).map(|number| (label(number), label(number + 1000 + usize::from(by_client))));
+            let admitted = pairs.filter(|(model, target)| admission.admit_pair(model, target, by_client, host));
+            admitted.count()
+        };
+        assert_eq!(admitted(true, &mut host), 5);
+        assert_eq!(admitted(false, &mut host), 5);
+        assert_eq!(admitted(true, &mut host), 5);
     }
 }

@@ -1,8 +1,8 @@
-//! One request and its response as a state machine: events in, with the time where it matters, one [`ExchangeSummary`]
+//! One request and its response as a state machine: events in, with the time where it matters, one `ExchangeSummary`
 //! out at the end.
 //!
 //! It decides how an exchange ended and does not resolve model labels. Three types describe the end: a [`Termination`]
-//! is what Envoy reports, [`TerminatedBy`] is the side that caused it, and an [`ExchangeSummary`] is the result.
+//! is what Envoy reports, [`TerminatedBy`] is the side that caused it, and an `ExchangeSummary` is the result.
 //!
 //! Invariant: the summary depends on the bytes and the order of the events, never on the chunk boundaries.
 
@@ -164,6 +164,11 @@ impl Exchange {
     /// Whether the response reached its end. If not, the [`Termination`] decides the outcome.
     pub fn is_response_complete(&self) -> bool {
         self.response_ended_ns.is_some()
+    }
+
+    /// When the response reached its end.
+    pub fn response_ended_ns(&self) -> Option<u64> {
+        self.response_ended_ns
     }
 
     pub(crate) fn status(&self) -> Option<u16> {

@@ -16,13 +16,18 @@ use proxy_wasm::types::{Action, BufferType, ContextType, LogLevel, MapType};
 
 use crate::config::Config;
 use crate::exchange::{Exchange, TerminatedBy, Termination};
-use crate::worker::{BuildInfo, HEARTBEAT_NS, Worker};
+use crate::worker::{BuildInfo, TICK_NS, Worker};
 use calls::EnvoyHost;
 use clock::monotonic_ns;
 
 /// Bytes copied from Envoy's buffer per host call. Linear memory never shrinks, so a body that an earlier filter has
 /// buffered must not be copied in one piece.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Envoy ends a stream within microseconds of its last byte, unless a filter in front of this one holds the response: for
+/// longer than this, if it calls a service. Only then the client may have received another status, and it is worth a host
+/// call.
+const HELD_NS: u64 = 50_000;
 
 const BUILD: BuildInfo<'static> = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
@@ -55,17 +60,31 @@ struct Stream {
 
 // === impl Root ===
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        self.worker.borrow_mut().end(monotonic_ns(), &mut EnvoyHost);
+        true
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _configuration_size: usize) -> bool {
-        let (config, errors) = Config::parse(&self.get_plugin_configuration().unwrap_or_default());
+        let text = self.get_plugin_configuration().unwrap_or_default();
+        let (config, errors) = Config::parse(&text);
         for error in &errors {
             log::warn!("infertally: ignored invalid plugin configuration: {error}");
         }
-        self.worker.borrow_mut().configure(config, errors.len(), &mut EnvoyHost);
+        // Envoy gives filters that agree in all three one root context.
+        let identity = ["plugin_name", "plugin_root_id"].map(|name| calls::plugin_property(name).unwrap_or_default());
+        self.worker.borrow_mut().configure(
+            config,
+            errors.len(),
+            &[&identity[0], &identity[1], &text],
+            monotonic_ns(),
+            &mut EnvoyHost,
+        );
         BUILD.publish(&mut EnvoyHost);
-        self.set_tick_period(Duration::from_nanos(HEARTBEAT_NS));
+        self.set_tick_period(Duration::from_nanos(TICK_NS));
         // `false` would make Envoy reject the whole listener.
         true
     }
@@ -73,7 +92,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         self.worker
             .borrow_mut()
-            .heartbeat(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
+            .tick(monotonic_ns(), calls::memory_bytes(), &mut EnvoyHost);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -90,7 +109,13 @@ impl RootContext for Root {
 
 // === impl Stream ===
 
-impl Context for Stream {}
+impl Context for Stream {
+    /// Comes after `on_log`, or instead of it: an HTTP/3 stream that ends well is logged too late for filters to see.
+    fn on_done(&mut self) -> bool {
+        self.finish();
+        true
+    }
+}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
@@ -176,26 +201,33 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
-        let Some(mut exchange) = self.exchange.take() else {
-            return;
-        };
-        let termination = if exchange.is_response_complete() {
-            Termination {
-                status: None,
-                by: TerminatedBy::Upstream,
-            }
-        } else {
-            calls::termination()
-        };
-        let mut worker = self.worker.borrow_mut();
-        let record = worker.finish(&mut exchange, monotonic_ns(), termination, &mut EnvoyHost);
-        for (name, value) in record.iter().flat_map(|record| worker.access_log_fields(record)) {
-            calls::set_filter_state(name, &value);
-        }
+        self.finish();
     }
 }
 
 impl Stream {
+    /// Records the exchange, once.
+    fn finish(&mut self) {
+        let Some(mut exchange) = self.exchange.take() else {
+            return;
+        };
+        let now_ns = monotonic_ns();
+        let termination = match exchange.response_ended_ns() {
+            Some(ended_ns) => Termination {
+                status: (now_ns.saturating_sub(ended_ns) > HELD_NS)
+                    .then(calls::status)
+                    .flatten(),
+                by: TerminatedBy::Upstream,
+            },
+            None => calls::termination(),
+        };
+        let mut worker = self.worker.borrow_mut();
+        let record = worker.finish(&mut exchange, now_ns, termination, &mut EnvoyHost);
+        for (name, value) in record.iter().flat_map(|record| worker.access_log_fields(record)) {
+            calls::set_filter_state(name, &value);
+        }
+    }
+
     fn request_end(&mut self) {
         if let Some(exchange) = &mut self.exchange {
             exchange.request_end();
@@ -205,9 +237,7 @@ impl Stream {
 
     fn resolve_label(&mut self) {
         if let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.label.is_none()) {
-            self.worker
-                .borrow_mut()
-                .resolve_label(exchange, monotonic_ns(), &mut EnvoyHost);
+            self.worker.borrow_mut().resolve_label(exchange, &mut EnvoyHost);
         }
     }
 }

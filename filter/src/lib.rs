@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! request body  ─▶ request (json) ───────┐
-//!                                        ├─▶ exchange ─▶ record ─▶ metrics ─▶ recorder ─▶ Envoy stats
+//!                                        ├─▶ exchange ─▶ record ─▶ metrics ─▶ recorder ─▶ ledger ─▶ Envoy stats
 //! response body ─▶ response (json, sse) ─┘
 //! ```
 //!
@@ -16,7 +16,9 @@
 //! ```text
 //! host                          Envoy's callbacks in, host calls out; the only module that knows Proxy-Wasm
 //! worker                        state of one VM; resolves model labels and finishes exchanges
-//! access_log  recorder  running the outputs: access log fields, stats, the gauge of requests in flight
+//! access_log  recorder  running the outputs: access log fields, series, the gauge of requests in flight
+//! contribution  ledger          gauges that several filters share; sums by series until they are published
+//! lease                         what keeps a gauge equal to values in shared data
 //! metrics                       the table of metrics, and what a record adds to each
 //! record  forced_usage          a finished exchange as plain data; servers that report usage unasked
 //! exchange                      a request and its response as a state machine
@@ -31,6 +33,7 @@
 mod access_log;
 mod admission;
 pub mod config;
+mod contribution;
 pub mod exchange;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
@@ -41,6 +44,8 @@ mod host;
 pub mod inflate;
 pub mod json;
 pub mod labels;
+mod lease;
+mod ledger;
 pub mod metrics;
 mod multipart;
 pub mod record;

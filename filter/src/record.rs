@@ -38,6 +38,6 @@ pub struct Record {
     pub invalid_request: bool,
     /// The body of a 2xx response is not valid for its API.
     pub invalid_response: bool,
-    /// The status is 2xx, but a model name was over the limit and is recorded as `other`.
+    /// The status is 2xx, but a model name or the pair was over the limit and is recorded as `other`.
     pub label_overflow: bool,
 }

@@ -1,23 +1,24 @@
-//! The recorder that turns observations into increments of Envoy stats.
+//! The recorder that turns records into additions to the [`Ledger`].
 //!
-//! It caches the stat handles of every series it has touched: a stat is defined once per worker, and an observation costs
-//! a few increments.
+//! It knows the series of every pair of model names that this VM has seen, so that an observation is an index.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::labels::{Label, stat_name};
-use crate::metrics::{Bound, Kind, METRICS, Metric, MetricId, Observation, Unit, observe, zeros};
+use crate::ledger::{Ledger, SeriesId};
+use crate::metrics::{METRICS, MetricId, Observation, observe, zeros};
 use crate::record::{ModelPair, Record};
 use crate::shared::{StatId, StatKind, StatSink};
-
-const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
 
 /// The series that one worker has touched.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    ledger: Ledger,
     pairs: HashMap<ModelPair, SeriesSet>,
     /// Series without model labels.
     filter: SeriesSet,
+    memory: Option<StatId>,
 }
 
 /// Identifies the build of the filter.
@@ -31,85 +32,60 @@ pub struct BuildInfo<'a> {
     pub build_ref: &'a str,
 }
 
-/// The series that share their model labels. Each is defined when it is first observed.
+/// The series that share their model labels. Each is opened when it is first observed.
 #[derive(Debug, Default)]
 struct SeriesSet {
+    /// The encoded model labels.
+    labels: Rc<str>,
     /// Indexed by [`MetricId`].
-    metrics: [Option<Series>; METRICS.len()],
+    metrics: [Option<SeriesId>; METRICS.len()],
     /// Series with one further label; few, so a linear search is fast.
-    labelled: Vec<(MetricId, &'static str, StatId)>,
-}
-
-#[derive(Debug)]
-enum Series {
-    /// A counter or a gauge.
-    Single(StatId),
-    Histogram(Histogram),
-}
-
-/// Counters that form a Prometheus histogram. Envoy's own histograms have exclusive bounds and approximate sums.
-#[derive(Debug)]
-struct Histogram {
-    /// Ascending and cumulative: each bucket counts those below it, too.
-    buckets: Vec<(&'static Bound, StatId)>,
-    infinity: StatId,
-    count: StatId,
-    sum: StatId,
-    seconds: Option<Seconds>,
-}
-
-/// Turns observed microseconds into whole seconds of `_sum`; the remainder is carried over to the next observation.
-#[derive(Debug)]
-struct Seconds {
-    microseconds: StatId,
-    carried_us: u64,
+    labelled: Vec<(MetricId, &'static str, SeriesId)>,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
-    /// Defines the counters that are exported as 0 before their first increment.
-    pub(crate) fn define_zeros(&mut self, sink: &mut impl StatSink) {
+    /// Makes the counters that are exported as 0 before their first increment appear with the next publishing.
+    pub(crate) fn add_zeros(&mut self) {
         for observation in zeros() {
-            self.filter.add(&[], observation, sink);
+            self.filter.add(observation, &mut self.ledger);
         }
     }
 
-    pub(crate) fn record(&mut self, record: &Record, sink: &mut impl StatSink) {
-        let Self { pairs, filter } = self;
+    pub(crate) fn record(&mut self, record: &Record) {
+        let Self {
+            ledger, pairs, filter, ..
+        } = self;
         if !pairs.contains_key(&record.labels) {
-            pairs.insert(record.labels.clone(), SeriesSet::default());
+            pairs.insert(record.labels.clone(), SeriesSet::new(&record.labels));
         }
         let Some(pair) = pairs.get_mut(&record.labels) else {
             return;
         };
-        let ModelPair { model, target } = &record.labels;
-        let labels = [
-            (Label::ModelName, model.as_str()),
-            (Label::TargetModelName, target.as_str()),
-        ];
         observe(record, |observation| {
             if observation.metric.metric().labels.starts_with(&[Label::ModelName]) {
-                pair.add(&labels, observation, sink);
+                pair.add(observation, ledger);
             } else {
-                filter.add(&[], observation, sink);
+                filter.add(observation, ledger);
             }
         });
     }
 
-    /// Sets a gauge without labels.
-    pub(crate) fn set_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
-        if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink) {
-            sink.set_gauge(*stat, value);
-        }
+    /// Hands everything recorded so far to Envoy.
+    pub(crate) fn publish(&mut self, sink: &mut impl StatSink) {
+        self.ledger.publish(sink);
     }
 
-    /// Sets a gauge without labels to the maximum of its current value and `value`.
-    pub(crate) fn raise_gauge(&mut self, metric: MetricId, value: u64, sink: &mut impl StatSink) {
-        if let Some(Series::Single(stat)) = self.filter.series(metric, &[], sink)
-            && sink.gauge(*stat) < value
+    /// Sets the gauge of the largest linear memory to `bytes`, unless another VM's is larger.
+    pub(crate) fn raise_memory(&mut self, bytes: u64, sink: &mut impl StatSink) {
+        self.memory = self
+            .memory
+            .or_else(|| sink.define(StatKind::Gauge, MetricId::FilterMemory.metric().name));
+        if let Some(stat) = self.memory
+            && sink.gauge(stat) < bytes
         {
-            sink.set_gauge(*stat, value);
+            sink.set_gauge(stat, bytes);
         }
     }
 }
@@ -132,124 +108,43 @@ impl BuildInfo<'_> {
 // === impl SeriesSet ===
 
 impl SeriesSet {
-    fn add(&mut self, labels: &[(Label, &str)], observation: Observation, sink: &mut impl StatSink) {
+    fn new(pair: &ModelPair) -> Self {
+        let labels = [
+            (Label::ModelName, pair.model.as_str()),
+            (Label::TargetModelName, pair.target.as_str()),
+        ];
+        Self {
+            labels: stat_name(&labels, "").into(),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, observation: Observation, ledger: &mut Ledger) {
         let Observation { metric, value, label } = observation;
-        match label {
-            Some((label, name)) => {
-                if let Some(stat) = self.labelled(metric, labels, label, name, sink) {
-                    add(sink, stat, value);
-                }
-            }
-            None => match self.series(metric, labels, sink) {
-                Some(Series::Single(stat)) => add(sink, *stat, value),
-                Some(Series::Histogram(histogram)) => histogram.observe(value, sink),
-                None => {}
-            },
+        let series = match label {
+            Some((label, name)) => Some(self.labelled(metric, label, name, ledger)),
+            None => self
+                .metrics
+                .get_mut(metric as usize)
+                .map(|series| *series.get_or_insert_with(|| ledger.open(metric.metric(), Rc::clone(&self.labels)))),
+        };
+        if let Some(series) = series {
+            ledger.add(series, value);
         }
     }
 
-    fn series(&mut self, metric: MetricId, labels: &[(Label, &str)], sink: &mut impl StatSink) -> Option<&mut Series> {
-        let slot = self.metrics.get_mut(metric as usize)?;
-        if slot.is_none() {
-            *slot = Series::define(metric.metric(), labels, sink);
-        }
-        slot.as_mut()
-    }
-
-    fn labelled(
-        &mut self,
-        metric: MetricId,
-        labels: &[(Label, &str)],
-        label: Label,
-        value: &'static str,
-        sink: &mut impl StatSink,
-    ) -> Option<StatId> {
+    fn labelled(&mut self, metric: MetricId, label: Label, value: &'static str, ledger: &mut Ledger) -> SeriesId {
         let known = self
             .labelled
             .iter()
             .find(|(id, name, _)| (*id, *name) == (metric, value));
-        if let Some((_, _, stat)) = known {
-            return Some(*stat);
+        if let Some((_, _, series)) = known {
+            return *series;
         }
-        let labels: Vec<_> = labels.iter().copied().chain([(label, value)]).collect();
-        let stat = sink.define(StatKind::Counter, &stat_name(&labels, metric.metric().name))?;
-        self.labelled.push((metric, value, stat));
-        Some(stat)
-    }
-}
-
-// === impl Series ===
-
-impl Series {
-    fn define(metric: &'static Metric, labels: &[(Label, &str)], sink: &mut impl StatSink) -> Option<Self> {
-        let mut single = |kind| sink.define(kind, &stat_name(labels, metric.name)).map(Self::Single);
-        match metric.kind {
-            Kind::Counter => single(StatKind::Counter),
-            Kind::Gauge => single(StatKind::Gauge),
-            Kind::Histogram { bounds, unit } => {
-                Histogram::define(metric, bounds, unit, labels, sink).map(Self::Histogram)
-            }
-        }
-    }
-}
-
-// === impl Histogram ===
-
-impl Histogram {
-    /// Defines all parts at once, so that every bucket exists from the first observation.
-    fn define(
-        metric: &'static Metric,
-        bounds: &'static [Bound],
-        unit: Unit,
-        labels: &[(Label, &str)],
-        sink: &mut impl StatSink,
-    ) -> Option<Self> {
-        let mut counter =
-            |labels: &[(Label, &str)], name: &str| sink.define(StatKind::Counter, &stat_name(labels, name));
-        let bucket_name = format!("{}_bucket", metric.name);
-        let mut bucket = |le: &str| {
-            let labels: Vec<_> = labels.iter().copied().chain([(Label::Le, le)]).collect();
-            counter(&labels, &bucket_name)
-        };
-        let buckets: Option<Vec<_>> = bounds.iter().map(|bound| Some((bound, bucket(bound.le)?))).collect();
-        let infinity = bucket("+Inf")?;
-        let seconds = match (unit, metric.microseconds_name()) {
-            (Unit::Seconds, Some(name)) => Some(Seconds {
-                microseconds: counter(labels, &name)?,
-                carried_us: 0,
-            }),
-            _ => None,
-        };
-        Some(Self {
-            buckets: buckets?,
-            infinity,
-            count: counter(labels, &format!("{}_count", metric.name))?,
-            sum: counter(labels, &format!("{}_sum", metric.name))?,
-            seconds,
-        })
-    }
-
-    fn observe(&mut self, value: u64, sink: &mut impl StatSink) {
-        for (_, stat) in self.buckets.iter().rev().take_while(|(bound, _)| value <= bound.at) {
-            add(sink, *stat, 1);
-        }
-        add(sink, self.infinity, 1);
-        add(sink, self.count, 1);
-        match &mut self.seconds {
-            None => add(sink, self.sum, value),
-            Some(seconds) => {
-                add(sink, seconds.microseconds, value);
-                let total = seconds.carried_us.saturating_add(value);
-                seconds.carried_us = total % MICROSECONDS_PER_SECOND;
-                add(sink, self.sum, total / MICROSECONDS_PER_SECOND);
-            }
-        }
-    }
-}
-
-fn add(sink: &mut impl StatSink, stat: StatId, value: u64) {
-    if let Ok(delta @ 1..) = i64::try_from(value) {
-        sink.add(stat, delta);
+        let labels = format!("{}{}", self.labels, stat_name(&[(label, value)], ""));
+        let series = ledger.open(metric.metric(), labels.into());
+        self.labelled.push((metric, value, series));
+        series
     }
 }
 

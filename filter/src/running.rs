@@ -1,168 +1,203 @@
-//! The gauge of requests in flight, which stays correct when a worker's VM dies.
+//! The gauge of requests in flight, which stays correct when a worker's VM dies and when the whole process sleeps.
 //!
 //! The gauge is process-wide, but each VM only knows its own requests: if a VM traps or is reloaded, nobody lowers what it
-//! raised. So every VM publishes its share of the gauge in shared data, under a lease that its heartbeat renews, and any
-//! other VM lowers the gauge by the share of an expired lease.
+//! raised. So every VM keeps its share of the gauge in a slot of shared data, under a lease that its heartbeat renews, and
+//! any other VM lowers the gauge by the share of an expired lease.
 //!
-//! A lease is acquired and revoked by compare-and-swap only, so exactly one VM takes back a dead one's share. A VM that
-//! was merely delayed finds its lease revoked, acquires a new one and raises the gauge by what it still runs.
+//! Every write to a slot is a compare-and-swap with the version that was read. A VM whose lease was revoked while it slept
+//! finds out by its next write, acquires another slot, and raises the gauge by all that it still runs.
+//!
+//! Invariant: share and gauge agree whenever a VM can die, and the gauge is never below the sum of all shares (see
+//! `lease`).
 
 mod share;
 
 use std::collections::HashMap;
 
 use crate::labels::{Label, ModelLabel, stat_name};
+use crate::lease::{self, Deltas, FREE, delta};
 use crate::metrics::MetricId;
 use crate::shared::{SharedData, StatId, StatKind, StatSink};
 use share::Share;
 
-/// Interval between two heartbeats, in nanoseconds.
-pub const HEARTBEAT_NS: u64 = 1_000_000_000;
-/// A lease that is not renewed for this long has expired. Much longer than any pause of a live worker.
-const LEASE_NS: u64 = 10 * HEARTBEAT_NS;
-/// A VM that has not renewed its lease for this long verifies it before it writes to its slot.
-const VERIFY_AFTER_NS: u64 = LEASE_NS / 2;
 /// More VMs than a process has threads.
 const MAX_SLOTS: usize = 4096;
 
 /// This worker's requests in flight, and its lease.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
-    counts: HashMap<ModelLabel, u64>,
-    gauges: HashMap<ModelLabel, StatId>,
+    models: HashMap<ModelLabel, Count>,
+    /// A request has started or finished since the last publishing.
+    is_dirty: bool,
     lease: Option<Lease>,
+    /// The slot that the next heartbeat examines.
+    next_slot: usize,
 }
 
-/// The right to publish a share in one slot of the shared map.
-#[derive(Debug)]
+/// The requests of one model.
+#[derive(Clone, Debug, Default)]
+struct Count {
+    running: u64,
+    /// What this VM's share in shared data and the gauge contain.
+    published: u64,
+    gauge: Option<StatId>,
+}
+
+/// The right to keep a share in one slot of the shared map.
+#[derive(Clone, Debug)]
 struct Lease {
-    key: String,
+    slot: usize,
     /// Distinguishes this holder from earlier and later ones of the same slot.
     holder: u64,
-    renewed_ns: u64,
 }
 
 // === impl Running ===
 
 impl Running {
-    /// Counts a request as running. `now_ns` is monotonic and the same clock in all VMs.
-    pub(crate) fn start(&mut self, model: &ModelLabel, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        self.verify_lease(now_ns, host);
-        *self.counts.entry(model.clone()).or_default() += 1;
-        self.publish(now_ns, host);
-        self.add(model, 1, host);
+    /// Counts a request as running, from the next publishing on.
+    pub(crate) fn start(&mut self, model: &ModelLabel) {
+        self.models.entry(model.clone()).or_default().running += 1;
+        self.is_dirty = true;
     }
 
-    pub(crate) fn finish(&mut self, model: &ModelLabel, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        self.verify_lease(now_ns, host);
-        let Some(count) = self.counts.get_mut(model) else {
+    pub(crate) fn finish(&mut self, model: &ModelLabel) {
+        if let Some(count) = self.models.get_mut(model) {
+            count.running = count.running.saturating_sub(1);
+            self.is_dirty = true;
+        }
+    }
+
+    /// Gives the lease back, if nothing runs any more; else it expires.
+    pub(crate) fn release(&mut self, host: &mut (impl SharedData + StatSink)) {
+        let Some(lease) = self
+            .lease
+            .take_if(|_| self.models.values().all(|count| count.published == 0))
+        else {
             return;
         };
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            self.counts.remove(model);
+        let key = slot_key(lease.slot);
+        if let Some((bytes, version)) = host.get(&key)
+            && Share::decode(&bytes).is_some_and(|share| share.holder == lease.holder)
+        {
+            lease::write(&key, &FREE, Some(version), &[], host);
         }
-        self.publish(now_ns, host);
-        self.add(model, -1, host);
     }
 
-    /// Renews the lease and takes back the shares of expired ones.
+    /// Publishes the requests that started and finished. `now_ns` is monotonic and the same clock in all VMs.
+    pub(crate) fn publish(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        if std::mem::take(&mut self.is_dirty) && self.models.values().any(|count| count.running != count.published) {
+            self.write(now_ns, host);
+        }
+    }
+
+    /// Renews the lease, and takes back the share of one slot if its lease has expired. Each VM begins at the slot after
+    /// its own, so that together they examine every slot with every beat.
     pub(crate) fn heartbeat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        self.verify_lease(now_ns, host);
-        if self.lease.is_some() || !self.counts.is_empty() {
-            self.publish(now_ns, host);
+        self.is_dirty = false;
+        if self.lease.is_some() || self.models.values().any(|count| count.running > 0) {
+            self.write(now_ns, host);
         }
-        for slot in 0..MAX_SLOTS {
-            let key = slot_key(slot);
-            let Some((bytes, version)) = host.get(&key) else { break };
-            let Some(expired) =
-                Share::decode(&bytes).filter(|share| now_ns.saturating_sub(share.renewed_ns) > LEASE_NS)
-            else {
-                continue;
-            };
-            if host.replace(&key, &Share::FREE, version) {
-                for (model, count) in expired.counts {
-                    self.add(&model, -delta(count), host);
-                }
-            }
+        if !self.examine(now_ns, host) && self.next_slot > 0 {
+            self.next_slot = 0;
+            self.examine(now_ns, host);
         }
     }
 
-    /// Drops a lease that another VM has revoked. That VM lowered the gauge by everything that still runs here.
-    fn verify_lease(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        let Some(lease) = &self.lease else { return };
-        if now_ns.saturating_sub(lease.renewed_ns) <= VERIFY_AFTER_NS || lease.is_held(host) {
-            return;
-        }
-        self.lease = None;
-        for (model, count) in self.counts.clone() {
-            self.add(&model, delta(count), host);
-        }
-    }
-
-    /// Writes this VM's share. The gauge is changed only afterwards: a VM dies only by a trap, and none can occur between
-    /// the two.
-    fn publish(&mut self, now_ns: u64, host: &mut impl SharedData) {
-        let share = |holder| Share::encode(holder, now_ns, &self.counts);
-        match &mut self.lease {
-            Some(lease) => {
-                host.set(&lease.key, &share(lease.holder));
-                lease.renewed_ns = now_ns;
-            }
-            None => self.lease = Lease::acquire(now_ns, share, host),
-        }
-    }
-
-    fn add(&mut self, model: &ModelLabel, delta: i64, sink: &mut impl StatSink) {
-        let gauge = match self.gauges.get(model) {
-            Some(gauge) => Some(*gauge),
-            None => {
-                let name = stat_name(
-                    &[(Label::ModelName, model.as_str())],
-                    MetricId::RunningRequests.metric().name,
-                );
-                let gauge = sink.define(StatKind::Gauge, &name);
-                self.gauges.extend(gauge.map(|gauge| (model.clone(), gauge)));
-                gauge
-            }
+    /// Examines the next slot; `false` if there is none.
+    fn examine(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) -> bool {
+        let key = slot_key(self.next_slot);
+        let Some((bytes, version)) = host.get(&key) else {
+            return false;
         };
-        if let Some(gauge) = gauge {
-            sink.add(gauge, delta);
+        self.next_slot = (self.next_slot + 1) % MAX_SLOTS;
+        let expired = Share::decode(&bytes).filter(|share| lease::is_expired(share.renewed_ns, now_ns));
+        if let Some(expired) = expired {
+            let lower: Deltas = expired
+                .counts
+                .iter()
+                .filter_map(|(model, count)| Some((define(model, host)?, -delta(*count))))
+                .collect();
+            lease::write(&key, &FREE, Some(version), &lower, host);
         }
+        true
     }
-}
 
-// === impl Lease ===
-
-impl Lease {
-    /// Acquires the first free slot.
-    fn acquire(now_ns: u64, share: impl Fn(u64) -> Vec<u8>, host: &mut impl SharedData) -> Option<Self> {
-        for slot in 0..MAX_SLOTS {
-            let key = slot_key(slot);
-            let acquired = match host.get(&key) {
-                None => host.create(&key, &share(now_ns)),
-                Some((bytes, version)) if bytes == Share::FREE => host.replace(&key, &share(now_ns), version),
-                Some(_) => false,
-            };
-            if acquired {
-                return Some(Self {
-                    key,
-                    holder: now_ns,
-                    renewed_ns: now_ns,
-                });
+    /// Writes this VM's share and changes the gauges accordingly.
+    fn write(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        for (model, count) in &mut self.models {
+            if count.gauge.is_none() {
+                count.gauge = define(model, host);
             }
         }
-        None
+        if let Some(lease) = &self.lease {
+            let key = slot_key(lease.slot);
+            let held = host
+                .get(&key)
+                .filter(|(bytes, _)| Share::decode(bytes).is_some_and(|share| share.holder == lease.holder));
+            let share = self.share(lease.holder, now_ns);
+            if let Some((_, version)) = held
+                && lease::write(&key, &share, Some(version), &self.deltas(), host)
+            {
+                self.published();
+                return;
+            }
+            // The lease was revoked, and the gauge was lowered by all that this VM had published.
+            self.lease = None;
+            for count in self.models.values_mut() {
+                count.published = 0;
+            }
+        }
+        if self.models.values().any(|count| count.running > 0) {
+            self.acquire(now_ns, host);
+        }
     }
 
-    fn is_held(&self, host: &mut impl SharedData) -> bool {
-        let current = host.get(&self.key).and_then(|(bytes, _)| Share::decode(&bytes));
-        current.is_some_and(|share| share.holder == self.holder)
+    /// Acquires the first free slot and writes the share to it. If all are taken, the gauge lacks these requests until a
+    /// later heartbeat finds one.
+    fn acquire(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        let (share, deltas) = (self.share(now_ns, now_ns), self.deltas());
+        for slot in 0..MAX_SLOTS {
+            let key = slot_key(slot);
+            let read = match host.get(&key) {
+                None => None,
+                Some((bytes, version)) if bytes == FREE => Some(version),
+                Some(_) => continue,
+            };
+            if lease::write(&key, &share, read, &deltas, host) {
+                self.lease = Some(Lease { slot, holder: now_ns });
+                self.next_slot = slot + 1;
+                self.published();
+                return;
+            }
+        }
+    }
+
+    fn share(&self, holder: u64, now_ns: u64) -> Vec<u8> {
+        let counts = self.models.iter().map(|(model, count)| (model, count.running));
+        Share::encode(holder, now_ns, counts.filter(|(_, running)| *running > 0))
+    }
+
+    /// What the gauges lack.
+    fn deltas(&self) -> Deltas {
+        let changed = self.models.values().filter(|count| count.running != count.published);
+        changed
+            .filter_map(|count| Some((count.gauge?, delta(count.running) - delta(count.published))))
+            .collect()
+    }
+
+    fn published(&mut self) {
+        for count in self.models.values_mut() {
+            count.published = count.running;
+        }
     }
 }
 
-fn delta(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+fn define(model: &ModelLabel, sink: &mut impl StatSink) -> Option<StatId> {
+    let name = stat_name(
+        &[(Label::ModelName, model.as_str())],
+        MetricId::RunningRequests.metric().name,
+    );
+    sink.define(StatKind::Gauge, &name)
 }
 
 fn slot_key(slot: usize) -> String {

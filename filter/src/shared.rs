@@ -9,8 +9,6 @@ pub type Version = u32;
 /// The process-wide map.
 pub trait SharedData {
     fn get(&mut self, key: &str) -> Option<(Vec<u8>, Version)>;
-    /// Writes unconditionally.
-    fn set(&mut self, key: &str, value: &[u8]);
     /// Writes if the key has no value; returns whether it did.
     fn create(&mut self, key: &str, value: &[u8]) -> bool;
     /// Writes if the key still has this version; returns whether it did.

@@ -1,11 +1,13 @@
 //! The state of one worker's VM: configuration, label admission, the gauge of requests in flight and the recorder.
 //!
-//! It is the only place that resolves an exchange's model labels. It does not know the host: shared data and stats are
+//! It is the only place that resolves an exchange's model labels, and it decides when what exchanges add is published: at
+//! the end of an exchange while the worker is quiet, with the next tick under load, and when the VM ends. It does not know the host: shared data and stats are
 //! passed in as traits.
 
 use crate::access_log;
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::contribution::Contribution;
 use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, Termination, is_success};
 use crate::forced_usage::ForcedUsage;
 use crate::labels::ModelLabel;
@@ -17,8 +19,14 @@ use crate::route::Api;
 use crate::running::Running;
 use crate::shared::{SharedData, StatSink};
 
+pub use crate::lease::HEARTBEAT_NS;
 pub use crate::recorder::BuildInfo;
-pub use crate::running::HEARTBEAT_NS;
+
+/// Interval between two ticks, in nanoseconds: the longest time that anything waits to be published.
+pub const TICK_NS: u64 = 100_000_000;
+/// The end of an exchange publishes if nothing was published for this long. Under load the tick does it, so that the cost
+/// of publishing does not grow with the number of exchanges.
+const QUIET_NS: u64 = TICK_NS / 2;
 
 const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 
@@ -30,6 +38,16 @@ pub struct Worker {
     running: Running,
     recorder: Recorder,
     forced_usage: ForcedUsage,
+    admitted: Contribution,
+    config_errors: Contribution,
+    /// Errors in the configuration.
+    errors: u64,
+    /// When something was last published.
+    published_ns: Option<u64>,
+    /// When the next heartbeat is due.
+    next_heartbeat_ns: u64,
+    /// Something was recorded, or a request started or finished, since the last publishing.
+    is_dirty: bool,
 }
 
 // === impl Worker ===
@@ -43,16 +61,36 @@ impl Worker {
             running: Running::default(),
             recorder: Recorder::default(),
             forced_usage: ForcedUsage::default(),
+            admitted: Contribution::new("infertally.admitted".to_owned(), MetricId::FilterAdmittedModels),
+            config_errors: Contribution::new("infertally.errors".to_owned(), MetricId::FilterConfigErrors),
+            errors: 0,
+            published_ns: None,
+            next_heartbeat_ns: 0,
+            is_dirty: false,
         }
     }
 
-    /// Applies a new configuration and reports its number of errors. Exchanges in flight and series are kept.
-    pub fn configure(&mut self, config: Config, errors: usize, sink: &mut impl StatSink) {
+    /// Applies a new configuration with this number of errors. Exchanges in flight and series are kept, and what they have
+    /// added is published. `identity` is the same in all VMs that have this configuration.
+    pub fn configure(
+        &mut self,
+        config: Config,
+        errors: usize,
+        identity: &[&[u8]],
+        now_ns: u64,
+        host: &mut (impl SharedData + StatSink),
+    ) {
         self.admission = Admission::new(&config.models, config.max_models);
         self.config = config;
-        self.recorder.define_zeros(sink);
-        self.recorder
-            .set_gauge(MetricId::FilterConfigErrors, errors as u64, sink);
+        self.config_errors.release(host);
+        self.config_errors = Contribution::new(
+            format!("infertally.errors.{:016x}", fingerprint(identity)),
+            MetricId::FilterConfigErrors,
+        );
+        self.errors = errors as u64;
+        self.contribute(now_ns, host);
+        self.recorder.add_zeros();
+        self.publish(now_ns, host);
     }
 
     /// The fields to print in the access log: none unless the configuration enables them.
@@ -77,7 +115,7 @@ impl Worker {
     /// Resolves the exchange's `model_name` as early as possible; from then on the request counts as running.
     ///
     /// An admitted name resolves at the end of the request, any other name at the response: a 2xx response admits it.
-    pub fn resolve_label(&mut self, exchange: &mut Exchange, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+    pub fn resolve_label(&mut self, exchange: &mut Exchange, host: &mut impl SharedData) {
         if exchange.label.is_some() {
             return;
         }
@@ -90,7 +128,8 @@ impl Worker {
             }
         };
         if let Some(label) = label {
-            self.running.start(&label, now_ns, host);
+            self.running.start(&label);
+            self.is_dirty = true;
             exchange.label = Some(label);
         }
     }
@@ -104,9 +143,10 @@ impl Worker {
         termination: Termination,
         host: &mut (impl SharedData + StatSink),
     ) -> Option<Record> {
+        self.is_dirty = true;
         if termination.by == TerminatedBy::Redirect {
             if let Some(label) = exchange.label.take() {
-                self.running.finish(&label, now_ns, host);
+                self.running.finish(&label);
             }
             return None;
         }
@@ -122,7 +162,7 @@ impl Worker {
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
             Some(label) => {
-                self.running.finish(&label, now_ns, host);
+                self.running.finish(&label);
                 label
             }
             None => match exchange.request().model.as_ref().or(facts.model.as_ref()) {
@@ -130,17 +170,38 @@ impl Worker {
                 None => ModelLabel::unknown(),
             },
         };
-        let target = match exchange.target().or(facts.model.as_deref()) {
-            Some(name) => self.label(name, status, host),
-            None => model.clone(),
+        let (target, is_over_limit) = match (exchange.target(), &facts.model) {
+            // The header is the client's word: its value is looked up and never admitted.
+            (Some(name), _) => (self.admission.find(name, host).unwrap_or_else(ModelLabel::other), false),
+            (None, Some(name)) => {
+                let target = self.label(name, status, host);
+                let is_other = target == ModelLabel::other();
+                (target, is_other)
+            }
+            (None, None) => (model.clone(), false),
+        };
+        let is_over_limit = is_over_limit || model == ModelLabel::other();
+        let (labels, is_over_limit) = if self
+            .admission
+            .admit_pair(&model, &target, exchange.target().is_some(), host)
+        {
+            (ModelPair { model, target }, is_over_limit)
+        } else {
+            let other = ModelLabel::other();
+            (
+                ModelPair {
+                    model: other.clone(),
+                    target: other,
+                },
+                true,
+            )
         };
         // A request that can't be read may have asked for usage.
         let is_usage_unrequested = is_usage_unrequested && !exchange.request().malformed;
         let usage_source = usage_source.map(|source| match is_usage_unrequested {
-            true => self.forced_usage.resolve(&target, source, outcome),
+            true => self.forced_usage.resolve(&labels.target, source, outcome),
             false => source,
         });
-        let other = ModelLabel::other();
         let record = Record {
             outcome,
             duration_us: (duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
@@ -163,19 +224,52 @@ impl Worker {
                 | BodyState::Unsupported => false,
             },
             // A 2xx response admits every name below the limit.
-            label_overflow: is_success(status) && (model == other || target == other),
-            labels: ModelPair { model, target },
+            label_overflow: is_success(status) && is_over_limit,
+            labels,
         };
-        self.recorder.record(&record, host);
+        self.recorder.record(&record);
+        let is_quiet = |published_ns| now_ns.saturating_sub(published_ns) >= QUIET_NS;
+        if self.published_ns.is_none_or(is_quiet) {
+            self.publish(now_ns, host);
+        }
         Some(record)
     }
 
-    /// Runs once every [`HEARTBEAT_NS`]. `memory_bytes` is the size of this VM's linear memory.
-    pub fn heartbeat(&mut self, now_ns: u64, memory_bytes: u64, host: &mut (impl SharedData + StatSink)) {
-        self.running.heartbeat(now_ns, host);
-        self.recorder
-            .set_gauge(MetricId::FilterAdmittedModels, self.admission.count(host) as u64, host);
-        self.recorder.raise_gauge(MetricId::FilterMemory, memory_bytes, host);
+    /// Runs once every [`TICK_NS`]. `memory_bytes` is the size of this VM's linear memory.
+    pub fn tick(&mut self, now_ns: u64, memory_bytes: u64, host: &mut (impl SharedData + StatSink)) {
+        if self.is_dirty {
+            self.publish(now_ns, host);
+        }
+        if now_ns >= self.next_heartbeat_ns {
+            self.next_heartbeat_ns = now_ns + HEARTBEAT_NS;
+            self.running.heartbeat(now_ns, host);
+            self.contribute(now_ns, host);
+            self.recorder.raise_memory(memory_bytes, host);
+        }
+    }
+
+    /// Runs when the VM or its plugin ends: publishes everything and takes back what this VM holds.
+    pub fn end(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.publish(now_ns, host);
+        self.running.release(host);
+        self.admitted.release(host);
+        self.config_errors.release(host);
+        // An exchange that ends after this has no tick to wait for.
+        self.published_ns = None;
+    }
+
+    /// Hands everything that exchanges have added to Envoy.
+    fn publish(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.running.publish(now_ns, host);
+        self.recorder.publish(host);
+        self.published_ns = Some(now_ns);
+        self.is_dirty = false;
+    }
+
+    fn contribute(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        let admitted = self.admission.count(host) as u64;
+        self.admitted.hold(admitted, now_ns, host);
+        self.config_errors.hold(self.errors, now_ns, host);
     }
 
     /// The label of a name in an exchange with this status.
@@ -187,6 +281,14 @@ impl Worker {
         };
         admitted.unwrap_or_else(ModelLabel::other)
     }
+}
+
+/// FNV-1a over the parts, each ended by a zero byte.
+fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.iter().chain(&[0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn modules_import_only_from_lower_lines_of_the_picture() {
     for file in rust_files(&source()) {
         let path = file.strip_prefix(source()).unwrap();
         let is_test = path.components().any(|part| {
-            ["tests", "tests.rs", "property.rs", "fakes.rs", "lib.rs"]
+            ["tests", "tests.rs", "property.rs", "fakes", "fakes.rs", "lib.rs"]
                 .iter()
                 .any(|name| part.as_os_str() == *name)
         });

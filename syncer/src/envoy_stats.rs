@@ -13,7 +13,7 @@
 //! Values of several Envoys are never added. A sum of counters falls when one process exits, which Prometheus reads as a
 //! reset. Each Envoy keeps its own series, and its resets are passed on.
 //!
-//! Envoy renders the page while its workers count. `counters.rs` says what that does to a histogram.
+//! Envoy renders the page while its workers count. `counters.rs` describes what that does to a histogram.
 //!
 //! `inference_extension_info` is not passed on: the syncer serves its own, and duplicate series would invalidate the page.
 //! `infertally_filter_info` reports the filter's build.

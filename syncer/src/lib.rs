@@ -1,31 +1,31 @@
 //! The syncer: scrapes the model servers of a pool and the Envoys with the filter, keeps a model server's LoRA adapters as
 //! configured, and serves all metrics on one `/metrics`.
 //!
-//! Imports go down only. Each row lists all modules that its module imports:
+//! Imports go down only. Each row lists all modules that its module imports (`tests/imports.rs` checks it):
 //!
 //! ```text
 //! app             roles: wiring, tasks   ─▶ all modules below
-//! cli             arguments              ─▶ aliases, discovery, engine, url, version
+//! cli             arguments              ─▶ aliases, discovery, engine, target, url, version
 //!
 //! ── I/O ──────────────────────────────────────────────────────────────────────────────────
 //! serve           /metrics, who scrapes  ─▶ exposition, file, error
 //! scrape          fetches pages          ─▶ exposition, scrape_status, http_client, error
-//! discovery       finds pods             ─▶ file, url, error
-//! model_server    loads adapters         ─▶ lora, http_client, file, error
+//! discovery       finds pods             ─▶ file, target, error
 //! http_client, file
 //!
 //! ── pure ─────────────────────────────────────────────────────────────────────────────────
-//! pool            state of the pods      ─▶ discovery::target, engine, exposition, scrape_status
+//! pool            state of the pods      ─▶ engine, exposition, scrape_status, target
 //! envoys          state of the Envoys    ─▶ envoy_stats, exposition, scrape_status
 //! aliases         other metric names     ─▶ exposition
 //! engine          model servers' pages   ─▶ exposition
 //! envoy_stats     Envoys' pages          ─▶ exposition
 //! lora            adapters' state        ─▶ exposition
+//! target          a pod to scrape        ─▶ url
 //! exposition, scrape_status, url, error, version
 //! ```
 //!
 //! Pure modules take bytes, events and times and return values. Only `discovery::kubernetes` and `serve::auth` know
-//! Kubernetes, and only `app` starts tasks that outlive a call.
+//! Kubernetes, and only `app` starts tasks that outlive a call. The HTTP client of the LoRA role is part of `app`.
 
 pub mod aliases;
 pub mod app;
@@ -43,6 +43,7 @@ pub mod pool;
 pub mod scrape;
 pub mod scrape_status;
 pub mod serve;
+pub mod target;
 pub mod url;
 pub mod version;
 

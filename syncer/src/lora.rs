@@ -15,7 +15,7 @@
 //!               ▼
 //!     metric families, /readyz, log
 //! ```
-//! [`AdapterSpec`](config::AdapterSpec) is what the configuration asks for, [`Observed`](observed::Observed) what the
+//! [`AdapterSpec`](config::AdapterSpec) is what the configuration requires, [`Observed`](observed::Observed) what the
 //! server reports. `plan` compares them and decides on an [`Action`](action::Action): load, reload, replace
 //! or unload. An action is one or two [`Request`](request::Request)s. A [`Response`](response::Response), or the lack of
 //! one, is an [`Outcome`](response::Outcome); a failed one becomes a [`Retry`](retry::Retry) with backoff.

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "helpers of tests panic on failure"
 )]
 
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use infertally_harness::page::{self, Load, full, small};
+use infertally_harness::ports::Port;
 use infertally_harness::{Behaviour, Fleet, Pod, Syncer};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
@@ -53,7 +54,12 @@ fn state(state: &str, pods: usize) -> String {
 
 #[tokio::test]
 async fn every_gauge_follows_the_pods() {
-    let mut fleet = Fleet::start(2, |_| small(load(0.0, 0.0, 0.0))).await.unwrap();
+    let ports = [(); 2].map(|()| Port::reserve().unwrap());
+    let mut fleet = Fleet::default();
+    for port in &ports {
+        let page = Behaviour::Page(small(load(0.0, 0.0, 0.0)));
+        fleet.pods.push(Pod::start_on(port, page).await.unwrap());
+    }
     fleet.pods[0].set(Behaviour::Page(full(load(1.0, 2.0, 0.000733)).unwrap()));
     let [a, b] = [fleet.pods[0].target("a"), fleet.pods[1].target("b")];
     let syncer = syncer(&["--target", &a, "--target", &b]).await;
@@ -138,19 +144,18 @@ async fn every_gauge_follows_the_pods() {
     shows(&syncer, &[of_pod("per_pod_queue_size", "a", 5.0)], &[]).await;
 
     // One dies, then the other; then both return at their addresses.
-    let ports: Vec<_> = fleet.pods.iter().map(Pod::port).collect();
     fleet.pods.remove(0);
     shows(&syncer, &[gauge("ready_pods", 1.0), state("unreachable", 1)], &[]).await;
     fleet.pods.clear();
     let none = [gauge("ready_pods", 0.0), state("unreachable", 2)];
     shows(&syncer, &none, &["average", "per_pod"]).await;
-    for port in ports {
+    for port in &ports {
         let page = Behaviour::Page(small(load(8.0, 1.0, 1.0)));
-        fleet.pods.push(Pod::start_at(port, page).await.unwrap());
+        fleet.pods.push(Pod::start_on(port, page).await.unwrap());
     }
     let expected = [gauge("ready_pods", 2.0), gauge("average_queue_size", 8.0)];
     shows(&syncer, &expected, &[]).await;
-    assert!(syncer.end().await.unwrap().success());
+    assert!(syncer.terminate().await.unwrap().success());
 }
 
 #[tokio::test]

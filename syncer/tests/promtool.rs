@@ -1,5 +1,5 @@
 //! The complete page of a syncer passes `promtool check metrics`.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic on failure")]
 
 use std::path::Path;
 

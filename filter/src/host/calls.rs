@@ -27,11 +27,6 @@ impl SharedData for EnvoyHost {
         }
     }
 
-    fn set(&mut self, key: &str, value: &[u8]) {
-        // Fails only on a version mismatch, and none is passed.
-        _ = hostcalls::set_shared_data(key, Some(value), None);
-    }
-
     fn create(&mut self, key: &str, value: &[u8]) -> bool {
         self.replace(key, value, NO_VERSION)
     }
@@ -72,11 +67,16 @@ pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
+/// The status that the client received.
+pub(super) fn status() -> Option<u16> {
+    integer_property("code")
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| *code != 0)
+}
+
 /// How the exchange was terminated. Meaningful only if the response did not complete.
 pub(super) fn termination() -> Termination {
-    let status = integer_property("code")
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|code| *code != 0);
+    let status = status();
     let flags = integer_property("flags").unwrap_or_default();
     let by = match property("code_details").as_deref() {
         Some(b"internal_redirect") => TerminatedBy::Redirect,
@@ -104,6 +104,11 @@ pub(super) fn memory_bytes() -> u64 {
 /// Envoy encodes an integer property as eight little-endian bytes.
 fn integer_property(name: &str) -> Option<u64> {
     property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// An attribute of the plugin.
+pub(super) fn plugin_property(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec![name]).ok().flatten()
 }
 
 /// The attribute `response.NAME`.

@@ -29,6 +29,12 @@ fn record(duration_us: u64) -> Record {
     }
 }
 
+/// Records and publishes.
+fn publish(recorder: &mut Recorder, record: &Record, host: &mut FakeHost) {
+    recorder.record(record);
+    recorder.publish(host);
+}
+
 fn stat(host: &FakeHost, series: &str) -> i64 {
     host.value(&format!("model_name=.=m;.;target_model_name=.=t;.;{series}"))
 }
@@ -36,7 +42,7 @@ fn stat(host: &FakeHost, series: &str) -> i64 {
 #[test]
 fn bucket_bounds_are_inclusive() {
     let mut host = FakeHost::default();
-    Recorder::default().record(&record(1), &mut host);
+    publish(&mut Recorder::default(), &record(1), &mut host);
     for (series, value) in [
         ("le=.=64;.;inference_model_request_sizes_bucket", 1),
         ("le=.=128;.;inference_model_request_sizes_bucket", 1),
@@ -54,7 +60,7 @@ fn bucket_bounds_are_inclusive() {
 #[test]
 fn observation_above_all_bounds_is_only_in_the_inf_bucket() {
     let mut host = FakeHost::default();
-    Recorder::default().record(&record(3_600_000_001), &mut host);
+    publish(&mut Recorder::default(), &record(3_600_000_001), &mut host);
     let buckets: Vec<_> = host
         .stats()
         .into_iter()
@@ -67,7 +73,7 @@ fn observation_above_all_bounds_is_only_in_the_inf_bucket() {
 #[test]
 fn first_observation_defines_all_buckets_and_no_other_metric() {
     let mut host = FakeHost::default();
-    Recorder::default().record(&record(1), &mut host);
+    publish(&mut Recorder::default(), &record(1), &mut host);
     let count = |part: &str| host.stats().keys().filter(|name| name.contains(part)).count();
     assert_eq!(count("inference_model_input_tokens_bucket"), 20);
     assert_eq!(count("inference_model_output_tokens"), 0);
@@ -81,7 +87,7 @@ fn fractions_of_a_second_are_carried_over() {
     let durations = [400_000, 700_000, 2_999_999, 1, 0, 5_000_000, 899_999];
     let mut total = 0;
     for duration in durations {
-        recorder.record(&record(duration), &mut host);
+        publish(&mut recorder, &record(duration), &mut host);
         total += duration as i64;
         assert_eq!(
             stat(&host, "inference_model_request_duration_microseconds_total"),
@@ -102,7 +108,7 @@ fn fractions_of_a_second_are_carried_over() {
 fn workers_add_to_the_same_series() {
     let mut host = FakeHost::default();
     for _ in 0..2 {
-        Recorder::default().record(&record(1), &mut host);
+        publish(&mut Recorder::default(), &record(1), &mut host);
     }
     assert_eq!(stat(&host, "inference_model_request_total"), 2);
     assert_eq!(stat(&host, "inference_model_input_tokens_sum"), 10);
@@ -113,7 +119,8 @@ fn every_error_code_has_its_own_series() {
     let mut host = FakeHost::default();
     let mut recorder = Recorder::default();
     for code in [ErrorCode::BadRequest, ErrorCode::Truncated, ErrorCode::BadRequest] {
-        recorder.record(
+        publish(
+            &mut recorder,
             &Record {
                 outcome: Outcome::Failed(code),
                 ..record(1)
@@ -153,7 +160,8 @@ fn build_info_gauges_are_one() {
 fn filter_counters_without_a_model_are_zero_from_the_start() {
     let mut host = FakeHost::default();
     let mut recorder = Recorder::default();
-    recorder.define_zeros(&mut host);
+    recorder.add_zeros();
+    recorder.publish(&mut host);
     let names: Vec<_> = host.stats().into_keys().map(str::to_owned).collect();
     assert_eq!(
         names,
@@ -163,7 +171,8 @@ fn filter_counters_without_a_model_are_zero_from_the_start() {
             "source=.=response;.;infertally_filter_parse_failures_total",
         ]
     );
-    recorder.record(
+    publish(
+        &mut recorder,
         &Record {
             invalid_request: true,
             ..record(1)
@@ -177,13 +186,11 @@ fn filter_counters_without_a_model_are_zero_from_the_start() {
 }
 
 #[test]
-fn raise_gauge_never_lowers_it() {
+fn memory_gauge_is_the_maximum_of_all_vms() {
     let mut host = FakeHost::default();
-    let (mut one, mut two) = (Recorder::default(), Recorder::default());
-    for (memory, expected) in [(5, 5), (3, 5), (7, 7)] {
-        one.raise_gauge(MetricId::FilterMemory, memory, &mut host);
-        two.set_gauge(MetricId::FilterConfigErrors, memory, &mut host);
+    let mut recorders = [Recorder::default(), Recorder::default()];
+    for (vm, memory, expected) in [(0, 5, 5), (1, 3, 5), (1, 7, 7)] {
+        recorders[vm].raise_memory(memory, &mut host);
         assert_eq!(host.value("infertally_filter_memory_bytes"), expected);
-        assert_eq!(host.value("infertally_filter_config_errors"), memory as i64);
     }
 }

@@ -1,8 +1,6 @@
 //! The encoding of a VM's share of the gauge in shared data: lease holder, time of renewal, and requests in flight by
 //! model.
 
-use std::collections::HashMap;
-
 use crate::labels::ModelLabel;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -15,11 +13,12 @@ pub(super) struct Share {
 // === impl Share ===
 
 impl Share {
-    /// The value of a free slot.
-    pub(super) const FREE: [u8; 0] = [];
-
     /// A line `holder renewed_ns`, then a line `count model` for each model. A label contains no newline.
-    pub(super) fn encode(holder: u64, renewed_ns: u64, counts: &HashMap<ModelLabel, u64>) -> Vec<u8> {
+    pub(super) fn encode<'a>(
+        holder: u64,
+        renewed_ns: u64,
+        counts: impl Iterator<Item = (&'a ModelLabel, u64)>,
+    ) -> Vec<u8> {
         let mut digits = itoa::Buffer::new();
         let mut text = Vec::with_capacity(128);
         text.extend_from_slice(digits.format(holder).as_bytes());
@@ -27,7 +26,7 @@ impl Share {
         text.extend_from_slice(digits.format(renewed_ns).as_bytes());
         for (model, count) in counts {
             text.push(b'\n');
-            text.extend_from_slice(digits.format(*count).as_bytes());
+            text.extend_from_slice(digits.format(count).as_bytes());
             text.push(b' ');
             text.extend_from_slice(model.as_str().as_bytes());
         }

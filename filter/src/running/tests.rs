@@ -3,6 +3,9 @@ use crate::fakes::FakeHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+#[cfg(not(target_arch = "wasm32"))]
+mod interleavings;
+
 const SECOND: u64 = 1_000_000_000;
 
 fn gauge(host: &FakeHost, model: &str) -> i64 {
@@ -17,20 +20,28 @@ fn model(name: &str) -> ModelLabel {
 fn gauge_counts_requests_in_flight() {
     let mut host = FakeHost::default();
     let (mut one, mut two) = (Running::default(), Running::default());
-    one.start(&model("a"), 1, &mut host);
-    one.start(&model("b"), 2, &mut host);
-    two.start(&model("a"), 3, &mut host);
+    one.start(&model("a"));
+    one.publish(1, &mut host);
+    one.start(&model("b"));
+    one.publish(2, &mut host);
+    two.start(&model("a"));
+    two.publish(3, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (2, 1));
-    one.finish(&model("a"), 4, &mut host);
-    two.finish(&model("a"), 5, &mut host);
-    one.finish(&model("b"), 6, &mut host);
+    one.finish(&model("a"));
+    one.publish(4, &mut host);
+    two.finish(&model("a"));
+    two.publish(5, &mut host);
+    one.finish(&model("b"));
+    one.publish(6, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (0, 0));
 }
 
 #[test]
 fn finish_without_start_changes_nothing() {
     let mut host = FakeHost::default();
-    Running::default().finish(&model("a"), 1, &mut host);
+    let mut running = Running::default();
+    running.finish(&model("a"));
+    running.publish(1, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
 }
 
@@ -40,18 +51,25 @@ fn share_of_a_dead_vm_is_taken_back_once() {
     let mut dead = Running::default();
     let mut alive = [Running::default(), Running::default()];
     for _ in 0..3 {
-        dead.start(&model("a"), SECOND, &mut host);
+        dead.start(&model("a"));
+        dead.publish(SECOND, &mut host);
     }
-    alive[0].start(&model("a"), SECOND, &mut host);
+    alive[0].start(&model("a"));
+    alive[0].publish(SECOND, &mut host);
     drop(dead);
     for beat in 1..=30 {
         for running in &mut alive {
             running.heartbeat(beat * SECOND, &mut host);
         }
-        let expected = if beat * SECOND - SECOND > LEASE_NS { 1 } else { 4 };
-        assert_eq!(gauge(&host, "a"), expected, "beat {beat}");
+        // The lease expires after beat 11, and a beat examines one of two slots.
+        match beat {
+            ..=11 => assert_eq!(gauge(&host, "a"), 4, "beat {beat}"),
+            12 => assert!([1, 4].contains(&gauge(&host, "a"))),
+            13.. => assert_eq!(gauge(&host, "a"), 1, "beat {beat}"),
+        }
     }
-    alive[0].finish(&model("a"), 31 * SECOND, &mut host);
+    alive[0].finish(&model("a"));
+    alive[0].publish(31 * SECOND, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
 }
 
@@ -62,7 +80,8 @@ fn freed_slot_is_reused() {
         let now = round * 20 * SECOND;
         let mut running = Running::default();
         running.heartbeat(now, &mut host);
-        running.start(&model("a"), now, &mut host);
+        running.start(&model("a"));
+        running.publish(now, &mut host);
     }
     assert!(host.get("infertally.running.2").is_none());
     assert_eq!(gauge(&host, "a"), 1);
@@ -72,15 +91,66 @@ fn freed_slot_is_reused() {
 fn delayed_vm_restores_its_share() {
     let mut host = FakeHost::default();
     let (mut slow, mut other) = (Running::default(), Running::default());
-    slow.start(&model("a"), SECOND, &mut host);
-    slow.start(&model("a"), SECOND, &mut host);
+    slow.start(&model("a"));
+    slow.publish(SECOND, &mut host);
+    slow.start(&model("a"));
+    slow.publish(SECOND, &mut host);
     other.heartbeat(60 * SECOND, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
     // The slot has a new holder by the time the slow VM resumes.
-    other.start(&model("b"), 60 * SECOND, &mut host);
-    slow.finish(&model("a"), 61 * SECOND, &mut host);
+    other.start(&model("b"));
+    other.publish(60 * SECOND, &mut host);
+    slow.finish(&model("a"));
+    slow.publish(61 * SECOND, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (1, 1));
-    slow.finish(&model("a"), 62 * SECOND, &mut host);
-    other.finish(&model("b"), 62 * SECOND, &mut host);
+    slow.finish(&model("a"));
+    slow.publish(62 * SECOND, &mut host);
+    other.finish(&model("b"));
+    other.publish(62 * SECOND, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (0, 0));
+}
+
+#[test]
+fn heartbeat_reads_two_keys_whatever_the_number_of_vms() {
+    let mut host = FakeHost::default();
+    let mut vms: Vec<_> = (0..64).map(|_| Running::default()).collect();
+    for running in &mut vms {
+        running.start(&model("a"));
+        running.publish(SECOND, &mut host);
+    }
+    for beat in 2..5 {
+        let before = host.calls("get");
+        for running in &mut vms {
+            running.heartbeat(beat * SECOND, &mut host);
+        }
+        // The last VM finds no slot after its own, and begins with the first.
+        assert!(host.calls("get") - before <= 2 * 64 + 1, "beat {beat}");
+    }
+}
+
+#[test]
+fn one_beat_of_all_vms_examines_every_slot() {
+    let mut host = FakeHost::default();
+    let mut vms: Vec<_> = (0..64).map(|_| Running::default()).collect();
+    for running in &mut vms {
+        running.start(&model("a"));
+        running.publish(SECOND, &mut host);
+    }
+    // Every fourth VM dies.
+    let mut alive: Vec<_> = vms
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| index % 4 != 2)
+        .map(|(_, vm)| vm)
+        .collect();
+    for beat in 2..=11 {
+        for running in &mut alive {
+            running.heartbeat(beat * SECOND, &mut host);
+        }
+        assert_eq!(gauge(&host, "a"), 64);
+    }
+    for running in &mut alive {
+        running.heartbeat(12 * SECOND, &mut host);
+    }
+    assert_eq!(gauge(&host, "a"), 48);
 }

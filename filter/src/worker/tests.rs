@@ -20,23 +20,28 @@ fn request(worker: &mut Worker, host: &mut FakeHost, body: &str) -> Exchange {
     exchange.request_body(body.len());
     exchange.read_request(body.as_bytes());
     exchange.request_end();
-    worker.resolve_label(&mut exchange, 1, host);
+    worker.resolve_label(&mut exchange, host);
     exchange
 }
 
 /// A complete JSON response to it.
 fn respond(worker: &mut Worker, host: &mut FakeHost, mut exchange: Exchange, status: u16, body: &str) -> Record {
     exchange.response_headers(status, Some(b"application/json"), None);
-    worker.resolve_label(&mut exchange, 2, host);
+    worker.resolve_label(&mut exchange, host);
     exchange.response_body(body.len());
     exchange.read_response(body.as_bytes());
     exchange.response_end(3);
-    worker.resolve_label(&mut exchange, 3, host);
+    worker.resolve_label(&mut exchange, host);
     worker.finish(&mut exchange, 4, BY_UPSTREAM, host).unwrap()
 }
 
 fn labels(record: &Record) -> (&str, &str) {
     (record.labels.model.as_str(), record.labels.target.as_str())
+}
+
+/// Publishes what waits for the next tick.
+fn tick(worker: &mut Worker, host: &mut FakeHost) {
+    worker.tick(TICK_NS, 0, host);
 }
 
 fn running(host: &FakeHost, model: &str) -> i64 {
@@ -78,16 +83,55 @@ fn response_names_the_model_if_the_request_does_not() {
 }
 
 #[test]
-fn configured_header_names_the_target_model() {
-    let (config, _) = Config::parse(br#"{"models":["a","lora"],"maxModels":1,"targetModelHeader":"x-target"}"#);
+fn configured_header_names_the_target_model_and_admits_none() {
+    let (config, _) = Config::parse(br#"{"models":["a","lora"],"maxModels":9,"targetModelHeader":"x-target"}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
-    for (target, expected) in [("lora", "lora"), ("new", "new"), ("over the limit", "other")] {
+    for (target, expected) in [("lora", "lora"), ("new", "other"), ("served", "other")] {
         let mut exchange = Exchange::new(Api::Chat, 0, Some(target.into()));
         exchange.read_request(br#"{"model":"a"}"#);
         exchange.request_end();
         let record = respond(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
         assert_eq!(labels(&record), ("a", expected));
+        assert!(!record.label_overflow, "a client's junk is no full table");
     }
+    // A model that was served is known.
+    let served = request(&mut worker, &mut host, r#"{"model":"served"}"#);
+    respond(&mut worker, &mut host, served, 200, "{}");
+    let mut exchange = Exchange::new(Api::Chat, 0, Some("served".into()));
+    exchange.read_request(br#"{"model":"a"}"#);
+    exchange.request_end();
+    let record = respond(&mut worker, &mut host, exchange, 200, r#"{"model":"a"}"#);
+    assert_eq!(labels(&record), ("a", "served"));
+}
+
+#[test]
+fn pair_over_the_limit_is_other() {
+    let (config, _) = Config::parse(br#"{"models":["a"],"maxModels":3}"#);
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
+    let mut pairs = std::collections::HashSet::new();
+    for (model, target) in [
+        ("b", "c"),
+        ("c", "d"),
+        ("d", "b"),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "d"),
+        ("b", "b"),
+    ] {
+        let exchange = request(&mut worker, &mut host, &format!(r#"{{"model":"{model}"}}"#));
+        let record = respond(
+            &mut worker,
+            &mut host,
+            exchange,
+            200,
+            &format!(r#"{{"model":"{target}"}}"#),
+        );
+        assert_eq!(record.label_overflow, labels(&record) == ("other", "other"));
+        pairs.insert(record.labels);
+    }
+    // Four of different names, one of a name and itself, and `other`.
+    assert_eq!(pairs.len(), 6, "{pairs:?}");
+    assert_eq!(running(&host, "b"), 0);
 }
 
 #[test]
@@ -96,12 +140,15 @@ fn request_is_running_from_label_resolution_to_its_end() {
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
     let mut known = request(&mut worker, &mut host, r#"{"model":"a"}"#);
     let mut new = request(&mut worker, &mut host, r#"{"model":"b"}"#);
+    tick(&mut worker, &mut host);
     assert_eq!((running(&host, "a"), running(&host, "b")), (1, 0));
     new.response_headers(200, Some(b"text/event-stream"), None);
-    worker.resolve_label(&mut new, 2, &mut host);
+    worker.resolve_label(&mut new, &mut host);
+    tick(&mut worker, &mut host);
     assert_eq!((running(&host, "a"), running(&host, "b")), (1, 1));
     worker.finish(&mut known, 3, BY_CLIENT, &mut host);
     worker.finish(&mut new, 3, BY_CLIENT, &mut host);
+    tick(&mut worker, &mut host);
     assert_eq!((running(&host, "a"), running(&host, "b")), (0, 0));
 }
 
@@ -132,12 +179,14 @@ fn internally_redirected_exchange_is_not_recorded() {
     let (config, _) = Config::parse(br#"{"models":["a"]}"#);
     let (mut host, mut worker) = (FakeHost::default(), Worker::new(config));
     let mut exchange = request(&mut worker, &mut host, r#"{"model":"a"}"#);
+    tick(&mut worker, &mut host);
     assert_eq!(running(&host, "a"), 1);
     let redirect = Termination {
         status: Some(302),
         by: TerminatedBy::Redirect,
     };
     assert_eq!(worker.finish(&mut exchange, 1, redirect, &mut host), None);
+    tick(&mut worker, &mut host);
     assert_eq!(host.stats().into_iter().filter(|(_, value)| *value > 0).count(), 0);
 }
 
@@ -147,17 +196,19 @@ fn response_may_precede_the_end_of_the_request() {
     let mut exchange = Exchange::new(Api::Chat, 0, None);
     exchange.read_request(br#"{"model":"#);
     exchange.response_headers(200, Some(b"application/json"), None);
-    worker.resolve_label(&mut exchange, 1, &mut host);
+    worker.resolve_label(&mut exchange, &mut host);
     assert_eq!(exchange.label, None);
     exchange.read_request(br#""a"}"#);
     exchange.request_end();
-    worker.resolve_label(&mut exchange, 2, &mut host);
+    worker.resolve_label(&mut exchange, &mut host);
+    tick(&mut worker, &mut host);
     assert_eq!(running(&host, "a"), 1);
     exchange.response_end(3);
     assert_eq!(
         labels(&worker.finish(&mut exchange, 4, BY_UPSTREAM, &mut host).unwrap()),
         ("a", "a")
     );
+    tick(&mut worker, &mut host);
     assert_eq!(running(&host, "a"), 0);
 }
 
@@ -180,6 +231,7 @@ fn usage_that_a_server_reports_unasked_is_not_missing_for_want_of_a_request() {
     assert_eq!(stream(usage), Some(UsageSource::Reported));
     assert_eq!(stream(aborted), Some(UsageSource::MissingAborted));
 }
+mod publishing;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod captures {
@@ -238,10 +290,11 @@ mod captures {
             if exchange.response_body(chunk.len()) {
                 exchange.read_response(chunk);
             }
-            worker.resolve_label(&mut exchange, 1, &mut host);
+            worker.resolve_label(&mut exchange, &mut host);
         }
         exchange.response_end(2);
         let record = worker.finish(&mut exchange, 3, BY_UPSTREAM, &mut host).unwrap();
+        tick(&mut worker, &mut host);
         (
             record,
             host.stats()

@@ -70,7 +70,7 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
                 if !capture.is_stream() {
                     add(format!("{name}.resp"), with_header(&[], response));
                 }
-                for (index, event) in crate::events::events(response).into_iter().enumerate() {
+                for (index, event) in infertally_oracle::sse::events(response).into_iter().enumerate() {
                     add(format!("{name}.{index}"), with_header(&[], &event.data));
                 }
             }

@@ -3,8 +3,8 @@
 use infertally_filter::config::Config;
 use infertally_filter::exchange::{Exchange, MAX_INFLATING_BYTES, TerminatedBy, Termination};
 use infertally_filter::fakes::FakeHost;
-use infertally_filter::worker::HEARTBEAT_NS;
-use infertally_filter::worker::Worker;
+use infertally_filter::record::Record;
+use infertally_filter::worker::{HEARTBEAT_NS, Worker};
 
 use crate::choices::Choices;
 use crate::heap;
@@ -41,6 +41,8 @@ pub(crate) struct Envoy {
 struct Vm {
     number: usize,
     worker: Worker,
+    /// What it has recorded and not published.
+    unpublished: Vec<Record>,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,9 @@ impl Envoy {
                 status: 0,
                 client_disconnects: false,
             });
+        }
+        for worker in 0..WORKERS {
+            envoy.step(Event::Beat { worker });
         }
         check_running(&envoy.host.stats(), [].into_iter());
         envoy
@@ -150,16 +155,22 @@ impl Envoy {
             } => self.log(stream, status, client_disconnects),
             Event::Beat { worker } => {
                 if let Some(vm) = self.vms.get_mut(usize::from(worker)) {
-                    vm.worker.heartbeat(self.now_ns, MEMORY, &mut self.host);
+                    vm.worker.tick(self.now_ns, MEMORY, &mut self.host);
+                }
+                self.published(worker);
+                if let Some(vm) = self.vms.get(usize::from(worker)) {
+                    assert_eq!(vm.unpublished, [], "a tick publishes everything");
                 }
             }
             Event::Pass { bits } => self.now_ns += 1 << (bits % (MAX_BITS + 1)),
             Event::Configure { worker, config } => {
                 let config = self.config(config);
                 if let Some(vm) = self.vms.get_mut(usize::from(worker)) {
-                    vm.worker.configure(config, 0, &mut self.host);
+                    vm.worker.configure(config, 0, &[], self.now_ns, &mut self.host);
                 }
+                self.published(worker);
             }
+            // What the VM has not published is lost with it.
             Event::Die { worker } => {
                 for stream in &mut self.streams {
                     stream.take_if(|stream| stream.worker == worker);
@@ -177,6 +188,7 @@ impl Envoy {
         Vm {
             number: self.started,
             worker: Worker::new(self.config(config)),
+            unpublished: Vec::new(),
         }
     }
 
@@ -245,8 +257,7 @@ impl Envoy {
             return;
         };
         if let Some(vm) = self.vms.get_mut(usize::from(stream.worker)) {
-            vm.worker
-                .resolve_label(&mut stream.exchange, self.now_ns, &mut self.host);
+            vm.worker.resolve_label(&mut stream.exchange, &mut self.host);
         }
     }
 
@@ -284,15 +295,43 @@ impl Envoy {
                 "{} us of {elapsed_us}",
                 record.duration_us
             );
-            self.finished.push(Finished { vm: vm.number, record });
+            vm.unpublished.push(record);
+        }
+        self.published(stream.worker);
+    }
+
+    /// Holds what the worker has published against what it had to publish: all of it, or nothing.
+    fn published(&mut self, worker: u8) {
+        let Some(vm) = self.vms.get_mut(usize::from(worker)) else {
+            return;
+        };
+        if vm.unpublished.is_empty() {
+            return;
+        }
+        let stats = self.host.stats();
+        let totals = stats
+            .iter()
+            .filter(|(name, _)| name.ends_with("inference_model_request_total"));
+        let published = totals.map(|(_, value)| *value).sum::<i64>() - self.finished.len() as i64;
+        if published > 0 {
+            assert_eq!(published, vm.unpublished.len() as i64, "all of it, or nothing");
+            let number = vm.number;
+            let records = vm.unpublished.drain(..);
+            self.finished
+                .extend(records.map(|record| Finished { vm: number, record }));
         }
     }
 
     /// Lets the workers detect dead ones, and whether they were taken for dead themselves.
     fn expire_dead_workers(&mut self) {
         self.now_ns += DEAD_NS;
-        for worker in (0..WORKERS).chain(0..WORKERS) {
-            self.step(Event::Beat { worker });
+        // A heartbeat examines one slot.
+        let slots = self.host.shared().keys().filter(|key| key.contains("running")).count();
+        for _ in 0..=slots + 1 {
+            self.now_ns += HEARTBEAT_NS;
+            for worker in 0..WORKERS {
+                self.step(Event::Beat { worker });
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Responses that no capture holds: what the formats allow and servers seldom send.
+//! Responses that no capture holds: what the formats allow and servers rarely send.
 
 use infertally_filter::route::Api;
 

@@ -2,12 +2,12 @@
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::json::{MAX_TEXT, Path, Progress, Scanner, Segment, Segment::Key, Value};
-use serde::de::IgnoredAny;
+use infertally_oracle::json::is_json;
+use infertally_oracle::tree::Tree;
 
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
-use crate::tree::Tree;
 
 /// Paths of every kind that the readers use, and some deeper ones. An id is the index of the path.
 const PATHS: &[&[Path<usize>]] = &[&[
@@ -35,8 +35,6 @@ const PATHS: &[&[Path<usize>]] = &[&[
     path(11, &[Segment::Each]),
 ]];
 const NO_PATHS: &[&[Path<usize>]] = &[];
-/// The deepest nesting that `serde_json` accepts.
-const MAX_SKELETON_DEPTH: usize = 127;
 
 /// An owned [`Value`].
 #[derive(Clone, Debug, PartialEq)]
@@ -137,69 +135,6 @@ fn agree(seen: &Seen, expected: &Expected) -> bool {
         (seen, Expected::Seen(expected)) => seen == expected,
         _ => false,
     }
-}
-
-/// Whether the scanner must accept the document when no path selects a value. `None` if it is nested deeper than
-/// `serde_json` accepts.
-pub(crate) fn is_json(document: &[u8]) -> Option<bool> {
-    Some(serde_json::from_slice::<IgnoredAny>(&skeleton(document)?).is_ok())
-}
-
-/// The document with empty strings, zeros for numbers and `null` for the literals that only Python accepts: `serde_json`
-/// accepts it if and only if the scanner must accept the document.
-fn skeleton(document: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
-    let mut skeleton = Vec::new();
-    let mut depth: usize = 0;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'"' => {
-                skeleton.push(b'"');
-                loop {
-                    match rest {
-                        [b'\\', _, after @ ..] => rest = after,
-                        [b'"', after @ ..] => {
-                            rest = after;
-                            skeleton.push(b'"');
-                            break;
-                        }
-                        [_, after @ ..] => rest = after,
-                        [] => break,
-                    }
-                }
-            }
-            b'-' | b'0'..=b'9' => match rest.strip_prefix(b"Infinity") {
-                Some(after) if byte == b'-' => {
-                    rest = after;
-                    skeleton.extend(b"null");
-                }
-                _ => {
-                    skeleton.push(b'0');
-                    while let [b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E', after @ ..] = rest {
-                        rest = after;
-                    }
-                }
-            },
-            b'N' | b'I' => {
-                let literal = if byte == b'N' { &b"aN"[..] } else { b"nfinity" };
-                rest = rest.strip_prefix(literal)?;
-                skeleton.extend(b"null");
-            }
-            _ => {
-                depth = match byte {
-                    b'{' | b'[' => depth + 1,
-                    b'}' | b']' => depth.saturating_sub(1),
-                    _ => depth,
-                };
-                skeleton.push(byte);
-            }
-        }
-        if depth > MAX_SKELETON_DEPTH {
-            return None;
-        }
-    }
-    Some(skeleton)
 }
 
 /// Collects every value of the document that a path selects.

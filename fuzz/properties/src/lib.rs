@@ -4,7 +4,7 @@
 //! of mutations.
 //!
 //! ```text
-//!  input ─▶ choices ─▶ body ─▶ json, sse, request, response ─▶ heap, tree, events, expected (what to compare with)
+//!  input ─▶ choices ─▶ body ─▶ json, sse, request, response ─▶ heap, infertally_oracle (what to compare with)
 //!                  ├─▶ body ─▶ lora_config, lora_models
 //!                  └─▶ program ─▶ envoy ─▶ exchange ─▶ stats
 //!  captures, handmade ─▶ corpus ─▶ mutation ─▶ input
@@ -17,9 +17,7 @@ mod body;
 mod choices;
 pub mod corpus;
 mod envoy;
-mod events;
 pub mod exchange;
-mod expected;
 mod handmade;
 mod heap;
 pub mod json;
@@ -31,7 +29,6 @@ pub mod request;
 pub mod response;
 pub mod sse;
 mod stats;
-mod tree;
 
 /// A property under the name of its libFuzzer target and of its directory in the corpus.
 #[derive(Clone, Copy, Debug)]

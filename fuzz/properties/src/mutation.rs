@@ -119,7 +119,7 @@ impl Mutator {
     }
 
     fn change(&mut self, input: &mut Vec<u8>, inputs: &[&[u8]]) {
-        // The bytes that choose are few and would seldom change otherwise.
+        // The bytes that choose are few and would rarely change otherwise.
         let end = if self.below(4) == 0 {
             input.len().min(MAX_CHOICES)
         } else {

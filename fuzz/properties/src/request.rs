@@ -4,12 +4,12 @@ use infertally_filter::exchange::{MAX_INFLATING_BYTES, MAX_STATE_BYTES};
 use infertally_filter::json::MAX_TEXT;
 use infertally_filter::request::{ModelName, RequestFacts, RequestReader};
 use infertally_filter::route::Api;
+use infertally_oracle::tree::Tree;
 
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
 use crate::response::CODINGS;
-use crate::tree::Tree;
 
 /// A byte chooses from this list.
 pub(crate) const APIS: [Api; 10] = [
@@ -105,7 +105,7 @@ fn ends_with_space(body: &[u8]) -> bool {
 }
 
 /// The model name in this value, if it has one.
-pub(crate) fn name_of(value: Option<&Tree>) -> Option<ModelName> {
+fn name_of(value: Option<&Tree>) -> Option<ModelName> {
     let name = value?.text()?;
     (!name.is_empty()).then(|| name.bytes().take(MAX_TEXT).collect())
 }

@@ -1,18 +1,19 @@
-//! The readers of answers. Input: the API, the content type, the content coding and whether to encode what follows in
-//! it, a body.
+//! The readers of responses. Input: the API, the content type, the content coding and whether to apply it to what follows, a
+//! body.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::Compression;
 use flate2::read::{GzEncoder, ZlibEncoder};
 use infertally_filter::exchange::{MAX_INFLATING_BYTES, MAX_STATE_BYTES};
 use infertally_filter::json::MAX_TEXT;
-use infertally_filter::response::{BodyState, ResponseFacts, ResponseReader, StreamState};
+use infertally_filter::response::{BodyState, JsonState, ResponseFacts, ResponseReader, StreamState, Usage};
 use infertally_filter::route::Api;
+use infertally_oracle::{api, response as oracle};
 
 use crate::body::Body;
 use crate::choices::Choices;
-use crate::expected::Expected;
 use crate::heap;
 use crate::request::APIS;
 
@@ -38,7 +39,9 @@ pub(crate) const CODINGS: [Option<&str>; 8] = [
     Some("gzip, br"),
     Some(""),
 ];
-/// The three things that decide how an answer is read.
+const INCOMPLETE: oracle::BodyState = oracle::BodyState::Document(oracle::DocumentState::Incomplete);
+
+/// What decides how a response is read.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     api: Api,
@@ -46,7 +49,7 @@ struct Kind {
     coding: Option<&'static str>,
 }
 
-/// Panics if a reader breaks its word.
+/// Panics if a property does not hold.
 pub fn check(input: &[u8]) {
     let mut choices = Choices(input);
     let (Some(api), Some(content_type)) = (choices.pick(&APIS), choices.pick(&CONTENT_TYPES)) else {
@@ -71,7 +74,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// The bytes in this coding; `None` where the readers don't undo it.
+/// The bytes in this coding; `None` for a coding that the readers do not undo.
 fn encode(coding: Option<&str>, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoded = Vec::new();
     match coding {
@@ -86,10 +89,10 @@ fn encode(coding: Option<&str>, bytes: &[u8]) -> Option<Vec<u8>> {
 // === impl Kind ===
 
 impl Kind {
-    /// What the answer reports.
+    /// The facts that every way to read the body gives.
     fn check(self, body: &Body) -> ResponseFacts {
         let facts = body.read_in_every_way(|chunks| self.read(chunks, false));
-        // What is not wanted makes no difference.
+        // Bytes that the reader does not want make no difference.
         assert_eq!(body.read_in_every_way(|chunks| self.read(chunks, true)), facts);
 
         let [so_far, facts] = facts;
@@ -117,7 +120,7 @@ impl Kind {
         assert!(held <= cap, "{held} bytes held");
 
         if let Some(wanted) = self.expected(&body.bytes) {
-            wanted.check(&facts);
+            compare(&facts, wanted);
         }
         facts
     }
@@ -135,7 +138,7 @@ impl Kind {
         )
     }
 
-    /// What was known when the last byte was read, and when the body was over.
+    /// The facts after the last byte, and after the body's end.
     fn read(self, chunks: &mut dyn Iterator<Item = &[u8]>, only_wanted: bool) -> [ResponseFacts; 2] {
         let mut reader = self.reader();
         for chunk in chunks {
@@ -148,8 +151,7 @@ impl Kind {
         [so_far, reader.facts()]
     }
 
-    /// A stream takes back nothing that it has said. (A document may: it says nothing before it is whole, but what
-    /// follows may show that it was none.)
+    /// A stream's facts are never withdrawn. A document's may be: bytes after a complete document show that it was none.
     fn facts_only_grow(self, body: &Body) {
         let mut reader = self.reader();
         let mut known = reader.facts();
@@ -164,21 +166,77 @@ impl Kind {
         }
     }
 
-    /// What the answer reports, by readers that keep all of it; `None` where they can't tell.
-    fn expected(self, body: &[u8]) -> Option<Expected> {
-        let media_type = self
-            .content_type
-            .map(|value| value.split(';').next().unwrap_or(value).to_ascii_lowercase());
-        match media_type.as_deref() {
-            _ if !self.is_plain() => None,
-            None | Some("application/json" | "application/problem+json") => Expected::of_document(self.api, body),
-            Some("text/event-stream") => Expected::of_stream(self.api, body),
-            Some(_) => None,
-        }
+    /// The oracle's facts; `None` where it cannot decide, and in a coding, where it is stricter than the readers.
+    fn expected(self, body: &[u8]) -> Option<oracle::ResponseFacts> {
+        let api = match self.api {
+            Api::Chat => api::Api::Chat,
+            Api::Completions => api::Api::Completions,
+            Api::Responses => api::Api::Responses,
+            Api::Messages => api::Api::Messages,
+            Api::Audio => api::Api::Audio,
+            Api::Embeddings | Api::Rerank | Api::Score | Api::Pooling | Api::Classify => api::Api::Embeddings,
+        };
+        let facts = oracle::ResponseFacts::read(api, self.content_type, None, body);
+        facts.ok().filter(|_| self.is_plain())
     }
 }
 
-/// Whether `later` takes back nothing of `earlier`.
+/// Panics unless the filter's facts are the oracle's.
+fn compare(facts: &ResponseFacts, wanted: oracle::ResponseFacts) {
+    let ResponseFacts {
+        model,
+        usage,
+        counted_output,
+        finish_reasons,
+        body,
+    } = facts;
+    let Usage {
+        input,
+        output,
+        cached_input,
+        reasoning_output,
+        audio_seconds,
+    } = *usage;
+    let kept = |name: String| name.bytes().take(MAX_TEXT).collect::<Vec<_>>();
+    assert_eq!(*model, wanted.model.map(kept));
+    let usage = oracle::Usage {
+        input,
+        output,
+        cached_input,
+        reasoning_output,
+        audio_seconds,
+    };
+    assert_eq!(usage, wanted.usage);
+    assert_eq!(*counted_output, wanted.counted_output);
+    let finish_reasons = finish_reasons
+        .iter()
+        .map(|(reason, count)| (reason.as_str(), count.into()));
+    assert_eq!(finish_reasons.collect::<BTreeMap<_, u64>>(), wanted.finish_reasons);
+    let body = match *body {
+        BodyState::Unsupported => oracle::BodyState::Unreadable,
+        BodyState::Encoded => oracle::BodyState::Encoded,
+        BodyState::Json(JsonState::Complete) => oracle::BodyState::Document(oracle::DocumentState::Complete),
+        // Inside a string that it keeps the scanner finds faults before the document's end.
+        BodyState::Json(JsonState::Malformed) if wanted.body == INCOMPLETE => INCOMPLETE,
+        BodyState::Json(JsonState::Malformed) => oracle::BodyState::Document(oracle::DocumentState::Malformed),
+        BodyState::Json(JsonState::Incomplete) => INCOMPLETE,
+        BodyState::Json(JsonState::Failed) => oracle::BodyState::Document(oracle::DocumentState::Failed),
+        BodyState::Stream(StreamState {
+            error,
+            done,
+            finished,
+            malformed,
+        }) => oracle::BodyState::Stream(oracle::StreamState {
+            error,
+            ended: done,
+            finished,
+            malformed,
+        }),
+    };
+    assert_eq!(body, wanted.body);
+}
+
+/// Whether `later` withdraws nothing of `earlier`.
 fn is_later(earlier: &ResponseFacts, later: &ResponseFacts) -> bool {
     let stays = |earlier: Option<u64>, later: Option<u64>| earlier.is_none() || later.is_some();
     let stream = |facts: &ResponseFacts| match facts.body {

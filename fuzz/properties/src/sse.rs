@@ -2,10 +2,10 @@
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
 use infertally_filter::sse::{MAX_NAME, Parser, Piece};
+use infertally_oracle::sse::{Event, events};
 
 use crate::body::Body;
 use crate::choices::Choices;
-use crate::events::{Event, events};
 use crate::heap;
 
 /// # Panics

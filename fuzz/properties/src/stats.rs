@@ -1,264 +1,164 @@
-//! What the stats of a process must say, given the records of its exchanges. It takes the names of stats apart as
-//! `stats_tags` does and counts again from the records; it knows the contract's metrics and no table of the filter.
+//! The stats of a process against the oracle's sums of its exchanges: counters and histograms, bucket by bucket.
+//!
+//! It takes the names of stats apart as `stats_tags` does, and converts the filter's records to the oracle's facts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use infertally_filter::exchange::Outcome;
 use infertally_filter::record::Record;
+use infertally_filter::response::Usage;
+use infertally_oracle::expected::{Distribution, Sums};
+use infertally_oracle::labels::ModelPair;
+use infertally_oracle::metrics::HISTOGRAMS;
+use infertally_oracle::stats::Series;
+use infertally_oracle::{Facts, response};
 
-const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
+const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
 const RUNNING: &str = "inference_model_running_requests";
-
-/// A stat's name taken apart; a bucket's has no `le`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Series<'a> {
-    metric: &'a str,
-    labels: Vec<(&'a str, &'a str)>,
-}
 
 /// A finished exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finished {
-    /// Which of the VMs that there have been recorded it.
+    /// The number of the VM that recorded it, among all that there were.
     pub(crate) vm: usize,
     pub(crate) record: Record,
 }
 
-/// The stats, by what their names mean.
+/// The stats by metric and labels.
 #[derive(Debug, Default)]
 pub(crate) struct Stats<'a> {
-    values: HashMap<Series<'a>, i64>,
-    /// By the name that ends in `_bucket`: upper bound and count, ascending.
-    buckets: HashMap<Series<'a>, Vec<(f64, i64)>>,
+    values: BTreeMap<Series, i64>,
+    /// By the histogram's name: `le` and count, ascending.
+    buckets: BTreeMap<Series, Vec<(&'a str, i64)>>,
 }
-
-/// A histogram's number, taken from a record in the unit of its bounds times `scale`.
-struct Measure {
-    metric: &'static str,
-    scale: f64,
-    of: fn(&Record) -> Option<u64>,
-}
-
-const MEASURES: [Measure; 7] = [
-    Measure {
-        metric: "inference_model_request_duration_seconds",
-        scale: 1e6,
-        of: |record| Some(record.duration_us),
-    },
-    Measure {
-        metric: "inference_model_request_sizes",
-        scale: 1.0,
-        of: |record| Some(record.request_bytes),
-    },
-    Measure {
-        metric: "inference_model_response_sizes",
-        scale: 1.0,
-        of: |record| Some(record.response_bytes),
-    },
-    Measure {
-        metric: "inference_model_input_tokens",
-        scale: 1.0,
-        of: |record| record.usage.input,
-    },
-    Measure {
-        metric: "inference_model_output_tokens",
-        scale: 1.0,
-        of: |record| record.usage.output,
-    },
-    Measure {
-        metric: "inference_model_cached_input_tokens",
-        scale: 1.0,
-        of: |record| record.usage.cached_input,
-    },
-    Measure {
-        metric: "inference_model_reasoning_output_tokens",
-        scale: 1.0,
-        of: |record| record.usage.reasoning_output,
-    },
-];
 
 // === impl Stats ===
 
 impl<'a> Stats<'a> {
-    /// Takes the names apart. No two may mean the same.
+    /// Takes the names apart. No two may be the same series.
     pub(crate) fn parse(stats: &BTreeMap<&'a str, i64>) -> Self {
         let mut parsed = Self::default();
         for (name, value) in stats {
-            let mut series = Series::parse(name);
-            match series.labels.pop_if(|(label, _)| *label == "le") {
-                Some((_, le)) => {
-                    let bound = le.parse();
-                    assert!(bound.is_ok(), "{name}");
-                    let buckets = parsed.buckets.entry(series).or_default();
-                    buckets.extend(bound.map(|bound| (bound, *value)));
+            let (series, le) = parse(name);
+            match le {
+                Some(le) => {
+                    let stem = series.name.strip_suffix("_bucket").map(str::to_owned);
+                    assert!(stem.is_some(), "{name}");
+                    let series = Series {
+                        name: stem.unwrap_or_default(),
+                        ..series
+                    };
+                    parsed.buckets.entry(series).or_default().push((le, *value));
                 }
                 None => {
-                    let twice = parsed.values.insert(series, *value);
-                    assert_eq!(twice, None, "{name}");
+                    let duplicate = parsed.values.insert(series, *value);
+                    assert_eq!(duplicate, None, "{name}");
                 }
             }
         }
         for buckets in parsed.buckets.values_mut() {
-            buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+            buckets.sort_by(|(one, _), (other, _)| bound(one).total_cmp(&bound(other)));
         }
         parsed
     }
 
-    /// Panics if the stats are not what these exchanges add up to.
+    /// Panics unless the stats are what these exchanges add up to.
     pub(crate) fn check(&self, exchanges: &[Finished]) {
-        self.check_histograms();
-        let mut pairs: HashMap<_, Vec<&Finished>> = HashMap::new();
-        for exchange in exchanges {
-            pairs.entry(&exchange.record.labels).or_default().push(exchange);
+        let mut vms: HashMap<usize, Sums> = HashMap::new();
+        for Finished { vm, record } in exchanges {
+            let (models, facts) = facts(record);
+            vms.entry(*vm).or_default().add(&models, &facts);
         }
-        for (pair, exchanges) in &pairs {
-            let pair = [
-                ("model_name", pair.model.as_str()),
-                ("target_model_name", pair.target.as_str()),
-            ];
-            self.check_pair(&pair, exchanges);
+        let (mut sums, mut seconds) = (Sums::default(), BTreeMap::new());
+        for vm in vms.into_values() {
+            for (series, distribution) in &vm.histograms {
+                // Each VM carries over what is not yet a whole second.
+                *seconds.entry(series.clone()).or_default() += distribution.sum / MICROSECONDS_PER_SECOND;
+            }
+            sums.merge(vm);
         }
-        self.check_counters(exchanges);
-    }
-
-    fn check_pair(&self, pair: &[(&str, &str)], exchanges: &[&Finished]) {
-        for Measure { metric, scale, of } in &MEASURES {
-            let values: Vec<u64> = exchanges.iter().filter_map(|exchange| of(&exchange.record)).collect();
-            let sum = values.iter().sum::<u64>() as i64;
-            let found = self.value(&format!("{metric}_sum"), pair);
-            if let Some(stem) = metric.strip_suffix("_seconds") {
-                let exact = self.value(&format!("{stem}_microseconds_total"), pair);
-                assert_eq!(exact, sum, "{metric} of {pair:?}");
-                // Each VM keeps back what is not yet a whole second.
-                let mut by_vm: HashMap<usize, i64> = HashMap::new();
-                for exchange in exchanges {
-                    *by_vm.entry(exchange.vm).or_default() += of(&exchange.record).unwrap_or(0) as i64;
-                }
-                let whole: i64 = by_vm.values().map(|sum| sum / MICROSECONDS_PER_SECOND).sum();
-                assert_eq!(found, whole, "{metric} of {pair:?}");
-            } else {
-                assert_eq!(found, sum, "{metric} of {pair:?}");
-            }
-            let bucket = format!("{metric}_bucket");
-            let series = Series {
-                metric: &bucket,
-                labels: pair.to_vec(),
-            };
-            let buckets = self.buckets.get(&series).map_or(&[][..], Vec::as_slice);
-            assert_eq!(buckets.is_empty(), values.is_empty(), "{metric} of {pair:?}");
-            for (le, count) in buckets {
-                let below = values
-                    .iter()
-                    .filter(|value| **value as f64 <= (le * scale).round())
-                    .count();
-                assert_eq!(*count, below as i64, "{metric} of {pair:?} up to {le}");
-            }
+        self.check_counters(sums.counters);
+        assert!(
+            self.buckets.keys().eq(sums.histograms.keys()),
+            "{:?}, not {:?}",
+            self.buckets.keys(),
+            sums.histograms.keys()
+        );
+        for ((series, wanted), buckets) in sums.histograms.iter().zip(self.buckets.values()) {
+            self.check_histogram(series, wanted, buckets, &seconds);
         }
     }
 
-    /// The counters that are no part of a histogram: exactly those that the exchanges raised, and no others.
-    fn check_counters(&self, exchanges: &[Finished]) {
-        let mut wanted: HashMap<Series<'_>, i64> = HashMap::new();
-        for Finished { vm: _, record } in exchanges {
-            let pair = [
-                ("model_name", record.labels.model.as_str()),
-                ("target_model_name", record.labels.target.as_str()),
-            ];
-            let mut add = |metric, labels: Vec<_>, value: u32| {
-                *wanted.entry(Series { metric, labels }).or_default() += i64::from(value);
-            };
-            let with = |label, value| [&pair[..], &[(label, value)]].concat();
-            add("inference_model_request_total", pair.to_vec(), 1);
-            match record.outcome {
-                Outcome::Failed(code) => {
-                    add(
-                        "inference_model_request_error_total",
-                        with("error_code", code.as_str()),
-                        1,
-                    );
-                }
-                Outcome::Cancelled => add("inference_model_client_cancelled_total", pair.to_vec(), 1),
-                Outcome::Success => {}
-            }
-            for (reason, count) in record.finish_reasons.iter() {
-                add(
-                    "inference_model_finish_reason_total",
-                    with("finish_reason", reason.as_str()),
-                    count,
-                );
-            }
-            if let Some(source) = record.usage_source {
-                add("inference_model_usage_total", with("source", source.as_str()), 1);
-            }
-            let seconds = record.usage.audio_seconds.unwrap_or_default();
-            add(
-                "inference_model_audio_seconds_total",
-                pair.to_vec(),
-                u32::try_from(seconds).unwrap_or(u32::MAX),
-            );
-            for (broken, source) in [
-                (record.invalid_request, "request"),
-                (record.invalid_response, "response"),
-            ] {
-                add(
-                    "infertally_filter_parse_failures_total",
-                    vec![("source", source)],
-                    broken.into(),
-                );
-            }
-            add(
-                "infertally_filter_label_overflow_total",
-                Vec::new(),
-                record.label_overflow.into(),
-            );
-        }
-        wanted.retain(|_, count| *count > 0);
-        let counted =
-            |series: &Series<'_>| series.metric.ends_with("_total") && !series.metric.contains("microseconds");
+    /// The counters that are no part of a histogram.
+    fn check_counters(&self, wanted: BTreeMap<Series, u64>) {
+        let is_counter = |name: &str| name.ends_with("_total") && !name.contains("microseconds");
         let found = self
             .values
             .iter()
-            .filter(|(series, value)| counted(series) && **value > 0);
-        assert_eq!(
-            found
-                .map(|(series, value)| (series.clone(), *value))
-                .collect::<HashMap<_, _>>(),
-            wanted
-        );
+            .filter(|(series, value)| is_counter(&series.name) && **value > 0);
+        let found: BTreeMap<_, _> = found.map(|(series, value)| (series.clone(), *value as u64)).collect();
+        assert_eq!(found, wanted);
     }
 
-    /// Every bucket holds what is in the one below, and the last one all.
-    fn check_histograms(&self) {
-        for (series, buckets) in &self.buckets {
-            let ordered = buckets.is_sorted_by(|(lower, below), (upper, up_to)| lower < upper && below <= up_to);
-            assert!(ordered, "{series:?}: {buckets:?}");
-            let stem = series.metric.strip_suffix("_bucket").unwrap_or_default();
-            let count = self.value(&format!("{stem}_count"), &series.labels);
-            assert_eq!(buckets.last(), Some(&(f64::INFINITY, count)), "{series:?}");
+    fn check_histogram(
+        &self,
+        series: &Series,
+        wanted: &Distribution,
+        buckets: &[(&str, i64)],
+        seconds: &BTreeMap<Series, u64>,
+    ) {
+        let Distribution {
+            buckets: wanted_buckets,
+            count,
+            sum,
+        } = wanted;
+        assert!(
+            buckets
+                .iter()
+                .map(|(le, count)| (*le, *count as u64))
+                .eq(wanted_buckets.iter().copied()),
+            "{series}: {buckets:?}, not {wanted_buckets:?}"
+        );
+        let value = |name: String| {
+            let labels = series.labels.clone();
+            self.values.get(&Series { name, labels }).map(|value| *value as u64)
+        };
+        let name = &series.name;
+        assert_eq!(value(format!("{name}_count")), Some(*count), "{series}");
+        let microseconds = HISTOGRAMS
+            .iter()
+            .find(|row| row.name == *name)
+            .and_then(|row| row.microseconds());
+        match microseconds {
+            Some(microseconds) => {
+                assert_eq!(value(microseconds), Some(*sum), "{series}");
+                let seconds = seconds.get(series).copied().unwrap_or_default();
+                assert_eq!(value(format!("{name}_sum")).unwrap_or_default(), seconds, "{series}");
+            }
+            None => assert_eq!(value(format!("{name}_sum")).unwrap_or_default(), *sum, "{series}"),
         }
     }
 
-    /// Panics if there are more model names than may be: beside `models` and the reserved ones `max_models` others.
+    /// Panics if there are more than `max_models` model names beside `models` and the reserved ones.
     pub(crate) fn check_names(&self, models: &[String], max_models: usize) {
         let labels = self.values.keys().flat_map(|series| &series.labels);
         let others: HashSet<&str> = labels
             .filter(|(label, _)| label.ends_with("model_name"))
-            .map(|(_, name)| *name)
+            .map(|(_, name)| name.as_str())
             .filter(|name| !["other", "unknown"].contains(name) && !models.iter().any(|model| model == name))
             .collect();
-        assert!(others.len() <= max_models, "{max_models} names may be: {others:?}");
-    }
-
-    fn value(&self, metric: &str, labels: &[(&str, &str)]) -> i64 {
-        let series = Series {
-            metric,
-            labels: labels.to_vec(),
-        };
-        self.values.get(&series).copied().unwrap_or(0)
+        assert!(others.len() <= max_models, "more than {max_models} names: {others:?}");
+        let pairs: HashSet<_> = self
+            .values
+            .keys()
+            .filter_map(pair)
+            .filter(|(model, target)| model != target)
+            .collect();
+        assert!(pairs.len() <= models.len() + max_models, "{pairs:?}");
     }
 }
 
-/// Panics unless the gauge says that exactly these models' requests are running, one for each time a model is named.
+/// Panics unless the gauge shows exactly these models' requests as running, one for each time a model is named.
 pub(crate) fn check_running<'a>(stats: &BTreeMap<&str, i64>, models: impl Iterator<Item = &'a str>) {
     let mut wanted: BTreeMap<String, i64> = BTreeMap::new();
     for model in models {
@@ -271,20 +171,90 @@ pub(crate) fn check_running<'a>(stats: &BTreeMap<&str, i64>, models: impl Iterat
     assert_eq!(found, wanted, "running requests");
 }
 
-// === impl Series ===
+/// A record as the oracle's facts, with its labels.
+fn facts(record: &Record) -> (ModelPair, Facts) {
+    let Record {
+        labels,
+        outcome,
+        duration_us,
+        request_bytes,
+        response_bytes,
+        usage,
+        usage_source,
+        finish_reasons,
+        is_stream,
+        invalid_request,
+        invalid_response,
+        // The labels say the same.
+        label_overflow: _,
+    } = record;
+    let Usage {
+        input,
+        output,
+        cached_input,
+        reasoning_output,
+        audio_seconds,
+    } = *usage;
+    let models = ModelPair {
+        model: labels.model.as_str().to_owned(),
+        target: labels.target.as_str().to_owned(),
+    };
+    let facts = Facts {
+        requested_model: None,
+        response_model: None,
+        is_success: usage_source.is_some(),
+        is_stream: *is_stream,
+        outcome: match outcome {
+            Outcome::Success => infertally_oracle::Outcome::Success,
+            Outcome::Failed(code) => infertally_oracle::Outcome::Failed(code.as_str()),
+            Outcome::Cancelled => infertally_oracle::Outcome::Cancelled,
+        },
+        duration_us: Some(*duration_us),
+        request_bytes: *request_bytes,
+        response_bytes: *response_bytes,
+        usage: response::Usage {
+            input,
+            output,
+            cached_input,
+            reasoning_output,
+            audio_seconds,
+        },
+        usage_source: usage_source.map(|source| source.as_str()),
+        finish_reasons: finish_reasons
+            .iter()
+            .map(|(reason, count)| (reason.as_str(), count.into()))
+            .collect(),
+        invalid_request: *invalid_request,
+        invalid_response: *invalid_response,
+    };
+    (models, facts)
+}
 
-impl<'a> Series<'a> {
-    fn parse(name: &'a str) -> Self {
-        let mut parts: Vec<&str> = name.split(";.;").collect();
-        let metric = parts.pop().unwrap_or_default();
-        let labels: Vec<_> = parts.iter().filter_map(|part| part.split_once("=.=")).collect();
-        let plain =
-            |text: &str| !text.is_empty() && text.chars().all(|sign| !";=\"\\".contains(sign) && !sign.is_control());
-        assert_eq!(labels.len(), parts.len(), "{name}");
-        assert!(
-            plain(metric) && labels.iter().all(|(label, value)| plain(label) && plain(value)),
-            "{name}"
-        );
-        Self { metric, labels }
-    }
+/// The values of a series' two model labels, if it has both.
+fn pair(series: &Series) -> Option<(&str, &str)> {
+    let value = |name: &str| {
+        let mut labels = series.labels.iter();
+        labels.find_map(|(label, value)| (label == name).then_some(value.as_str()))
+    };
+    Some((value("model_name")?, value("target_model_name")?))
+}
+
+/// A stat's name as a series, and a bucket's `le`.
+fn parse(name: &str) -> (Series, Option<&str>) {
+    let mut parts: Vec<&str> = name.split(";.;").collect();
+    let metric = parts.pop().unwrap_or_default();
+    let mut labels: Vec<_> = parts.iter().filter_map(|part| part.split_once("=.=")).collect();
+    let plain =
+        |text: &str| !text.is_empty() && text.chars().all(|sign| !";=\"\\".contains(sign) && !sign.is_control());
+    assert_eq!(labels.len(), parts.len(), "{name}");
+    assert!(
+        plain(metric) && labels.iter().all(|(label, value)| plain(label) && plain(value)),
+        "{name}"
+    );
+    let le = labels.pop_if(|(label, _)| *label == "le").map(|(_, le)| le);
+    (Series::new(metric, &labels), le)
+}
+
+fn bound(le: &str) -> f64 {
+    le.parse().unwrap_or(f64::NAN)
 }

@@ -54,7 +54,7 @@ pub enum LoraError {
 /// How a run without an error ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// With the result that the mode asks for.
+    /// With the result of the mode.
     Succeeded,
     /// Without it. The reason is on standard error.
     Failed,
@@ -198,7 +198,7 @@ impl fmt::Display for StatusLine<'_> {
         let Self(status) = self;
         write!(f, "{}: {}", status.id, status.reason.as_str())?;
         if status.loaded && status.reason != Reason::Loaded {
-            f.write_str(" (still loaded)")?;
+            f.write_str(" (loaded)")?;
         }
         match &status.message {
             Some(message) => write!(f, ": {message}"),

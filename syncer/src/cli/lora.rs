@@ -88,7 +88,7 @@ pub struct LoraArgs {
     pub once: bool,
 
     /// Authorization and TLS of /metrics.
-    #[command(flatten, next_help_heading = "How /metrics is served")]
+    #[command(flatten, next_help_heading = "Access to /metrics")]
     pub serve: ServeArgs,
 }
 

@@ -13,8 +13,8 @@ use super::serve::{AuthMode, ServeArgs};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
-use crate::discovery::{Target, target};
 use crate::engine::{Engine, EngineOptions, Selector};
+use crate::target::{self, Target};
 use crate::url::{base_url, host_and_port, with_default_path};
 
 /// The path of an Envoy's stats in the text format.
@@ -76,9 +76,9 @@ pub struct PoolArgs {
     pub envoys: Vec<Uri>,
     /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
     ///
-    /// inference_objective has the names of the Gateway API Inference Extension since v1.1, llm_d_epp those of
-    /// llm-d-router. inference_model adds inference_model_normalized_time_per_output_token_seconds, which versions before
-    /// v1.1 have beside the default names.
+    /// The default names are those of the Gateway API Inference Extension v0.4 to v1.0. inference_objective has its names
+    /// since v1.1, llm_d_epp those of llm-d-router. inference_model has its prefixed name of
+    /// normalized_time_per_output_token_seconds.
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
@@ -98,7 +98,7 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub kv_cache_metric: Option<Selector>,
-    /// Path of the model servers' metrics, for targets without one (trtllm-serve: /prometheus/metrics)
+    /// Path of the model servers' metrics, for targets without one (for trtllm-serve: /prometheus/metrics)
     #[arg(
         long,
         env = "INFERTALLY_METRICS_PATH",

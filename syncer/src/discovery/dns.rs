@@ -17,7 +17,7 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use tokio::sync::mpsc::Sender;
 
-use super::target::{Discovered, MAX_TARGETS, Target};
+use crate::target::{Discovered, MAX_TARGETS, Target};
 
 /// How often the name is resolved: the time to live of a headless Service's records.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
 
-use super::target::{self, Discovered, Target, TargetError};
 use crate::error::error_chain;
 use crate::file::FileWatcher;
+use crate::target::{self, Discovered, Target, TargetError};
 
 /// Room for ten thousand targets of 400 bytes.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;

@@ -26,7 +26,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::target::{Discovered, MAX_TARGETS};
+use crate::target::{Discovered, MAX_TARGETS};
 pub use client::{ClientError, client, client_for};
 use pods::{Member, targets};
 pub use pool_ref::{PoolRef, PoolRefError};

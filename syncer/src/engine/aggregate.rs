@@ -70,7 +70,7 @@ impl<'a> Aggregate<'a> {
         if self.series.len() == MAX_SERIES && !self.series.contains_key(&labels) {
             return Err(LimitExceeded::Series);
         }
-        // The formats forbid duplicate series, and nothing tells which value is right.
+        // The formats forbid duplicate series, and nothing shows which value is right.
         let is_duplicate = self.series.insert(labels, sample.value).is_some();
         self.is_invalid |= is_duplicate || !quantity.accepts(sample.value);
         Ok(())

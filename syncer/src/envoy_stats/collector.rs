@@ -48,7 +48,7 @@ struct MetricSeries {
 struct SeriesBuilder {
     labels: Vec<(&'static str, Arc<str>)>,
     counters: Counters,
-    /// A sample occurred twice, and nothing tells which value is right.
+    /// A sample occurred twice, and nothing shows which value is right.
     is_duplicate: bool,
 }
 

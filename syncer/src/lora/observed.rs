@@ -46,8 +46,8 @@ struct Model {
 // === impl Observed ===
 
 impl Observed {
-    /// The observed state if the reply to `GET /health` is no success. None if the server is healthy, so that it can be
-    /// asked for its models.
+    /// The observed state if the reply to `GET /health` is no success. None if the server is healthy, so that its
+    /// models can be listed.
     pub fn unless_healthy(reply: &Reply) -> Option<Self> {
         match authorized(reply) {
             Ok(response) if response.is_success() => None,

@@ -7,7 +7,7 @@ use super::config::AdapterSpec;
 /// A `POST` with a JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What the server is asked to do.
+    /// What the request makes the server do.
     pub operation: Operation,
     /// The path of the URL.
     pub path: &'static str,

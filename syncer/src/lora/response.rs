@@ -1,4 +1,4 @@
-//! What the model server replied, and what that means for the operation it was asked for.
+//! Responses of the model server, and the outcome of an operation that follows from one.
 //!
 //! The statuses are vLLM's (captured from 0.32.0): 200; 400 for an id that is taken or a field that is missing; 404 for an
 //! adapter, a path or a repository that does not exist. A 404 or 405 without vLLM's error body comes from its web
@@ -88,7 +88,7 @@ impl Outcome {
             (Operation::Load | Operation::Reload, 400) if text.contains("already been loaded") => {
                 Self::AlreadyLoaded { message }
             }
-            // Not loaded is what was asked for, whoever unloaded it.
+            // The requested state is reached, whoever unloaded it.
             (Operation::Unload, 404) if text.contains("cannot be found") => Self::Succeeded,
             (_, status @ (404 | 405)) if !response.is_vllm_error() => {
                 let hint = "no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";

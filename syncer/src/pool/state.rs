@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::discovery::target::{Discovered, Target};
 use crate::engine::ServerLoad;
 use crate::scrape_status::{Attempt, LastAttempt, Reason, ScrapeStatus};
+use crate::target::{Discovered, Target};
 
 /// The state of a pool.
 #[derive(Clone, Debug)]

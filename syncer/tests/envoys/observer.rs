@@ -1,14 +1,15 @@
 //! [`Observer`], the syncer and a Prometheus that scrapes it, and assertions about the results of queries.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests panic on failure")]
 
 use std::net::SocketAddr;
 use std::process::Command;
 
 use infertally_filter::metrics::{Kind, METRICS};
-use infertally_harness::expected::Expected;
+use infertally_harness::ports::Port;
 use infertally_harness::stats::{Series, Stats};
 use infertally_harness::{Prometheus, Syncer};
 use infertally_harness::{Result, eventually};
+use infertally_oracle::Expected;
 use serde_json::Value as Json;
 
 /// Short, with slack for a busy machine: values become stale after ten intervals.
@@ -27,7 +28,7 @@ const SETTLE_MS: i64 = 1_000;
 pub struct Observer {
     pub syncer: Option<Syncer>,
     pub prometheus: Prometheus,
-    address: SocketAddr,
+    port: Port,
     target: String,
 }
 
@@ -52,13 +53,12 @@ async fn start_syncer(listen: SocketAddr, target: &str, envoys: &[SocketAddr]) -
 
 impl Observer {
     pub async fn start(target: String, envoys: &[SocketAddr]) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let syncer = start_syncer(any, &target, envoys).await.unwrap();
-        let address = syncer.address();
+        let port = Port::reserve().unwrap();
+        let syncer = start_syncer(port.address(), &target, envoys).await.unwrap();
         Self {
             syncer: Some(syncer),
-            prometheus: Prometheus::scraping(address).await.unwrap(),
-            address,
+            prometheus: Prometheus::scraping(port.address()).await.unwrap(),
+            port,
             target,
         }
     }
@@ -69,7 +69,7 @@ impl Observer {
 
     /// Starts the syncer at its previous address.
     pub async fn start_syncer(&mut self, envoys: &[SocketAddr]) {
-        let syncer = eventually(async || start_syncer(self.address, &self.target, envoys).await).await;
+        let syncer = start_syncer(self.port.address(), &self.target, envoys).await;
         self.syncer = Some(syncer.unwrap());
     }
 

@@ -89,7 +89,7 @@ async fn a_restart_of_an_envoy_is_one_reset_and_a_dead_envoy_has_no_series() {
     );
 
     // It dies: its series disappear, and the pool's gauges stay.
-    let ports = setup.ports(&envoy);
+    let ports = envoy.ports();
     drop(envoy);
     observer
         .syncer()

@@ -1,16 +1,15 @@
 //! [`Setup`], a model server and a pod, with Envoys, requests and observers for them.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic on failure")]
 
 use std::net::SocketAddr;
 
 use futures::future::join_all;
-use infertally_harness::counted::{COMPLETIONS, PROMPT, STREAM, tiny_admitted};
+use infertally_harness::checked_envoy::{COMPLETIONS, PROMPT, STREAM, tiny_admitted};
+use infertally_harness::client;
 use infertally_harness::envoy::{Binaries, Envoy, Ports};
-use infertally_harness::expected::Expected;
 use infertally_harness::page::{Load, small};
-use infertally_harness::reading::{End, Reading, read};
 use infertally_harness::{Behaviour, Pod};
-use infertally_harness::{client, eventually};
+use infertally_oracle::{Completion, Expected, Facts, read};
 use infertally_sim::{Sim, SimConfig};
 
 use crate::observer::Observer;
@@ -33,7 +32,7 @@ pub struct Setup {
 }
 
 /// The metrics that exactly these exchanges must produce.
-pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Reading>) -> Expected {
+pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Facts>) -> Expected {
     let mut expected = Expected::admitting(WORKERS, ["tiny"]);
     for reading in readings {
         expected.add(reading);
@@ -42,13 +41,13 @@ pub fn expected<'a>(readings: impl IntoIterator<Item = &'a Reading>) -> Expected
 }
 
 /// Sends rounds of requests, one after another.
-pub async fn send(envoy: &Envoy, rounds: usize) -> Vec<Reading> {
+pub async fn send(envoy: &Envoy, rounds: usize) -> Vec<Facts> {
     let mut readings = Vec::new();
     for _ in 0..rounds {
         let round = ROUND.map(|body| async move {
             let request = client::request("POST", COMPLETIONS, &[], body);
             let timed = client::exchange(envoy.listener(), &request, usize::MAX).await.unwrap();
-            read(COMPLETIONS, body, &timed.answer, End::Whole)
+            read(COMPLETIONS, body, &timed.response, Completion::Complete).unwrap()
         });
         readings.extend(join_all(round).await);
     }
@@ -78,26 +77,14 @@ impl Setup {
 
     /// Kills an Envoy and starts another at the same addresses.
     pub async fn restart(&self, envoy: Envoy) -> Envoy {
-        let ports = self.ports(&envoy);
+        let ports = envoy.ports();
         drop(envoy);
         self.envoy_on(ports).await
     }
 
-    pub fn ports(&self, envoy: &Envoy) -> Ports {
-        Ports {
-            listener: envoy.listener().port(),
-            admin: envoy.admin().port(),
-            stats: envoy.stats_listener().port(),
-            upstream: self.sim.addr().port(),
-        }
-    }
-
     pub async fn envoy_on(&self, ports: Ports) -> Envoy {
         let binaries = Binaries::from_env().unwrap();
-        // Another process may use a port for a moment.
-        eventually(async || Envoy::start_on(&binaries, ports, WORKERS, tiny_admitted).await)
-            .await
-            .unwrap()
+        Envoy::start_on(&binaries, ports, WORKERS, tiny_admitted).await.unwrap()
     }
 
     /// Starts a syncer that scrapes these Envoys and the pod, and a Prometheus that scrapes the syncer.

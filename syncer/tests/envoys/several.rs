@@ -2,7 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "helpers of tests panic on failure"
 )]
 
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ async fn the_sum_over_two_envoys_equals_what_was_sent_while_one_is_replaced() {
     // It is replaced by one at another address, with which the syncer is restarted.
     let c = setup.envoy().await;
     let by_c = send(&c, 1).await;
-    assert!(observer.syncer.take().unwrap().end().await.unwrap().success());
+    assert!(observer.syncer.take().unwrap().terminate().await.unwrap().success());
     drop(b);
     observer.start_syncer(&[a.admin(), c.admin()]).await;
     let of_c = c.admin().to_string();

@@ -13,7 +13,7 @@ async fn a_restart_of_the_syncer_changes_no_value() {
     let mut more = send(&envoy, 5).await;
     observer.wait_for_increase(from, &expected(&more)).await;
     // It is terminated, then killed, each time with requests while it is down.
-    assert!(observer.syncer.take().unwrap().end().await.unwrap().success());
+    assert!(observer.syncer.take().unwrap().terminate().await.unwrap().success());
     more.extend(send(&envoy, 5).await);
     observer.start_syncer(&[envoy.admin()]).await;
     observer.wait_for_increase(from, &expected(&more)).await;

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a helper of a test fails it"
+    reason = "helpers of tests panic on failure"
 )]
 
 use infertally_syncer::exposition::{Format, parse};

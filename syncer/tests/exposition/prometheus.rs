@@ -5,17 +5,18 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a helper of a test fails it, and waits with a deadline"
+    reason = "helpers of tests panic on failure, and wait with a deadline"
 )]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use infertally_harness::ports::Port;
 use serde_json::Value as Json;
 
 use crate::pages::{self, Page};
@@ -26,7 +27,7 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 /// A running Prometheus. Dropping it kills the process and removes its data.
 pub struct Prometheus {
     child: Child,
-    address: SocketAddr,
+    port: Port,
     directory: PathBuf,
 }
 
@@ -61,20 +62,16 @@ impl Prometheus {
             format!("scrape_configs:\n  - job_name: pages\n    scrape_interval: 1s\n    static_configs:\n{targets}");
         fs::write(&config, jobs).unwrap();
 
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = Port::reserve().unwrap();
         let child = Command::new(program("PROMETHEUS"))
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
+            .arg(format!("--web.listen-address={}", port.address()))
             .arg("--log.level=error")
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let prometheus = Self {
-            child,
-            address,
-            directory,
-        };
+        let prometheus = Self { child, port, directory };
         let deadline = Instant::now() + STARTUP_TIMEOUT;
         while prometheus.try_query("up").map_or(0, |up| up.len()) < pages.len() {
             assert!(
@@ -95,7 +92,7 @@ impl Prometheus {
 
     fn try_query(&self, query: &str) -> Option<Vec<(Json, String)>> {
         let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let mut connection = TcpStream::connect(self.address).ok()?;
+        let mut connection = TcpStream::connect(self.port.address()).ok()?;
         let head = format!("GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n");
         connection.write_all(head.as_bytes()).ok()?;
         let mut response = String::new();
@@ -120,7 +117,7 @@ impl Drop for Prometheus {
     fn drop(&mut self) {
         let Self {
             child,
-            address: _,
+            port: _,
             directory,
         } = self;
         _ = child.kill();

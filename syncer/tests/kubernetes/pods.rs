@@ -1,6 +1,6 @@
 //! The lifecycle of a pod, and many pods at once.
 
-use infertally_syncer::discovery::Discovered;
+use infertally_syncer::target::Discovered;
 use serde_json::json;
 
 use crate::api::{Api, Kind};

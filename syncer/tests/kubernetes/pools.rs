@@ -1,6 +1,6 @@
 //! Which pool applies, and the targets when it changes.
 
-use infertally_syncer::discovery::Discovered;
+use infertally_syncer::target::Discovered;
 
 use crate::api::{Api, Kind};
 use crate::setup::{Setup, pool_v1, pool_v1alpha2, ready_pod};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use infertally_syncer::discovery::kubernetes::{PoolRef, watch};
-use infertally_syncer::discovery::{Discovered, Target};
+use infertally_syncer::target::{Discovered, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{sleep, timeout};

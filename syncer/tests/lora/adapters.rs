@@ -93,7 +93,7 @@ async fn slow_load_delays_neither_other_adapters_nor_a_changed_file() {
         .collect();
     assert_eq!(loads, expected, "in file order");
     assert_eq!(operations[21..], ["load new /new", "reload n0 /other", "unload n1"]);
-    syncer.end().await.unwrap();
+    syncer.terminate().await.unwrap();
 }
 
 #[tokio::test]

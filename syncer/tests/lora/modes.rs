@@ -125,7 +125,7 @@ async fn sigterm_exits_within_a_second_with_0() {
     let syncer = start(&config, &[]).await;
     wait_for_status(&syncer, "slow", 0, "loading").await;
     let begin = Instant::now();
-    assert_eq!(syncer.end().await.unwrap().code(), Some(0));
+    assert_eq!(syncer.terminate().await.unwrap().code(), Some(0));
     // The load in flight is awaited for half a second; the rest is for busy machines.
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     // A load that completes in that time is not cut off.
@@ -133,7 +133,7 @@ async fn sigterm_exits_within_a_second_with_0() {
     config.write(&yaml(&server, "+brief=/x-sim/delay=300ms/brief"));
     let syncer = start(&config, &[]).await;
     wait_for_status(&syncer, "brief", 0, "loading").await;
-    syncer.end().await.unwrap();
+    syncer.terminate().await.unwrap();
     sleep(Duration::from_millis(10)).await;
     let syncer = start(&config, &[]).await;
     wait_for_status(&syncer, "brief", 1, "loaded").await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use infertally_harness::Mount;
+use infertally_harness::ports::Port;
 use infertally_sim::{Sim, SimConfig};
 use rcgen::generate_simple_self_signed;
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +38,7 @@ async fn unhealthy_server_is_waited_for() {
         .iter()
         .filter(|call| call.path == "/v1/models")
         .count();
-    assert_eq!(lists, 0, "an unhealthy server must not be asked for its models");
+    assert_eq!(lists, 0, "an unhealthy server must not receive a list request");
     server.set_behaviour("/health", "").unwrap();
     wait_for_status(&syncer, "a", 1, "loaded").await;
     assert!(syncer.is_ready().await);
@@ -47,8 +48,12 @@ async fn unhealthy_server_is_waited_for() {
 
 #[tokio::test]
 async fn after_a_restart_adapters_are_0_and_loaded_again() {
-    let server = server().await;
-    let address = server.addr();
+    let port = Port::reserve().unwrap();
+    let listening = || SimConfig {
+        listen: port.address(),
+        ..SimConfig::default()
+    };
+    let server = Sim::start(listening()).await.unwrap();
     let config = Config::new();
     config.write(&yaml(&server, "+a=/a +b=/b"));
     let syncer = start(&config, &[]).await;
@@ -57,11 +62,7 @@ async fn after_a_restart_adapters_are_0_and_loaded_again() {
     server.shutdown().await;
     wait_for_status(&syncer, "a", 0, "unreachable").await;
     wait_for_status(&syncer, "b", 0, "unreachable").await;
-    let again = SimConfig {
-        listen: address,
-        ..SimConfig::default()
-    };
-    let server = Sim::start(again).await.unwrap();
+    let server = Sim::start(listening()).await.unwrap();
     wait_for_status(&syncer, "a", 1, "loaded").await;
     wait_for_status(&syncer, "b", 1, "loaded").await;
     assert_eq!(take_operations(&server), ["load a /a", "load b /b"]);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use infertally_harness::capture::Answer;
+use infertally_harness::capture::Response;
 use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
@@ -38,10 +38,10 @@ impl Client {
     }
 
     /// Sends a request and returns the response.
-    pub(crate) fn response(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) fn response(&mut self, request: &[u8]) -> Result<Response> {
         let (_, length) = self.send(request)?;
         let bytes = self.buffer.get(..length).unwrap_or_default();
-        Answer::parse(bytes).ok_or_else(|| "the response is not HTTP".into())
+        Response::parse(bytes).ok_or_else(|| "the response is not HTTP".into())
     }
 
     fn send(&mut self, request: &[u8]) -> Result<(Duration, usize)> {

@@ -6,10 +6,11 @@ use std::process::Command;
 
 use infertally_harness::client::get;
 use infertally_harness::envoy::{Binaries, Envoy, Ports, loopback};
-use infertally_harness::expected::Expected;
+use infertally_harness::ports::Port;
 use infertally_harness::stats::{Stats, parse_values};
 use infertally_harness::{Mount, Syncer};
 use infertally_harness::{Result, eventually};
+use infertally_oracle::Expected;
 use infertally_sim::{Sim, SimConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -20,9 +21,9 @@ use crate::traffic::{self, Batch};
 
 /// The ports in `envoy.yaml` and the documents.
 const ENVOY_PORTS: Ports = Ports {
-    listener: 10000,
-    admin: 9901,
-    stats: 9902,
+    listener: Port::fixed(10000),
+    admin: Port::fixed(9901),
+    stats: Port::fixed(9902),
     upstream: 8000,
 };
 /// The second model server, which is in the pool but not behind Envoy.
@@ -72,13 +73,13 @@ struct Demo {
 /// If something does not start, or a metric differs from what was sent.
 pub(crate) async fn run(options: Options) -> Result<()> {
     let demo = Demo::start(&options).await?;
-    let stats = demo.send_traffic().await?;
+    demo.send_traffic().await?;
     println!(
         "\nSending {HANGING} requests that do not complete to {}, which runs one at a time and queues the other.",
         PODS[1]
     );
     let hanging = demo.send_hanging().await?;
-    let page = demo.verify(&stats).await?;
+    let (stats, page) = demo.verify().await?;
 
     println!(
         "\nMetrics of the syncer (http://{}/metrics) and of its LoRA role (http://{}/metrics):\n",
@@ -182,8 +183,8 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Sends the traffic and waits until Envoy's metrics equal it. Returns them.
-    async fn send_traffic(&self) -> Result<Stats> {
+    /// Sends the traffic and waits until Envoy's metrics equal it.
+    async fn send_traffic(&self) -> Result<()> {
         println!("\nSending through Envoy:");
         let mut expected = Expected::new(WORKERS);
         for Batch { title, count, requests } in traffic::traffic() {
@@ -195,7 +196,8 @@ impl Demo {
         self.envoy
             .scrape_until(|stats| expected.check(stats))
             .await
-            .map_err(|error| format!("the metrics differ from what was sent:\n{error}").into())
+            .map_err(|error| format!("the metrics differ from what was sent:\n{error}"))?;
+        Ok(())
     }
 
     /// Waits until one adapter is loaded and the other has failed. Returns the page of the LoRA role.
@@ -230,8 +232,8 @@ impl Demo {
         Ok(connections)
     }
 
-    /// Waits until the syncer's metrics equal those of Envoy and the model servers. Returns them.
-    async fn verify(&self, stats: &Stats) -> Result<Page> {
+    /// Waits until the syncer's metrics equal those of Envoy and the model servers. Returns Envoy's and the syncer's.
+    async fn verify(&self) -> Result<(Stats, Page)> {
         let loads = eventually(async || {
             let mut loads = Loads::new();
             for (pod, server) in PODS.iter().zip(&self.servers) {
@@ -251,13 +253,15 @@ impl Demo {
         let adapters = self.adapters().await?;
         eventually(async || {
             let mut page = parse_values(&self.syncer.metrics().await?)?;
-            check_filter(&page, stats)?;
+            // Read at each attempt: some gauges appear with the filter's first heartbeat.
+            let stats = self.envoy.scrape().await?;
+            check_filter(&page, &stats)?;
             check_pool(&page, &loads)?;
             if !page.keys().any(|series| series.name == "inference_extension_info") {
                 return Err("  inference_extension_info is missing".into());
             }
             page.extend(adapters.clone());
-            Ok(page)
+            Ok((stats, page))
         })
         .await
         .map_err(|error| {
@@ -334,9 +338,9 @@ fn needs_free_ports() -> bool {
         upstream,
     } = ENVOY_PORTS;
     let in_use: Vec<_> = [
-        listener,
-        admin,
-        stats,
+        listener.number(),
+        admin.number(),
+        stats.number(),
         upstream,
         SECOND_SERVER_PORT,
         SYNCER_PORT,

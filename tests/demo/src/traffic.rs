@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use infertally_harness::Result;
 use infertally_harness::client;
-use infertally_harness::reading::{End, Reading, read};
+use infertally_oracle::{Completion, Facts, read};
 use serde_json::{Value, json};
 
 pub(crate) const BASE: &str = "tiny";
@@ -21,21 +21,23 @@ pub(crate) struct Request {
     path: &'static str,
     behaviour: &'static str,
     body: Vec<u8>,
-    end: End,
+    end: Completion,
 }
 
 // === impl Request ===
 
 impl Request {
     /// Sends the request and interprets the response independently of the filter.
-    pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Reading> {
+    pub(crate) async fn send(&self, listener: SocketAddr) -> Result<Facts> {
         let request = client::request("POST", self.path, &[("x-sim", self.behaviour)], &self.body);
         let response = match self.end {
             // The server sends three events and then hangs, so the client has received exactly those.
-            End::ClientLeft => client::leave_after_events(listener, &request, 3).await?,
-            End::Whole | End::ServerCut => client::exchange(listener, &request, usize::MAX).await?.answer,
+            Completion::ClientDisconnect => client::disconnect_after_events(listener, &request, 3).await?,
+            Completion::Complete | Completion::UpstreamReset => {
+                client::exchange(listener, &request, usize::MAX).await?.response
+            }
         };
-        Ok(read(self.path, &self.body, &response, self.end))
+        Ok(read(self.path, &self.body, &response, self.end)?)
     }
 }
 
@@ -61,7 +63,7 @@ fn batch(
     title: &'static str,
     count: usize,
     behaviour: &'static str,
-    end: End,
+    end: Completion,
     body: impl Fn(usize) -> Vec<u8>,
 ) -> Batch {
     let request = |n| Request {
@@ -99,7 +101,7 @@ fn json(body: &Value) -> Vec<u8> {
 
 /// Requests that succeed.
 pub(crate) fn healthy() -> Vec<Batch> {
-    let complete = End::Whole;
+    let complete = Completion::Complete;
     vec![
         batch("JSON response", 10, "delay=3ms", complete, |n| json(&chat(BASE, 8 + n))),
         batch("stream with usage", 10, "gap=1ms", complete, |n| {
@@ -127,10 +129,10 @@ pub(crate) fn healthy() -> Vec<Batch> {
 /// Requests that the model server rejects.
 fn invalid() -> Vec<Batch> {
     vec![
-        batch("unknown model: 404", 2, "", End::Whole, |_| {
+        batch("unknown model: 404", 2, "", Completion::Complete, |_| {
             json(&chat("no-such-model", 8))
         }),
-        batch("request body is not JSON: 400", 1, "", End::Whole, |_| {
+        batch("request body is not JSON: 400", 1, "", Completion::Complete, |_| {
             b"{\"model\": \"tiny\", ".to_vec()
         }),
     ]
@@ -139,28 +141,32 @@ fn invalid() -> Vec<Batch> {
 /// Faults of the model server, and cancelled requests.
 pub(crate) fn faults() -> Vec<Batch> {
     vec![
-        batch("model server overloaded: 503", 2, "status=503", End::Whole, |_| {
-            json(&chat(BASE, 8))
-        }),
+        batch(
+            "model server overloaded: 503",
+            2,
+            "status=503",
+            Completion::Complete,
+            |_| json(&chat(BASE, 8)),
+        ),
         batch(
             "model server reports an error within a stream",
             1,
             "error=event:4",
-            End::Whole,
+            Completion::Complete,
             |_| json(&stream(BASE, 20)),
         ),
         batch(
             "model server closes the connection within a stream",
             1,
             "cut=event:4",
-            End::ServerCut,
+            Completion::UpstreamReset,
             |_| json(&stream(BASE, 20)),
         ),
         batch(
             "client cancels within a stream: not an error",
             2,
             "hang=event:3",
-            End::ClientLeft,
+            Completion::ClientDisconnect,
             |_| json(&stream(BASE, 20)),
         ),
     ]

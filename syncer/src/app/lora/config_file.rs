@@ -55,8 +55,8 @@ fn parse(content: io::Result<Vec<u8>>, path: &Path) -> Result<Parsed, ConfigFile
 
 fn lines(path: &Path, errors: &[ConfigError]) -> String {
     let line = |error: &ConfigError| {
-        let severity = if error.kind.is_warning() { "warning: " } else { "" };
-        format!("{severity}configuration {}: {error}", path.display())
+        let severity = if error.kind.is_warning() { " (warning)" } else { "" };
+        format!("configuration {}: {error}{severity}", path.display())
     };
     errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }

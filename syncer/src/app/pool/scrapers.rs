@@ -8,12 +8,12 @@ use http::uri::PathAndQuery;
 use tokio::sync::mpsc::Sender;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::discovery::Target;
 use crate::engine::{self, EngineOptions, ServerLoad};
 use crate::envoy_stats::{self, EnvoyPage};
 use crate::scrape::fetch::{Client, Page};
 use crate::scrape::schedule::{Schedule, Ticks, attempt};
 use crate::scrape_status::{Attempt, Reason};
+use crate::target::Target;
 use crate::url::with_default_path;
 
 /// The tasks that scrape pods. A task is aborted when its target is removed, or when this is dropped.

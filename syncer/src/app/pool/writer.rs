@@ -6,12 +6,12 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use super::scrapers::PodScrapers;
-use crate::discovery::{Discovered, Target};
 use crate::engine::ServerLoad;
 use crate::envoy_stats::EnvoyPage;
 use crate::envoys::Envoys;
 use crate::pool::Pool;
 use crate::scrape_status::Attempt;
+use crate::target::{Discovered, Target};
 
 /// Attempts that are applied before a snapshot is published, instead of one snapshot per attempt.
 const MAX_BATCH: usize = 256;

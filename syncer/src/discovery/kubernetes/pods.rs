@@ -9,7 +9,7 @@ use http::uri::{PathAndQuery, Scheme};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::pool_spec::{MAX_PORTS, PoolSpec};
-use crate::discovery::target::Target;
+use crate::target::Target;
 
 /// Labels that name a pod's engine, by precedence: ours, llm-d's, the Gateway API Inference Extension's.
 const ENGINE_LABELS: [&str; 3] = [

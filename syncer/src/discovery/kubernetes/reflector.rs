@@ -1,6 +1,6 @@
 //! [`Reflector`], a copy of a set of objects of the API server, kept up to date by a list and a watch. The watch resumes
-//! where it was interrupted, or the set is listed again. Through failures the last copy stays; a new list replaces it as a
-//! whole.
+//! where it was interrupted, or the set is listed again. Through failures the last copy stays; a completed
+//! list replaces all of it.
 //!
 //! kube's watcher does list, watch and resume. This module adds when to retry, which interruptions are failures, and a
 //! limit. After an error of the watcher it starts a new one with a list: a watch that works again is silent until an
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::ApiError;
-use crate::discovery::target::MAX_TARGETS;
+use crate::target::MAX_TARGETS;
 
 /// Objects that are kept, some hundred bytes each. Averages over part of a larger pool would be wrong, so above the limit
 /// the last complete set stays.

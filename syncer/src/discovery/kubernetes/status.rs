@@ -3,7 +3,7 @@
 
 use super::error::ApiError;
 use super::pool_spec::{InvalidPool, PoolSpec, Version};
-use crate::discovery::target::{Discovered, Target};
+use crate::target::{Discovered, Target};
 
 /// The pool in one version of the API.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::discovery::{Discovered, Target};
 use crate::engine::{Adapters, ServerLoad};
 use crate::exposition::test_util::{lines, series};
 use crate::pool::Pool;
 use crate::scrape_status::{Attempt, Reason, ScrapeError};
+use crate::target::{Discovered, Target};
 
 pub const STALE_AFTER: Duration = Duration::from_secs(3);
 

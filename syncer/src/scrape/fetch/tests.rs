@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use infertally_harness::ports::Port;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -185,11 +186,8 @@ async fn each_failure_has_its_reason() {
         assert_eq!(error.reason(), reason, "{name}: {error}");
         assert!(!error.to_string().is_empty());
     }
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/metrics", closed.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    drop(closed);
+    let unused = Port::reserve().unwrap();
+    let url = format!("http://{}/metrics", unused.address()).parse().unwrap();
     let error = client().fetch(&url, LONG).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Connect);
     assert!(error.to_string().contains("refused"), "{error}");

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client for tests: it sends the bytes that it is given and shows those that come back.
+//! An HTTP/1.1 client for tests that sends raw bytes and returns the response with its timing.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::capture::Answer;
+use crate::capture::Response;
 use crate::{PATIENCE, Result};
 
-/// An answer, and how long it took from the request's first byte to the answer's last.
+/// A response and the time from the request's first byte to the response's last.
 #[derive(Debug)]
 pub struct Timed {
-    /// What came.
-    pub answer: Answer,
-    /// Never shorter than what Envoy saw.
+    /// The response.
+    pub response: Response,
+    /// Never shorter than the duration that Envoy sees.
     pub took: Duration,
 }
 
-/// A request as bytes. It closes its connection, so that the end of the answer is the end of the bytes.
+/// A request as bytes. It has `connection: close`, so that the response ends with it.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
@@ -35,10 +35,10 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
     bytes
 }
 
-/// Sends a request, in pieces of `chunk` bytes, and reads the answer to its end.
+/// Sends a request in chunks of `chunk` bytes and reads the response to its end.
 ///
 /// # Errors
-/// Where the connection can't be made, what comes back is no HTTP, or nothing ends in time.
+/// If there is no connection, no HTTP, or no end in time.
 pub async fn exchange(to: SocketAddr, request: &[u8], chunk: usize) -> Result<Timed> {
     let started = Instant::now();
     let mut stream = connect(to).await?;
@@ -47,56 +47,57 @@ pub async fn exchange(to: SocketAddr, request: &[u8], chunk: usize) -> Result<Ti
         tokio::task::yield_now().await;
     }
     let mut bytes = Vec::new();
-    let end = timeout(PATIENCE, read_answer(&mut stream, &mut bytes))
+    let end = timeout(PATIENCE, read_response(&mut stream, &mut bytes))
         .await
-        .map_err(|_| "the answer does not end")?;
-    let answer = Answer::parse(&bytes).ok_or_else(|| format!("no HTTP answer: {end:?}, {} bytes", bytes.len()))?;
+        .map_err(|_| "the response does not end")?;
+    let response =
+        Response::parse(&bytes).ok_or_else(|| format!("no HTTP response: {end:?}, {} bytes", bytes.len()))?;
     Ok(Timed {
-        answer,
+        response,
         took: started.elapsed(),
     })
 }
 
-/// Sends a request and goes away once so many bytes of the answer's body have come.
+/// Sends a request and disconnects after this many bytes of the response's body.
 ///
 /// # Errors
-/// As [`exchange`]; also where the answer ends before that.
-pub async fn leave_after(to: SocketAddr, request: &[u8], body_bytes: usize) -> Result<Answer> {
-    leave_when(to, request, |body| body.len() >= body_bytes).await
+/// As [`exchange`], and if the response ends before that.
+pub async fn disconnect_after(to: SocketAddr, request: &[u8], body_bytes: usize) -> Result<Response> {
+    disconnect_when(to, request, |body| body.len() >= body_bytes).await
 }
 
-/// The same, once so many events have come.
+/// Sends a request and disconnects after this many events.
 ///
 /// # Errors
-/// As [`leave_after`].
-pub async fn leave_after_events(to: SocketAddr, request: &[u8], events: usize) -> Result<Answer> {
-    leave_when(to, request, |body| {
+/// As [`disconnect_after`].
+pub async fn disconnect_after_events(to: SocketAddr, request: &[u8], events: usize) -> Result<Response> {
+    disconnect_when(to, request, |body| {
         body.windows(2).filter(|window| window == b"\n\n").count() >= events
     })
     .await
 }
 
-async fn leave_when(to: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> Result<Answer> {
+async fn disconnect_when(to: SocketAddr, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> Result<Response> {
     let mut stream = connect(to).await?;
     stream.write_all(request).await?;
     let mut bytes = Vec::new();
     loop {
-        if let Some(answer) = Answer::parse(&bytes).filter(|answer| enough(&answer.body)) {
-            return Ok(answer);
+        if let Some(response) = Response::parse(&bytes).filter(|response| enough(&response.body)) {
+            return Ok(response);
         }
         let read = timeout(PATIENCE, stream.read_buf(&mut bytes))
             .await
-            .map_err(|_| "the answer does not come")?;
+            .map_err(|_| "the response does not go on")?;
         if read? == 0 {
-            return Err(format!("the answer ended after {} bytes", bytes.len()).into());
+            return Err(format!("the response ended after {} bytes", bytes.len()).into());
         }
     }
 }
 
-/// Sends a request and counts the bytes that come back, head and framing included, without keeping them.
+/// Sends a request and returns the size of the response, head and framing included, without keeping it.
 ///
 /// # Errors
-/// As [`exchange`]; a silence of [`PATIENCE`] counts as no end.
+/// As [`exchange`], and after [`PATIENCE`] without a byte.
 pub async fn drain(to: SocketAddr, request: &[u8]) -> Result<u64> {
     let mut stream = connect(to).await?;
     stream.write_all(request).await?;
@@ -104,7 +105,7 @@ pub async fn drain(to: SocketAddr, request: &[u8]) -> Result<u64> {
     loop {
         let read = timeout(PATIENCE, stream.read(&mut piece))
             .await
-            .map_err(|_| "the answer does not end")?;
+            .map_err(|_| "the response does not end")?;
         match read? {
             0 => return Ok(bytes),
             read => bytes += read as u64,
@@ -112,24 +113,24 @@ pub async fn drain(to: SocketAddr, request: &[u8]) -> Result<u64> {
     }
 }
 
-/// `GET`s a page and gives its text.
+/// `GET`s a page and returns its text.
 ///
 /// # Errors
-/// As [`exchange`]; also for any status but 200.
+/// As [`exchange`], and for any status but 200.
 pub async fn get(from: SocketAddr, path: &str) -> Result<String> {
-    let Timed { answer, .. } = exchange(from, &request("GET", path, &[], b""), usize::MAX).await?;
-    if answer.status != 200 {
-        return Err(format!("GET {path}: status {}", answer.status).into());
+    let Timed { response, .. } = exchange(from, &request("GET", path, &[], b""), usize::MAX).await?;
+    if response.status != 200 {
+        return Err(format!("GET {path}: status {}", response.status).into());
     }
-    Ok(String::from_utf8(answer.body)?)
+    Ok(String::from_utf8(response.body)?)
 }
 
-/// Reads until the answer is whole or the connection ends; a reset is an end, too. (Envoy leaves a connection open for
-/// a second after its own replies.)
-async fn read_answer(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+/// Reads until the response is complete or the connection ends; a reset is an end, too. (Envoy keeps a connection open for
+/// a second after its local replies.)
+async fn read_response(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     while stream.read_buf(bytes).await? > 0 {
-        let may_be_whole = bytes.len() < 64 * 1024 || bytes.ends_with(b"0\r\n\r\n");
-        if may_be_whole && Answer::parse(bytes).is_some_and(|answer| answer.whole && answer.is_framed()) {
+        let may_be_complete = bytes.len() < 64 * 1024 || bytes.ends_with(b"0\r\n\r\n");
+        if may_be_complete && Response::parse(bytes).is_some_and(|response| response.complete && response.is_framed()) {
             break;
         }
     }

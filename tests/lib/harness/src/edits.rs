@@ -1,5 +1,5 @@
-//! Changes to the shipped `envoy.yaml` that several tests need. Each finds its place by the shipped text, and fails when
-//! that is not there.
+//! Changes to the shipped `envoy.yaml` that several tests need. Each names the text that it replaces, and fails if that is
+//! missing.
 
 use crate::Result;
 use crate::envoy::EnvoyConfig;
@@ -11,13 +11,13 @@ const CLUSTERS: &str = "  clusters:\n";
 const MODEL_SERVER: &str = "\n  - name: model_server\n";
 const CONNECTION_MANAGER: &str = "          stat_prefix: inference\n";
 
-/// HTTP/2 to a cluster's servers, as an entry of the cluster.
+/// HTTP/2 to the servers, as an entry of a cluster.
 pub const HTTP2: &str = r#"typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {}}}}"#;
 
-/// Puts routes, one a line, before the shipped one.
+/// Adds routes, one a line, before the shipped one.
 ///
 /// # Errors
-/// If the shipped route is not there.
+/// If the shipped route is missing.
 pub fn routes(config: EnvoyConfig, routes: &[&str]) -> Result<EnvoyConfig> {
     let lines: String = routes
         .iter()
@@ -26,10 +26,10 @@ pub fn routes(config: EnvoyConfig, routes: &[&str]) -> Result<EnvoyConfig> {
     config.replace(ROUTE, &format!("{lines}{ROUTE}"))
 }
 
-/// Changes the shipped route's action: `more` are entries of it.
+/// Adds entries to the shipped route's action.
 ///
 /// # Errors
-/// If the shipped route is not there.
+/// If the shipped route is missing.
 pub fn route_action(config: EnvoyConfig, more: &str) -> Result<EnvoyConfig> {
     config.replace(
         "{cluster: model_server, ",
@@ -40,7 +40,7 @@ pub fn route_action(config: EnvoyConfig, more: &str) -> Result<EnvoyConfig> {
 /// Adds clusters, one a line.
 ///
 /// # Errors
-/// If the shipped clusters are not there.
+/// If the shipped clusters are missing.
 pub fn clusters(config: EnvoyConfig, clusters: &[&str]) -> Result<EnvoyConfig> {
     let lines: String = clusters
         .iter()
@@ -49,7 +49,7 @@ pub fn clusters(config: EnvoyConfig, clusters: &[&str]) -> Result<EnvoyConfig> {
     config.replace(CLUSTERS, &format!("{CLUSTERS}{lines}"))
 }
 
-/// The entries of a cluster of this name with one server at this port.
+/// The entries of a cluster with one server on this port.
 pub fn cluster(name: &str, port: u16) -> String {
     format!(
         "name: {name}, load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{{endpoint: {{address: \
@@ -60,61 +60,58 @@ pub fn cluster(name: &str, port: u16) -> String {
 /// Adds an entry to the model server's cluster.
 ///
 /// # Errors
-/// If the cluster is not there.
+/// If the cluster is missing.
 pub fn model_server(config: EnvoyConfig, entry: &str) -> Result<EnvoyConfig> {
     config.replace(MODEL_SERVER, &format!("{MODEL_SERVER}    {entry}\n"))
 }
 
-/// Adds an entry to the connection manager of the inference listener.
+/// Adds an entry to the inference listener's connection manager.
 ///
 /// # Errors
-/// If it is not there.
+/// If it is missing.
 pub fn connection_manager(config: EnvoyConfig, entry: &str) -> Result<EnvoyConfig> {
     config.replace(CONNECTION_MANAGER, &format!("{CONNECTION_MANAGER}          {entry}\n"))
 }
 
-/// Puts a filter, an entry of the list, before ours.
+/// Adds a filter, an entry of the list, before infertally.
 ///
 /// # Errors
-/// If ours is not there.
+/// If infertally is missing.
 pub fn filter_before(config: EnvoyConfig, filter: &str) -> Result<EnvoyConfig> {
     config.replace(FILTER, &format!("          - {{{filter}}}\n{FILTER}"))
 }
 
-/// Puts a filter between ours and the router.
+/// Adds a filter between infertally and the router.
 ///
 /// # Errors
-/// If either is not there.
+/// If either is missing.
 pub fn filter_after(config: EnvoyConfig, filter: &str) -> Result<EnvoyConfig> {
-    let (start, end) = ours(&config)?;
+    let (start, end) = infertally(&config)?;
     let old = config.text().get(start..end).unwrap_or_default().to_owned();
     config.replace(&old, &format!("{old}          - {{{filter}}}\n"))
 }
 
-/// Takes our filter out.
+/// Removes infertally.
 ///
 /// # Errors
-/// If it is not there.
-pub fn without_the_filter(config: EnvoyConfig) -> Result<EnvoyConfig> {
-    let (start, end) = ours(&config)?;
+/// If it is missing.
+pub fn without_infertally(config: EnvoyConfig) -> Result<EnvoyConfig> {
+    let (start, end) = infertally(&config)?;
     let old = config.text().get(start..end).unwrap_or_default().to_owned();
     config.replace(&old, "")
 }
 
-/// A filter of this name with its configuration, as an entry of the list.
+/// A filter as an entry of the list; `config` continues its `typed_config`.
 pub fn filter(name: &str, kind: &str, config: &str) -> String {
     format!(
         r#"name: envoy.filters.http.{name}, typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.{name}.v3.{kind}{config}}}"#
     )
 }
 
-/// From where to where our filter stands.
-fn ours(config: &EnvoyConfig) -> Result<(usize, usize)> {
-    let start = config
-        .text()
-        .find(FILTER)
-        .ok_or("envoy.yaml does not hold the filter")?;
+/// The start and end of infertally's entry.
+fn infertally(config: &EnvoyConfig) -> Result<(usize, usize)> {
+    let start = config.text().find(FILTER).ok_or("envoy.yaml lacks the filter")?;
     let after = config.text().get(start..).unwrap_or_default();
-    let length = after.find(ROUTER).ok_or("envoy.yaml does not hold the router")?;
+    let length = after.find(ROUTER).ok_or("envoy.yaml lacks the router")?;
     Ok((start, start + length))
 }

@@ -1,46 +1,48 @@
 //! A real Envoy with the shipped `envoy.yaml`, as a child process on ports of its own.
 
 mod config;
-mod process;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use infertally_oracle::stats::{Stats, parse};
 use tokio::time::timeout;
 
 use crate::client::get;
-use crate::stats::{Stats, parse};
+use crate::ports::Port;
+use crate::process::{Process, folder, program, write};
 use crate::{Result, eventually};
 pub use config::EnvoyConfig;
-use process::Process;
 
-/// How often a port that another process took in the meantime may spoil a start.
-const STARTS: usize = 5;
-/// Time for one look whether it is ready, after which its process is looked at.
+/// Time for one readiness check, after which the process is checked.
 const READY: Duration = Duration::from_secs(1);
+/// How long a replaced listener drains. Envoy's default of ten minutes is longer than a test.
+const DRAIN_SECONDS: &str = "5";
 
 /// The ports of an Envoy, all on loopback, and of the server behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Ports {
-    /// Where clients come in.
-    pub listener: u16,
+    /// The listener for clients.
+    pub listener: Port,
     /// The admin interface.
-    pub admin: u16,
-    /// The stats for Prometheus.
-    pub stats: u16,
-    /// The model server.
+    pub admin: Port,
+    /// The stats listener, for Prometheus.
+    pub stats: Port,
+    /// The model server's.
     pub upstream: u16,
 }
 
-/// A running Envoy; it ends when this is dropped.
+/// A running Envoy; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Envoy {
-    ports: Ports,
+    // Dropped first, so that its ports are free when they are released.
     process: Process,
+    ports: Ports,
 }
 
-/// Where the binary and the filter are.
+/// The paths of Envoy and of the filter.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     /// Envoy.
@@ -55,16 +57,29 @@ impl Binaries {
     /// From the environment, as `make test` sets it.
     ///
     /// # Errors
-    /// Says what to do where a variable is not set.
+    /// If a variable is not set.
     pub fn from_env() -> Result<Self> {
-        let path = |name: &str| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .ok_or_else(|| format!("{name} is not set: run these tests by `make test`"))
-        };
         Ok(Self {
-            envoy: path("ENVOY")?,
-            wasm: path("INFERTALLY_WASM")?,
+            envoy: program("ENVOY")?,
+            wasm: program("INFERTALLY_WASM")?,
+        })
+    }
+}
+
+// === impl Ports ===
+
+impl Ports {
+    /// Reserves ports in front of this server. Envoy must know them before it starts, since its stats listener forwards
+    /// to its admin interface.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn reserve(upstream: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            listener: Port::reserve()?,
+            admin: Port::reserve()?,
+            stats: Port::reserve()?,
+            upstream: upstream.port(),
         })
     }
 }
@@ -72,82 +87,88 @@ impl Binaries {
 // === impl Envoy ===
 
 impl Envoy {
-    /// Starts the shipped configuration on free ports in front of `upstream`, after `change` has had it.
+    /// Starts the shipped configuration, changed by `change`, on reserved ports in front of `upstream`.
     ///
     /// # Errors
-    /// If Envoy does not come up; with its log.
+    /// If Envoy does not become ready; with its log.
     pub async fn start(
         binaries: &Binaries,
         upstream: SocketAddr,
         workers: u64,
         change: impl Fn(EnvoyConfig) -> Result<EnvoyConfig>,
     ) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..STARTS {
-            let ports = free_ports(upstream.port())?;
-            match Self::start_on(binaries, ports, workers, &change).await {
-                Err(error) if error.to_string().contains("Address already in use") => last = Some(error),
-                started => return started,
-            }
-        }
-        Err(last.unwrap_or_else(|| "no start".into()))
+        Self::start_on(binaries, Ports::reserve(upstream)?, workers, change).await
     }
 
-    /// Starts it on these ports.
+    /// The same on these ports.
     ///
     /// # Errors
-    /// If Envoy does not come up; with its log.
+    /// If Envoy does not become ready; with its log.
     pub async fn start_on(
         binaries: &Binaries,
         ports: Ports,
         workers: u64,
         change: impl Fn(EnvoyConfig) -> Result<EnvoyConfig>,
     ) -> Result<Self> {
-        let config = change(EnvoyConfig::shipped()?.on(ports)?.with_wasm(&binaries.wasm)?)?;
-        let process = Process::start(&binaries.envoy, config.text(), workers)?;
-        let envoy = Self { ports, process };
-        let ended = eventually(|| async {
+        let config = change(EnvoyConfig::shipped()?.on(&ports)?.with_wasm(&binaries.wasm)?)?;
+        let folder = folder("envoy")?;
+        let mut command = Command::new(&binaries.envoy);
+        command
+            .arg("-c")
+            .arg(write(&folder, "envoy.yaml", config.text())?)
+            .args(["--concurrency", &workers.to_string()])
+            .args(["-l", "warning", "--disable-hot-restart"])
+            .args(["--drain-time-s", DRAIN_SECONDS]);
+        let process = Process::start(&command, folder)?;
+        let envoy = Self { process, ports };
+        let exited = eventually(|| async {
             let ready = timeout(READY, get(envoy.admin(), "/ready")).await;
-            // One that died of a port in use has left the port to somebody who may answer or keep silent, and nothing
-            // more comes of it.
-            match envoy.process.check() {
-                Err(ended) => Ok(Err(ended)),
-                Ok(()) => ready.map_err(|_| "Envoy is not ready")?.map(|_| Ok(())),
+            // Once it has exited, retries are of no use; another process may even hold its port, and never respond.
+            match envoy.process.exit_status() {
+                Some(status) => Ok(Some(status)),
+                None => ready.map_err(|_| "Envoy is not ready")?.map(|_| None),
             }
         })
         .await
-        .map_err(|error| format!("{error}\n{}", envoy.process.log()))?;
-        ended.map(|()| envoy)
+        .map_err(|error| format!("{error}\n{}", envoy.log()))?;
+        match exited {
+            Some(status) => Err(format!("Envoy exited ({status}):\n{}", envoy.log()).into()),
+            None => Ok(envoy),
+        }
     }
 
-    /// Where clients come in.
+    /// Its ports. Envoy can be started on them again once this one is dropped.
+    pub fn ports(&self) -> Ports {
+        self.ports.clone()
+    }
+
+    /// The listener for clients.
     pub fn listener(&self) -> SocketAddr {
-        loopback(self.ports.listener)
+        self.ports.listener.address()
     }
 
     /// The admin interface.
     pub fn admin(&self) -> SocketAddr {
-        loopback(self.ports.admin)
+        self.ports.admin.address()
     }
 
-    /// The stats for Prometheus.
+    /// The stats listener, for Prometheus.
     pub fn stats_listener(&self) -> SocketAddr {
-        loopback(self.ports.stats)
+        self.ports.stats.address()
     }
 
-    /// The filter's series, as Prometheus would get them.
+    /// The filter's series, as Prometheus would scrape them.
     ///
     /// # Errors
-    /// If the page can't be had or read.
+    /// If the page cannot be fetched or parsed.
     pub async fn scrape(&self) -> Result<Stats> {
         parse(&get(self.stats_listener(), "/stats/prometheus").await?)
     }
 
-    /// The filter's series once they are as `check` wants them: an exchange is recorded a little after its client has
-    /// the last byte.
+    /// The filter's series once `check` accepts them: an exchange is recorded shortly after its client has the last byte.
     ///
     /// # Errors
-    /// What `check` still said at the end, with Envoy's log.
+    /// The last error of `check`, with Envoy's log.
     pub async fn scrape_until(&self, check: impl Fn(&Stats) -> std::result::Result<(), String>) -> Result<Stats> {
         eventually(|| async {
             let stats = self.scrape().await?;
@@ -155,34 +176,21 @@ impl Envoy {
             Ok(stats)
         })
         .await
-        .map_err(|error| format!("{error}\n{}", self.process.log()).into())
+        .map_err(|error| format!("{error}\n{}", self.log()).into())
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// What it has logged: warnings and above.
+    /// Its log: warnings and above.
     pub fn log(&self) -> String {
         self.process.log()
     }
 }
 
-/// An address on this machine.
+/// An address on loopback.
 pub fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
-}
-
-fn free_ports(upstream: u16) -> Result<Ports> {
-    // All held at once, so that they differ.
-    let hold = || TcpListener::bind(loopback(0));
-    let (listener, admin, stats) = (hold()?, hold()?, hold()?);
-    let port = |held: &TcpListener| held.local_addr().map(|address| address.port());
-    Ok(Ports {
-        listener: port(&listener)?,
-        admin: port(&admin)?,
-        stats: port(&stats)?,
-        upstream,
-    })
 }

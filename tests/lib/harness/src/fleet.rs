@@ -1,6 +1,6 @@
-//! Model servers of which only `/metrics` is there, each on a port of its own.
+//! Pods of model servers that serve `/metrics` and nothing else, each on a port of its own.
 
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,34 +11,36 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::Result;
+use crate::envoy::loopback;
+use crate::ports::Port;
 
-/// What a request's head may be at most.
+/// Limit of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// A drip is a byte in such a time: never whole within a timeout, and never silent for one.
+/// Time between two bytes of a drip: never complete within a timeout, and never silent for one.
 const DRIP: Duration = Duration::from_millis(50);
 
 const CHUNKED_HEAD: &[u8] = b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// What a pod does with a scrape.
+/// How a pod responds to a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Answers 200 with this page.
+    /// 200 with this page.
     Page(Bytes),
-    /// Answers 200 with this page after a while.
+    /// 200 with this page after a delay.
     Late(Bytes, Duration),
-    /// Answers with this status and no body.
+    /// This status and no body.
     Status(u16),
-    /// Takes the request and never answers.
+    /// It reads the request and never responds.
     Hang,
-    /// Answers a byte at a time, for ever.
+    /// A byte at a time, for ever.
     Drip,
-    /// Closes the connection in the middle of this page.
+    /// 200 with half of this page, and the connection closes.
     Cut(Bytes),
-    /// Sends so many bytes of a page that doesn't say how long it is, and breaks off.
+    /// This many bytes of a chunked page, and the connection closes.
     Endless(u64),
 }
 
-/// A pod. Dropped, it is gone: its port refuses connections, and those that there are break.
+/// A pod. When this is dropped, its port refuses connections, and open ones close.
 #[derive(Debug)]
 pub struct Pod {
     port: u16,
@@ -57,10 +59,10 @@ pub struct Fleet {
 // === impl Fleet ===
 
 impl Fleet {
-    /// Starts so many pods; `page` makes the page of each.
+    /// Starts pods; `page` makes the page of each.
     ///
     /// # Errors
-    /// If there are no more ports.
+    /// If there are not enough ports.
     pub async fn start(count: usize, page: impl Fn(usize) -> Bytes) -> Result<Self> {
         let mut pods = Vec::with_capacity(count);
         for index in 0..count {
@@ -69,7 +71,7 @@ impl Fleet {
         Ok(Self { pods })
     }
 
-    /// The text of a file of targets that names all of them.
+    /// The text of a targets file with all of them.
     pub fn targets(&self) -> String {
         let lines = self
             .pods
@@ -80,7 +82,7 @@ impl Fleet {
     }
 }
 
-/// The name of the pod of this number in a fleet.
+/// The name of a fleet's pod.
 pub fn name(index: usize) -> String {
     format!("pod-{index:04}")
 }
@@ -88,20 +90,24 @@ pub fn name(index: usize) -> String {
 // === impl Pod ===
 
 impl Pod {
-    /// Starts a pod.
+    /// Starts a pod on a free port.
     ///
     /// # Errors
-    /// If there is no port for it.
+    /// If there is none.
     pub async fn start(behaviour: Behaviour) -> Result<Self> {
-        Self::start_at(0, behaviour).await
+        Self::listen(loopback(0), behaviour).await
     }
 
-    /// Starts a pod on this port, as one that is made again.
+    /// Starts a pod on a reserved port, on which another can be started once it is dropped.
     ///
     /// # Errors
     /// If the port is taken.
-    pub async fn start_at(port: u16, behaviour: Behaviour) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    pub async fn start_on(port: &Port, behaviour: Behaviour) -> Result<Self> {
+        Self::listen(port.address(), behaviour).await
+    }
+
+    async fn listen(address: SocketAddr, behaviour: Behaviour) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let port = listener.local_addr()?.port();
         let behaviour = Arc::new(Mutex::new(behaviour));
         let served = Arc::new(AtomicU64::new(0));
@@ -115,7 +121,7 @@ impl Pod {
         })
     }
 
-    /// From now on it does this.
+    /// Changes its behaviour from the next request on.
     pub fn set(&self, behaviour: Behaviour) {
         if let Ok(mut now) = self.behaviour.lock() {
             *now = behaviour;
@@ -127,18 +133,18 @@ impl Pod {
         self.port
     }
 
-    /// How many requests it took.
+    /// How many requests it received.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// As the syncer's `--target` has it.
+    /// A value of the syncer's `--target`.
     pub fn target(&self, name: &str) -> String {
         format!("{name}=http://127.0.0.1:{}", self.port)
     }
 }
 
-/// Its connections end with it.
+/// Accepts connections, which end with this.
 async fn accept(listener: TcpListener, behaviour: Arc<Mutex<Behaviour>>, served: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
@@ -146,8 +152,8 @@ async fn accept(listener: TcpListener, behaviour: Arc<Mutex<Behaviour>>, served:
             Ok((socket, _)) = listener.accept() => {
                 let (behaviour, served) = (Arc::clone(&behaviour), Arc::clone(&served));
                 connections.spawn(async move {
-                    // A client that goes away is no event.
-                    _ = talk(socket, &behaviour, &served).await;
+                    // A client that disconnects is no failure.
+                    _ = serve(socket, &behaviour, &served).await;
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -155,7 +161,7 @@ async fn accept(listener: TcpListener, behaviour: Arc<Mutex<Behaviour>>, served:
     }
 }
 
-async fn talk(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &AtomicU64) -> std::io::Result<()> {
+async fn serve(mut socket: TcpStream, behaviour: &Mutex<Behaviour>, served: &AtomicU64) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut head = Vec::new();
     loop {

@@ -1,5 +1,4 @@
-//! HTTP/2 with prior knowledge in the hands of a test, on both sides of an Envoy: streams that are reset, connections
-//! that are given up, and trailers.
+//! A scripted HTTP/2 client and server with prior knowledge: they reset streams, send GOAWAY, and send trailers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::capture::Answer;
-use crate::upstream::Listening;
+use crate::capture::Response as Received;
+use crate::upstream::Listener;
 use crate::{PATIENCE, Result};
 
 /// A client's connection. It is closed when this is dropped.
@@ -25,36 +24,36 @@ pub struct Client {
     driving: JoinHandle<()>,
 }
 
-/// A request under way.
+/// A request whose headers were sent.
 #[derive(Debug)]
-pub struct Sent {
-    /// The rest of the request.
+pub struct SentRequest {
+    /// Sends the body.
     pub body: SendStream<Bytes>,
-    answer: ResponseFuture,
+    response: ResponseFuture,
 }
 
-/// An answer under way.
+/// A response whose headers were received.
 #[derive(Debug)]
-pub struct Coming {
-    /// As far as it came.
-    pub answer: Answer,
-    /// What came after the body.
+pub struct IncomingResponse {
+    /// As far as it was received.
+    pub response: Received,
+    /// The fields after the body.
     pub trailers: Option<HeaderMap>,
     body: RecvStream,
 }
 
-/// What a server does to its connection once its first request has come.
+/// How a server shuts down its connection after its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goaway {
-    /// Nothing.
+    /// It does not.
     Never,
-    /// It takes no more requests, and answers those that it has.
+    /// It sends GOAWAY and completes the requests that it has.
     Graceful,
-    /// The same, and gives those up, too, as soon as the script says so.
+    /// It aborts the connection as soon as the first script has ended.
     Abrupt,
 }
 
-/// A scripted server. It ends when this is dropped.
+/// A scripted server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
@@ -67,12 +66,12 @@ impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody accepts and speaks HTTP/2.
+    /// If the connection is not accepted, or the peer does not speak HTTP/2.
     pub async fn connect(to: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;
         let mut builder = h2::client::Builder::new();
-        // Tests cut answers into pieces so small that the library would take them for an attack.
+        // Tests cut responses into frames so small that the library would take them for an attack.
         builder.data_frame_budget(usize::MAX);
         let (send, connection) = timeout(PATIENCE, builder.handshake(stream))
             .await
@@ -81,11 +80,17 @@ impl Client {
         Ok(Self { send, driving })
     }
 
-    /// Sends a request's headers; `ends` says that it has no body.
+    /// Sends a request's headers; `ends` if it has no body.
     ///
     /// # Errors
-    /// If the connection is gone.
-    pub async fn open(&mut self, method: &str, path: &str, headers: &[(&str, &str)], ends: bool) -> Result<Sent> {
+    /// If the connection is closed.
+    pub async fn open(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        ends: bool,
+    ) -> Result<SentRequest> {
         let mut request = Request::builder().method(method).uri(format!("http://test{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -93,15 +98,15 @@ impl Client {
         let mut send = timeout(PATIENCE, self.send.clone().ready())
             .await
             .map_err(|_| "no stream in time")??;
-        let (answer, body) = send.send_request(request.body(())?, ends)?;
-        Ok(Sent { body, answer })
+        let (response, body) = send.send_request(request.body(())?, ends)?;
+        Ok(SentRequest { body, response })
     }
 
-    /// `POST`s a body whole.
+    /// `POST`s a complete body. `x_sim` is the simulator's behaviour.
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub async fn post(&mut self, path: &str, x_sim: &str, body: &[u8]) -> Result<Sent> {
+    pub async fn post(&mut self, path: &str, x_sim: &str, body: &[u8]) -> Result<SentRequest> {
         let headers = [("content-type", "application/json"), ("x-sim", x_sim)];
         let mut sent = self.open("POST", path, &headers, false).await?;
         sent.body.send_data(Bytes::copy_from_slice(body), true)?;
@@ -115,20 +120,20 @@ impl Drop for Client {
     }
 }
 
-// === impl Sent ===
+// === impl SentRequest ===
 
-impl Sent {
-    /// Waits for the answer's headers; what is left of `self` can still end the request.
+impl SentRequest {
+    /// Waits for the response's headers, and returns the request's body, too.
     ///
     /// # Errors
-    /// If none come.
-    pub async fn headers(self) -> Result<(Coming, SendStream<Bytes>)> {
-        let response = timeout(PATIENCE, self.answer)
+    /// If none are received.
+    pub async fn headers(self) -> Result<(IncomingResponse, SendStream<Bytes>)> {
+        let response = timeout(PATIENCE, self.response)
             .await
             .map_err(|_| "no headers in time")??;
         let (head, body) = response.into_parts();
         let value = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let answer = Answer {
+        let response = Received {
             status: head.status.as_u16(),
             headers: head
                 .headers
@@ -136,39 +141,39 @@ impl Sent {
                 .map(|(name, known)| (name.as_str().to_owned(), value(known)))
                 .collect(),
             body: Vec::new(),
-            whole: false,
+            complete: false,
         };
-        let coming = Coming {
-            answer,
+        let incoming = IncomingResponse {
+            response,
             trailers: None,
             body,
         };
-        Ok((coming, self.body))
+        Ok((incoming, self.body))
     }
 
-    /// Waits for the whole answer; where it is broken off, for as much as comes.
+    /// Waits for the response's end, be it a reset.
     ///
     /// # Errors
-    /// If no headers come, or no end.
-    pub async fn answer(self) -> Result<Coming> {
+    /// If no headers are received, or no end.
+    pub async fn response(self) -> Result<IncomingResponse> {
         // A stream whose sending half is dropped before it has ended is reset.
-        let (mut coming, _body) = self.headers().await?;
-        coming.end().await?;
-        Ok(coming)
+        let (mut incoming, _body) = self.headers().await?;
+        incoming.end().await?;
+        Ok(incoming)
     }
 }
 
-// === impl Coming ===
+// === impl IncomingResponse ===
 
-impl Coming {
-    /// Waits until the body holds this.
+impl IncomingResponse {
+    /// Waits until the body contains this.
     ///
     /// # Errors
     /// If it ends before.
-    pub async fn see(&mut self, part: &str) -> Result<()> {
-        while !String::from_utf8_lossy(&self.answer.body).contains(part) {
+    pub async fn wait_for(&mut self, part: &str) -> Result<()> {
+        while !String::from_utf8_lossy(&self.response.body).contains(part) {
             if !self.more().await? {
-                return Err(format!("no {part:?} in it").into());
+                return Err(format!("the body ended without {part:?}").into());
             }
         }
         Ok(())
@@ -186,9 +191,9 @@ impl Coming {
         match timeout(PATIENCE, self.body.trailers()).await? {
             Ok(trailers) => {
                 self.trailers = trailers;
-                self.answer.whole = true;
+                self.response.complete = true;
             }
-            Err(_) => self.answer.whole = false,
+            Err(_) => self.response.complete = false,
         }
         Ok(())
     }
@@ -202,7 +207,7 @@ impl Coming {
             Some(data) => {
                 let data = data?;
                 self.body.flow_control().release_capacity(data.len())?;
-                self.answer.body.extend_from_slice(&data);
+                self.response.body.extend_from_slice(&data);
                 Ok(true)
             }
         }
@@ -212,8 +217,7 @@ impl Coming {
 // === impl Server ===
 
 impl Server {
-    /// Runs `script` on every request, with the number of requests before it. For [`Goaway::Abrupt`] the connection is
-    /// given up when the first script has ended.
+    /// Runs `script` on every request, given the number of requests before it.
     ///
     /// # Errors
     /// If there is no free port.
@@ -224,17 +228,17 @@ impl Server {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let listening = Listening::bind().await?;
-        let addr = listening.addr;
+        let listener = Listener::bind().await?;
+        let addr = listener.addr;
         let count = Arc::new(AtomicUsize::new(0));
-        let accepting = listening.serve(move |stream| {
+        let accepting = listener.serve(move |stream| {
             let (script, count) = (script.clone(), Arc::clone(&count));
             async move { _ = serve(stream, goaway, script, &count).await }
         });
         Ok(Self { addr, accepting })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -285,8 +289,8 @@ where
 /// Reads a request's body to its end, and its trailers.
 ///
 /// # Errors
-/// If it is broken off.
-pub async fn whole(request: Request<RecvStream>) -> Result<(Vec<u8>, Option<HeaderMap>)> {
+/// If it is reset.
+pub async fn read_body(request: Request<RecvStream>) -> Result<(Vec<u8>, Option<HeaderMap>)> {
     let mut stream = request.into_body();
     let mut body = Vec::new();
     while let Some(data) = stream.data().await {
@@ -297,16 +301,16 @@ pub async fn whole(request: Request<RecvStream>) -> Result<(Vec<u8>, Option<Head
     Ok((body, stream.trailers().await?))
 }
 
-/// Sends an answer's headers.
+/// Sends a response's headers.
 ///
 /// # Errors
-/// If the stream is gone.
-pub fn head(respond: &mut SendResponse<Bytes>, status: u16, content_type: &str) -> Result<SendStream<Bytes>> {
+/// If the stream is reset.
+pub fn send_headers(respond: &mut SendResponse<Bytes>, status: u16, content_type: &str) -> Result<SendStream<Bytes>> {
     let response = Response::builder().status(status).header("content-type", content_type);
     Ok(respond.send_response(response.body(())?, false)?)
 }
 
-/// Waits until the client has reset the stream, or its connection is gone.
-pub async fn given_up(stream: &mut SendStream<Bytes>) {
+/// Waits until the client resets the stream or its connection ends.
+pub async fn wait_for_reset(stream: &mut SendStream<Bytes>) {
     _ = timeout(PATIENCE, std::future::poll_fn(|cx| stream.poll_reset(cx))).await;
 }

@@ -1,41 +1,39 @@
-//! What the tests against a real Envoy and the demo stand on: a real Envoy with the shipped `envoy.yaml`, a client that
-//! shows every byte, captures of a real model server, and an independent reading of them that says what the metrics
-//! must be. Nothing here uses the filter's code.
+//! Real processes and scripted peers for tests: Envoy with the shipped `envoy.yaml`, the syncer, Prometheus; clients and
+//! servers that show every byte; pods and model servers that misbehave on request.
+//!
+//! What the metrics must be is derived by `infertally_oracle`. Nothing here uses the filter's code.
 
-pub mod capture;
+pub mod checked_envoy;
 pub mod client;
-pub mod counted;
+pub mod connection;
 pub mod edits;
 pub mod envoy;
-pub mod expected;
 pub mod fleet;
 pub mod flood;
-pub mod heartbeat;
+pub mod heartbeats;
 pub mod http2;
-pub mod message;
 pub mod mount;
 pub mod page;
+pub mod ports;
 pub mod proc;
 pub mod process;
 pub mod prometheus;
 pub mod promtool;
-pub mod reading;
 pub mod soak;
-pub mod stats;
 pub mod syncer;
-pub mod tally;
 pub mod upstream;
-pub mod wire;
 
+pub use checked_envoy::CheckedEnvoy;
 pub use fleet::{Behaviour, Fleet, Pod};
+pub use infertally_oracle::{capture, message, stats};
 pub use mount::Mount;
 pub use prometheus::Prometheus;
 pub use syncer::Syncer;
 
-/// A failure in words; a test or the demo ends with it.
+/// A failure that ends a test or the demo.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Time that anything on loopback may take before it counts as lost; long, for machines that are busy with more.
+/// Time for anything on loopback, on a busy machine; what takes longer is taken for lost.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A path in the repository.
@@ -45,10 +43,10 @@ pub fn repository(path: &str) -> std::path::PathBuf {
         .join(path)
 }
 
-/// Tries until it is so, for [`PATIENCE`] at most; then gives what the last try said.
+/// Retries until an attempt succeeds, for [`PATIENCE`].
 ///
 /// # Errors
-/// The last try's error.
+/// The last attempt's.
 pub async fn eventually<T, F: Future<Output = Result<T>>>(mut attempt: impl FnMut() -> F) -> Result<T> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {

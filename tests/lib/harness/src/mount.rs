@@ -1,5 +1,5 @@
-//! A folder as Kubernetes mounts a ConfigMap or a Secret: each file is a link into `..data`, itself a link, which is swapped
-//! for a new version as a whole.
+//! A folder as Kubernetes mounts a ConfigMap or a Secret: each file is a link into `..data`, itself a link, which is replaced
+//! when the files change.
 
 use std::io;
 use std::os::unix::fs::symlink;
@@ -8,30 +8,30 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::process::folder;
 
-/// The folder; it goes when this is dropped.
+/// The folder. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Mount(PathBuf);
 
 // === impl Mount ===
 
 impl Mount {
-    /// An empty one.
+    /// Creates an empty one.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// If it cannot be created.
     pub fn new() -> Result<Self> {
         Ok(Self(folder("mount")?))
     }
 
-    /// Where a file of this name is, or would be.
+    /// The path of a file, which need not exist.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Makes these the files, as the kubelet does. `version` is a name that was not given before.
+    /// Replaces the files as the kubelet does. `version` is a new name.
     ///
     /// # Errors
-    /// Of the file system.
+    /// The file system's.
     pub fn mount(&self, version: &str, files: &[(&str, &str)]) -> io::Result<()> {
         let folder = self.path(&format!("..{version}"));
         std::fs::create_dir(&folder)?;

@@ -1,29 +1,29 @@
-//! Pages of a vLLM server, with the load that a test wants.
+//! Metrics pages of a vLLM server with a given load.
 
 use bytes::Bytes;
 
 use crate::Result;
 
-/// A page of some 60 KB, as vLLM 0.32.0 served it.
+/// A page of about 60 KB that vLLM 0.32.0 served.
 const CAPTURED: &[u8] = include_bytes!("../../../fixtures/vllm-0.32.0/metrics_queued.resp");
-/// The same while requests use two adapters, with what was so before.
+/// The same while requests use two adapters.
 const ADAPTERS: &[u8] = include_bytes!("../../../fixtures/vllm-0.32.0/metrics_lora_waiting.resp");
 
 /// The load on a page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load {
-    /// Requests that wait.
+    /// Waiting requests.
     pub waiting: f64,
-    /// Requests that run.
+    /// Running requests.
     pub running: f64,
     /// Share of the KV cache in use.
     pub kv_cache: f64,
 }
 
-/// The captured page with this load in it.
+/// The captured page with this load.
 ///
 /// # Errors
-/// If the capture lacks a line of the load.
+/// If the capture lacks a gauge of it.
 pub fn full(load: Load) -> Result<Bytes> {
     let body = body(CAPTURED)?;
     let mut replaced = 0;
@@ -47,14 +47,14 @@ pub fn full(load: Load) -> Result<Bytes> {
     if replaced == 3 {
         Ok(page.into())
     } else {
-        Err(format!("{replaced} lines of a load in the captured page").into())
+        Err(format!("the captured page has {replaced} of 3 gauges of the load").into())
     }
 }
 
-/// A captured page of a server whose adapters `lora-a` and `lora-b` run and are waited for, of two that can run.
+/// A captured page of a server with a limit of two running adapters; requests for `lora-a` and `lora-b` run and wait.
 ///
 /// # Errors
-/// If the capture is no answer.
+/// If the capture is not a response.
 pub fn adapters() -> Result<Bytes> {
     Ok(body(ADAPTERS)?.into())
 }
@@ -67,7 +67,7 @@ fn body(captured: &'static [u8]) -> Result<&'static str> {
     Ok(std::str::from_utf8(captured.get(split + 4..).unwrap_or_default())?)
 }
 
-/// A page with this load and nothing else.
+/// A page with the gauges of this load and nothing else.
 pub fn small(load: Load) -> Bytes {
     let Load {
         waiting,

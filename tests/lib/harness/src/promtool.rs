@@ -1,34 +1,35 @@
-//! Prometheus' own judgement of pages, rules and configurations.
+//! `promtool`, the binary of `$PROMTOOL`, on pages, rules and configurations.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Result;
+use crate::process::program;
 
-/// Has `promtool check metrics`, the binary of `$PROMTOOL`, judge a page in the text format.
+/// Runs `promtool check metrics` on a page in the text format.
 ///
 /// # Errors
-/// What it has to say against the page, be it only a matter of style.
+/// Its errors, and its remarks on style.
 pub fn check_metrics(page: &str) -> Result<()> {
     match check("metrics", page)? {
-        (true, said) if said.is_empty() => Ok(()),
-        (_, said) => Err(said.into()),
+        (true, output) if output.is_empty() => Ok(()),
+        (_, output) => Err(output.into()),
     }
 }
 
-/// Has `promtool check rules` judge rules.
+/// Runs `promtool check rules` on rules.
 ///
 /// # Errors
-/// What it has to say against them.
+/// Its errors.
 pub fn check_rules(rules: &str) -> Result<()> {
     match check("rules", rules)? {
         (true, _) => Ok(()),
-        (false, said) => Err(said.into()),
+        (false, output) => Err(output.into()),
     }
 }
 
-/// Whether `promtool check` is content with a text, and all that it said.
+/// Whether `promtool check` succeeds, and its output.
 fn check(what: &str, text: &str) -> Result<(bool, String)> {
     let mut promtool = command()?
         .args(["check", what])
@@ -36,27 +37,26 @@ fn check(what: &str, text: &str) -> Result<(bool, String)> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    // Dropped at once, for it reads to the end.
+    // Dropped at once, because promtool reads to the end.
     promtool.stdin.take().ok_or("no stdin")?.write_all(text.as_bytes())?;
     let output = promtool.wait_with_output()?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    let text = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Runs the binary of `$PROMTOOL` on a file.
+/// Runs `promtool` on a file.
 ///
 /// # Errors
-/// What it said, if it was not content.
+/// Its output, if it fails.
 pub fn run(arguments: &[&str], file: &Path) -> Result<()> {
     let output = command()?.args(arguments).arg(file).output()?;
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said)).into())
+    let text = [output.stdout, output.stderr].concat();
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&text)).into())
 }
 
 fn command() -> Result<Command> {
-    let binary = std::env::var_os("PROMTOOL").ok_or("PROMTOOL is not set: run these tests by `make test`")?;
-    Ok(Command::new(binary))
+    Ok(Command::new(program("PROMTOOL")?))
 }

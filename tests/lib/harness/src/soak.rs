@@ -1,4 +1,5 @@
-//! A time with pods and Envoys that come, go, lie and hang, and what must hold all the while and at its end.
+//! A scenario for the syncer: pods and Envoys restart, hang, and serve broken pages, while the values of healthy pods must
+//! stay right and its memory and files bounded. It runs for seconds as a test, and for hours as `pool-soak`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,60 +9,62 @@ use tokio::time::Instant;
 
 use crate::fleet::name;
 use crate::page::{Load, full, small};
+use crate::ports::Port;
 use crate::proc::Usage;
 use crate::{Behaviour, Pod, Result, Syncer};
 
 /// The stats page of a real Envoy with the filter.
 const ENVOY_PAGE: &[u8] = include_bytes!("../../../fixtures/envoy-1.40.0/stats_prometheus.txt");
-/// Pods that are always well.
+/// Pods that are always healthy.
 const STEADY: usize = 20;
-/// Pods that are not.
+/// Pods that restart and misbehave.
 const UNSTEADY: usize = 80;
-/// Envoys; the first is always well.
+/// Envoys; the first is always healthy.
 const ENVOYS: usize = 3;
-/// Time between two changes, and between two looks.
+/// Time between two scrapes, with a change before each.
 const STEP: Duration = Duration::from_millis(100);
-/// Memory that the last fifth of the time may have, at its least, beyond the least of the second fifth. An allocator keeps
-/// some of what the largest pages took; a leak of a kilobyte a scrape is more than this after some minutes.
+/// Limit of the growth from the least memory in the second fifth of the time to the least in the last. An allocator keeps
+/// some of what the largest pages took; a leak of a kilobyte per scrape exceeds this after some minutes.
 const GROWTH_BYTES: u64 = 24 << 20;
 
-/// What was seen.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
-    /// Looks at `/metrics`, at each of which every steady pod's values were right.
-    pub looks: u64,
-    /// Changes of what a pod or an Envoy does.
+    /// Scrapes of `/metrics`; in each every steady pod's values were right.
+    pub scrapes: u64,
+    /// Changes of a pod, an Envoy or the targets file.
     pub changes: u64,
-    /// The longest that `/metrics` took.
+    /// The longest scrape.
     pub slowest: Duration,
-    /// The oldest that a steady pod's values were.
+    /// The greatest age of a steady pod's values.
     pub oldest: Duration,
-    /// The least memory of the process in the second fifth of the time, and in the last.
+    /// The least memory of the syncer in the second fifth of the time, and in the last.
     pub memory_bytes: [u64; 2],
-    /// Its most.
+    /// Its greatest memory.
     pub most_memory_bytes: u64,
-    /// Its open files at the beginning, and at the end.
+    /// Its open files at the start and at the end.
     pub files: [usize; 2],
 }
 
-/// The world around the syncer.
+/// What the syncer scrapes.
 struct World {
+    /// `None` while a pod is gone.
     pods: Vec<Option<Pod>>,
-    ports: Vec<u16>,
+    /// Of the pods; reserved, so that a pod that is gone can't be another test's server.
+    ports: Vec<Port>,
     envoys: Vec<Pod>,
     targets_file: PathBuf,
     random: Random,
     full: bytes::Bytes,
 }
 
-/// Numbers that are the same in each run: a run that fails can be repeated.
+/// Random numbers, the same in every run, so that a failed run can be repeated.
 struct Random(u64);
 
-/// Runs the syncer for a time among unsteady pods and Envoys.
+/// Runs the scenario for a time.
 ///
 /// # Errors
-/// What did not hold: a steady pod's value that was wrong or missing, a page that came late, memory or files that grew,
-/// or an end at which not everything is as it was.
+/// If a steady pod's value is wrong or missing, memory grows, or the pool does not recover at the end.
 pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
     let mut world = World::start().await?;
     let targets_file = world.targets_file.display().to_string();
@@ -81,7 +84,7 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
     let began = Instant::now();
     let usage = || Usage::of(syncer.id());
     let mut seen = Seen {
-        looks: 0,
+        scrapes: 0,
         changes: 0,
         slowest: Duration::ZERO,
         oldest: Duration::ZERO,
@@ -92,11 +95,11 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
     while began.elapsed() < time {
         world.change().await?;
         seen.changes += 1;
-        let asked = Instant::now();
+        let started = Instant::now();
         let page = syncer.metrics().await?;
-        seen.slowest = seen.slowest.max(asked.elapsed());
+        seen.slowest = seen.slowest.max(started.elapsed());
         seen.oldest = seen.oldest.max(check(&page)?);
-        seen.looks += 1;
+        seen.scrapes += 1;
         let memory = usage()?.resident_bytes;
         seen.most_memory_bytes = seen.most_memory_bytes.max(memory);
         match (began.elapsed() * 5).div_duration_f64(time) {
@@ -104,10 +107,10 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
             4.0.. => seen.memory_bytes[1] = seen.memory_bytes[1].min(memory),
             _ => {}
         }
-        tokio::time::sleep(STEP.saturating_sub(asked.elapsed())).await;
+        tokio::time::sleep(STEP.saturating_sub(started.elapsed())).await;
     }
 
-    world.mend().await?;
+    world.recover().await?;
     let lines: Vec<_> = (0..STEADY + UNSTEADY).map(queue_line).chain([all]).collect();
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     let page = syncer.shows(&lines, &[]).await?;
@@ -121,15 +124,16 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
     seen.files[1] = usage()?.files;
     let [early, late] = seen.memory_bytes;
     if late > early.saturating_add(GROWTH_BYTES) {
-        return Err(format!("its memory grew: {seen}").into());
+        return Err(format!("the syncer's memory grew: {seen}").into());
     }
-    if !syncer.end().await?.success() {
-        return Err("it did not end well".into());
+    let status = syncer.terminate().await?;
+    if !status.success() {
+        return Err(format!("the syncer exited: {status}").into());
     }
     Ok(seen)
 }
 
-/// Every steady pod must be there with its values; gives the age of the oldest.
+/// Checks every steady pod's values, and returns the greatest age.
 fn check(page: &str) -> Result<Duration> {
     for index in 0..STEADY {
         let line = queue_line(index);
@@ -138,7 +142,7 @@ fn check(page: &str) -> Result<Duration> {
                 .lines()
                 .filter(|line| line.starts_with("inference_pool_") && !line.contains("pod-0"));
             let pool: Vec<_> = pool.collect();
-            return Err(format!("a steady pod lacks {line} in\n{}", pool.join("\n")).into());
+            return Err(format!("a steady pod's {line} is missing in\n{}", pool.join("\n")).into());
         }
     }
     let ages = page.lines().filter_map(|line| {
@@ -169,9 +173,9 @@ impl World {
     async fn start() -> Result<Self> {
         let (mut pods, mut ports, mut envoys) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..STEADY + UNSTEADY {
-            let pod = Pod::start(Behaviour::Page(full(load(index))?)).await?;
-            ports.push(pod.port());
-            pods.push(Some(pod));
+            let port = Port::reserve()?;
+            pods.push(Some(Pod::start_on(&port, Behaviour::Page(full(load(index))?)).await?));
+            ports.push(port);
         }
         for _ in 0..ENVOYS {
             envoys.push(Pod::start(Behaviour::Page(ENVOY_PAGE.into())).await?);
@@ -185,29 +189,28 @@ impl World {
             random: Random(0x9E37_79B9_7F4A_7C15),
             full: full(load(1))?,
         };
-        world.tell(|_| true)?;
+        world.write_targets(|_| true)?;
         Ok(world)
     }
 
-    /// One change of the unsteady.
+    /// Makes one random change.
     async fn change(&mut self) -> Result<()> {
         let index = STEADY + self.random.below(UNSTEADY);
         match self.random.below(16) {
-            // A pod goes, or comes back.
+            // A pod stops, or starts again.
             0..4 => {
-                let port = self.ports.get(index).copied().unwrap_or_default();
-                if let Some(pod) = self.pods.get_mut(index) {
+                if let (Some(pod), Some(port)) = (self.pods.get_mut(index), self.ports.get(index)) {
                     *pod = match pod.take() {
                         Some(_) => None,
-                        // A port may be somebody else's by now: then it stays away.
-                        None => Pod::start_at(port, Behaviour::Page(self.full.clone())).await.ok(),
+                        // Connections to the pod before may still be closing; then it stays away.
+                        None => Pod::start_on(port, Behaviour::Page(self.full.clone())).await.ok(),
                     };
                 }
             }
-            // The source tells other targets; the steady are always among them.
+            // Other targets; the steady ones are always among them.
             4 => {
                 let (modulus, rest) = (2 + self.random.below(7), self.random.below(2));
-                self.tell(|index| index < STEADY || index % modulus != rest)?;
+                self.write_targets(|index| index < STEADY || index % modulus != rest)?;
             }
             5 => std::fs::write(&self.targets_file, "half a li")?,
             6..8 => {
@@ -243,30 +246,26 @@ impl World {
         }
     }
 
-    /// Everything is well again.
-    async fn mend(&mut self) -> Result<()> {
-        for (index, (pod, port)) in self.pods.iter_mut().zip(&mut self.ports).enumerate() {
-            let well = Behaviour::Page(full(load(index))?);
+    /// Makes everything healthy again.
+    async fn recover(&mut self) -> Result<()> {
+        for (index, (pod, port)) in self.pods.iter_mut().zip(&self.ports).enumerate() {
+            let healthy = Behaviour::Page(full(load(index))?);
             match pod {
-                Some(pod) => pod.set(well),
-                None => {
-                    let new = Pod::start(well).await?;
-                    *port = new.port();
-                    *pod = Some(new);
-                }
+                Some(pod) => pod.set(healthy),
+                None => *pod = Some(Pod::start_on(port, healthy).await?),
             }
         }
         for envoy in &self.envoys {
             envoy.set(Behaviour::Page(ENVOY_PAGE.into()));
         }
-        self.tell(|_| true)
+        self.write_targets(|_| true)
     }
 
-    /// Writes those targets in place, whole.
-    fn tell(&self, chosen: impl Fn(usize) -> bool) -> Result<()> {
+    /// Replaces the targets file.
+    fn write_targets(&self, chosen: impl Fn(usize) -> bool) -> Result<()> {
         let lines = self.ports.iter().enumerate().filter(|(index, _)| chosen(*index));
         let text: String = lines
-            .map(|(index, port)| format!("{}=http://127.0.0.1:{port}\n", name(index)))
+            .map(|(index, port)| format!("{}=http://{}\n", name(index), port.address()))
             .collect();
         let new = self.targets_file.with_extension("new");
         std::fs::write(&new, text)?;
@@ -297,7 +296,7 @@ impl Random {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            looks,
+            scrapes,
             changes,
             slowest,
             oldest,
@@ -308,8 +307,8 @@ impl fmt::Display for Seen {
         let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
         write!(
             f,
-            "{changes} changes, {looks} looks at /metrics, the slowest {slowest:.1?}; steady pods at most {oldest:.1?} old; memory \
-             {:.1} MB early, {:.1} MB late, {:.1} MB at most; {first} files, then {last}",
+            "{changes} changes, {scrapes} scrapes, the slowest {slowest:.1?}; steady pods' values up to {oldest:.1?} old; memory \
+             {:.1} MB early, {:.1} MB late, up to {:.1} MB; {first} files at the start, {last} at the end",
             megabytes(early),
             megabytes(late),
             megabytes(most_memory_bytes),

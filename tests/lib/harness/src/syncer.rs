@@ -1,22 +1,22 @@
-//! The syncer as a process.
+//! The syncer as a child process.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use crate::client::get;
-
 use crate::Result;
+use crate::client::get;
 use crate::process::{Process, folder};
 
-/// How long a start may take, on a machine that is busy with more.
+/// Limit of a start, on a busy machine.
 const START_WITHIN: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(10);
-/// How long an end may take that was asked for.
-const END_WITHIN: Duration = Duration::from_secs(20);
+/// Time between two polls of the log.
+const POLL: Duration = Duration::from_millis(10);
+/// Limit of a shutdown.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-/// A running syncer; it ends when this is dropped.
+/// A running syncer; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Syncer {
     address: SocketAddr,
@@ -26,10 +26,10 @@ pub struct Syncer {
 // === impl Syncer ===
 
 impl Syncer {
-    /// Starts `pool` with these arguments on a port of its own, and waits until it serves.
+    /// Starts `pool` with these arguments on a free port, and waits until it serves.
     ///
     /// # Errors
-    /// If it ends, or says nothing for long.
+    /// If it exits, or does not serve in time; with its log.
     pub async fn pool(binary: &Path, arguments: &[&str]) -> Result<Self> {
         Self::start(
             Command::new(binary)
@@ -40,28 +40,28 @@ impl Syncer {
         .await
     }
 
-    /// Starts a command that is a syncer.
+    /// Starts a syncer's command, and waits until it serves.
     ///
     /// # Errors
-    /// If it ends, or says nothing for long.
+    /// If it exits, or does not serve in time; with its log.
     pub async fn start(command: &mut Command) -> Result<Self> {
-        let mut process = Process::start(command.env("NO_COLOR", "1"), folder("syncer")?)?;
+        let process = Process::start(command.env("NO_COLOR", "1"), folder("syncer")?)?;
         let deadline = tokio::time::Instant::now() + START_WITHIN;
         loop {
             if let Some(address) = address(&process.log()) {
                 return Ok(Self { address, process });
             }
-            if let Some(status) = process.ended() {
-                return Err(format!("it ended ({status}):\n{}", process.log()).into());
+            if let Some(status) = process.exit_status() {
+                return Err(format!("the syncer exited ({status}):\n{}", process.log()).into());
             }
             if tokio::time::Instant::now() > deadline {
-                return Err(format!("it does not serve:\n{}", process.log()).into());
+                return Err(format!("the syncer does not serve:\n{}", process.log()).into());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Where it serves.
+    /// The address on which it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -71,28 +71,28 @@ impl Syncer {
         self.process.id()
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Its `/metrics`, plain.
+    /// Its `/metrics`.
     ///
     /// # Errors
-    /// If it can't be had with status 200.
+    /// If the status is not 200.
     pub async fn metrics(&self) -> Result<String> {
         get(self.address, "/metrics").await
     }
 
-    /// Whether it says that it is ready.
+    /// Whether `/readyz` succeeds.
     pub async fn is_ready(&self) -> bool {
         get(self.address, "/readyz").await.is_ok()
     }
 
-    /// Waits until `/metrics` has all of these lines, and none with one of those parts.
+    /// Waits until `/metrics` has all of `lines`, and no sample with any of `parts`.
     ///
     /// # Errors
-    /// With the last page, if that takes long.
+    /// The last page, if it never does.
     pub async fn shows(&self, lines: &[&str], parts: &[&str]) -> Result<String> {
         crate::eventually(async || {
             let page = self.metrics().await?;
@@ -107,17 +107,17 @@ impl Syncer {
         .await
     }
 
-    /// Asks it to end, and says how it did.
+    /// Sends SIGTERM, and returns its exit status.
     ///
     /// # Errors
-    /// If it doesn't.
-    pub async fn end(mut self) -> Result<ExitStatus> {
-        self.process.end(END_WITHIN).await
+    /// If it does not exit.
+    pub async fn terminate(self) -> Result<ExitStatus> {
+        self.process.terminate(STOP_WITHIN).await
     }
 }
 
-/// Where its log says that it serves: `address=127.0.0.1:1234`.
+/// The address that its log reports: `address=127.0.0.1:1234`.
 fn address(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once("serving address=")?;
-    rest.split(' ').next()?.parse().ok()
+    let mut fields = log.split_ascii_whitespace();
+    fields.find_map(|field| field.strip_prefix("address=")?.parse().ok())
 }

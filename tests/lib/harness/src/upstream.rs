@@ -1,4 +1,4 @@
-//! A server that does what a test tells it, connection by connection, and hands over what it saw.
+//! A scripted HTTP/1.1 server that keeps the requests it receives.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,11 +7,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Result;
+use crate::connection::Connection;
 use crate::envoy::loopback;
 use crate::message::{Kind, Message};
-use crate::wire::Wire;
 
-/// A scripted server. It ends when this is dropped.
+/// The server. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Upstream {
     addr: SocketAddr,
@@ -22,21 +22,20 @@ pub struct Upstream {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Runs `script` on every connection. One that fails ends its connection, which its client then tells.
+    /// Runs `script` on every connection. A script that fails closes its connection, and its client's test reports that.
     ///
     /// # Errors
     /// If there is no free port.
-    pub async fn start<F>(script: impl Fn(Wire) -> F + Send + 'static) -> Result<Self>
+    pub async fn start<F>(script: impl Fn(Connection) -> F + Send + 'static) -> Result<Self>
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let listening = Listening::bind().await?;
+        let listener = Listener::bind().await?;
         Ok(Self {
-            addr: listening.addr,
+            addr: listener.addr,
             requests: Arc::default(),
-            accepting: listening.serve(move |stream| {
-                let wire = Wire::new(stream);
-                let run = wire.map(&script);
+            accepting: listener.serve(move |stream| {
+                let run = Connection::new(stream).map(&script);
                 async move {
                     if let Ok(run) = run {
                         _ = run.await;
@@ -46,31 +45,31 @@ impl Upstream {
         })
     }
 
-    /// Reads request after request and lets `answer` answer each, with the number of requests before it; keeps the
-    /// requests. The connection goes on while `answer` gives it back.
+    /// Reads requests and has `respond` respond to each, given the number of requests before it. The connection is kept
+    /// alive as long as `respond` returns it.
     ///
     /// # Errors
     /// If there is no free port.
-    pub async fn answering<F>(
-        answer: impl Fn(Wire, Message, usize) -> F + Clone + Send + Sync + 'static,
+    pub async fn responding<F>(
+        respond: impl Fn(Connection, Message, usize) -> F + Clone + Send + Sync + 'static,
     ) -> Result<Self>
     where
-        F: Future<Output = Result<Option<Wire>>> + Send + 'static,
+        F: Future<Output = Result<Option<Connection>>> + Send + 'static,
     {
         let requests: Arc<Mutex<Vec<Message>>> = Arc::default();
         let keep = Arc::clone(&requests);
-        let mut upstream = Self::start(move |mut wire| {
-            let (keep, answer) = (Arc::clone(&keep), answer.clone());
+        let mut upstream = Self::start(move |mut connection| {
+            let (keep, respond) = (Arc::clone(&keep), respond.clone());
             async move {
                 loop {
-                    let request = wire.message(Kind::Request).await?;
+                    let request = connection.read_message(Kind::Request).await?;
                     let before = {
                         let mut keep = keep.lock().map_err(|_| "a script panicked")?;
                         keep.push(request.clone());
                         keep.len() - 1
                     };
-                    match answer(wire, request, before).await? {
-                        Some(same) => wire = same,
+                    match respond(connection, request, before).await? {
+                        Some(same) => connection = same,
                         None => return Ok(()),
                     }
                 }
@@ -81,25 +80,25 @@ impl Upstream {
         Ok(upstream)
     }
 
-    /// Answers every request with these bytes, and closes.
+    /// Responds to every request with these bytes and closes.
     ///
     /// # Errors
     /// If there is no free port.
-    pub async fn saying(bytes: impl Into<Vec<u8>>) -> Result<Self> {
+    pub async fn replying(bytes: impl Into<Vec<u8>>) -> Result<Self> {
         let bytes: Arc<[u8]> = bytes.into().into();
-        Self::answering(move |mut wire, _, _| {
+        Self::responding(move |mut connection, _, _| {
             let bytes = Arc::clone(&bytes);
-            async move { wire.send(&bytes).await.map(|()| None) }
+            async move { connection.send(&bytes).await.map(|()| None) }
         })
         .await
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The requests that [`Self::answering`] has read so far.
+    /// The requests that [`Self::responding`] has read so far.
     pub fn requests(&self) -> Vec<Message> {
         self.requests.lock().map(|seen| seen.clone()).unwrap_or_default()
     }
@@ -111,22 +110,22 @@ impl Drop for Upstream {
     }
 }
 
-/// A socket that accepts on loopback.
-pub(crate) struct Listening {
+/// A listening socket on loopback.
+pub(crate) struct Listener {
     listener: TcpListener,
     pub(crate) addr: SocketAddr,
 }
 
-// === impl Listening ===
+// === impl Listener ===
 
-impl Listening {
+impl Listener {
     pub(crate) async fn bind() -> Result<Self> {
         let listener = TcpListener::bind(loopback(0)).await?;
         let addr = listener.local_addr()?;
         Ok(Self { listener, addr })
     }
 
-    /// A task for each connection; all end with the handle's.
+    /// Serves each connection in a task; all end with the returned one.
     pub(crate) fn serve<F>(self, serve: impl Fn(TcpStream) -> F + Send + 'static) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,

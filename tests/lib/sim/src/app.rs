@@ -269,7 +269,7 @@ impl App {
             .filter(plain)
         {
             Some(id) => format!("{prefix}-{id}"),
-            // Multiplied by an odd number, the count stays unique and looks like a real server's random id.
+            // Multiplied by a number without the factor 2, the count stays unique and looks like a real server's random id.
             None => {
                 let count = self.next_id.fetch_add(1, Ordering::Relaxed);
                 format!("{prefix}-{:016x}", count.wrapping_mul(0x9e37_79b9_7f4a_7c15))

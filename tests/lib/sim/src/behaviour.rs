@@ -1,4 +1,4 @@
-//! Owns what a request asks of the simulator: the typed form of the header `x-sim`.
+//! The typed form of the header `x-sim`, by which a request controls the simulator.
 //!
 //! The header is a `;`-separated list of `key=value`. Nothing in it is ignored: unknown keys, invalid values, duplicate
 //! keys and keys that exclude each other are reported together, so a test with a typo fails instead of testing nothing.
@@ -114,13 +114,13 @@ pub(crate) enum Eol {
 /// Where the token counts are in the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UsagePlacement {
-    /// As the request asked, like vLLM.
+    /// As requested, like vLLM.
     AsRequested,
     /// In the event before the last one that carries choices, without an event of its own.
     Early,
     /// In two usage events.
     Repeat,
-    /// Nowhere, although the request asked for it.
+    /// Nowhere, although it was requested.
     Absent,
     /// `"usage":null` in the events that have none; in a JSON response instead of the counts.
     Null,

@@ -1,6 +1,6 @@
 //! Two small model servers for tests, the demo and benches.
 //!
-//! * [`Sim`] serves the OpenAI routes as vLLM 0.32 does. The request header `x-sim` asks for faults (`behaviour.rs` lists
+//! * [`Sim`] serves the OpenAI routes as vLLM 0.32 does. The request header `x-sim` injects faults (`behaviour.rs` lists
 //!   its keys), so tests that run side by side can share one server. Every 2xx inference response reports its model and
 //!   token counts in `x-sim-model`, `x-sim-prompt-tokens` and `x-sim-completion-tokens`, which tests compare metrics with.
 //! * [`Replay`] sends responses captured from a real server, byte for byte.

@@ -1,4 +1,4 @@
-//! pydantic's lax mode, which decides what a real vLLM accepts in JSON fields: `"stream": "yes"` is true,
+//! pydantic's conversion of scalars, which decides what a real vLLM accepts in JSON fields: `"stream": "yes"` is true,
 //! `"max_tokens": "8"` is 8. Also how Python detects the encoding of JSON.
 
 use std::borrow::Cow;

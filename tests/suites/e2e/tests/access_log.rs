@@ -1,5 +1,5 @@
-//! The shipped access log: off until its one line is changed; then a line of JSON for each measured exchange, however it
-//! ended, with what the filter knows and nothing of what was said.
+//! The shipped access log: off by default; with `accessLog: true` a line of JSON for each measured exchange, however it
+//! ends, without prompts or completions.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,13 +8,13 @@
 )]
 
 use infertally_harness::envoy::{Binaries, Envoy, EnvoyConfig};
-use infertally_harness::expected::requests;
 use infertally_harness::stats::Stats;
 use infertally_harness::{Result, client, eventually};
+use infertally_oracle::totals::requests;
 use infertally_sim::{Sim, SimConfig};
 use serde_json::{Value, json};
 
-const SECRET: &str = "the-prompt-nobody-may-log";
+const SECRET: &str = "a-prompt-that-must-not-be-logged";
 
 async fn start(on: bool) -> (Sim, Envoy) {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
@@ -31,7 +31,7 @@ fn request(behaviour: &str, more: &str) -> Vec<u8> {
     client::request("POST", "/v1/chat/completions", &[("x-sim", behaviour)], body.as_bytes())
 }
 
-/// The log's lines, once there are so many. Envoy holds lines back for some seconds; its admin makes it write them.
+/// The log's lines, once there are `count`. Envoy buffers lines for some seconds; its admin interface flushes them.
 async fn lines(envoy: &Envoy, count: usize) -> Vec<Value> {
     eventually(|| async {
         let flush = client::request("POST", "/reopen_logs", &[], b"");
@@ -48,8 +48,8 @@ async fn lines(envoy: &Envoy, count: usize) -> Vec<Value> {
     .unwrap()
 }
 
-/// What the filter says in a line.
-fn said(line: &Value) -> Value {
+/// The filter's values in a line.
+fn values(line: &Value) -> Value {
     let keys = [
         "model_name",
         "target_model_name",
@@ -68,7 +68,7 @@ async fn send(envoy: &Envoy, request: &[u8]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn every_measured_exchange_is_a_line_however_it_ended() {
+async fn every_measured_exchange_is_logged_however_it_ends() {
     let (_sim, envoy) = start(true).await;
     let streams = r#","stream":true,"stream_options":{"include_usage":true}"#;
     let mut wanted = Vec::new();
@@ -104,21 +104,25 @@ async fn every_measured_exchange_is_a_line_however_it_ended() {
         send(&envoy, &request(behaviour, more)).await.unwrap();
         wanted.push(line);
         let lines = lines(&envoy, wanted.len()).await;
-        assert_eq!(lines.iter().map(said).collect::<Vec<_>>(), wanted, "{behaviour} {more}");
+        assert_eq!(
+            lines.iter().map(values).collect::<Vec<_>>(),
+            wanted,
+            "{behaviour} {more}"
+        );
     }
-    // A client that leaves: in the middle of a stream, and before anything came.
-    client::leave_after_events(envoy.listener(), &request("hang=event:3", streams), 3)
+    // The client disconnects in the middle of a stream.
+    client::disconnect_after_events(envoy.listener(), &request("hang=event:3", streams), 3)
         .await
         .unwrap();
     wanted.push(json!(["tiny", "tiny", "true", null, null, null]));
     let all = lines(&envoy, wanted.len()).await;
-    assert_eq!(all.iter().map(said).collect::<Vec<_>>(), wanted);
+    assert_eq!(all.iter().map(values).collect::<Vec<_>>(), wanted);
     assert_eq!(all.last().unwrap()["response_flags"], "DC");
     assert!(!envoy.log().contains(SECRET), "a prompt was logged");
 }
 
 #[tokio::test]
-async fn what_is_not_measured_is_no_line() {
+async fn exchanges_that_are_not_measured_are_not_logged() {
     let (_sim, envoy) = start(true).await;
     for path in ["/health", "/v1/models", "/v1/nope"] {
         send(&envoy, &client::request("GET", path, &[], b"")).await.unwrap();
@@ -128,10 +132,10 @@ async fn what_is_not_measured_is_no_line() {
 }
 
 #[tokio::test]
-async fn it_is_off_as_it_is_shipped() {
+async fn the_access_log_is_off_by_default() {
     let (_sim, envoy) = start(false).await;
     send(&envoy, &request("", "")).await.unwrap();
-    // It was recorded, so it would have been logged.
+    // The exchange was recorded, so its line would be there.
     let recorded = |stats: &Stats| {
         if requests(stats) == 1 {
             Ok(())

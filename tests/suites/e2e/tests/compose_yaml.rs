@@ -1,4 +1,4 @@
-//! `compose.yaml` and what it mounts, as far as that can be told without a container engine; `make test-compose` starts it.
+//! `compose.yaml` and the files that it mounts, checked without a container engine; `make test-compose` starts it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,7 +32,7 @@ fn texts(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Files and folders of the repository that a service mounts.
+/// The files and folders of the repository that a service mounts.
 fn mounted(service: &Value) -> Vec<String> {
     let volumes = service["volumes"].as_array().into_iter().flatten();
     let sources = volumes.filter_map(|volume| volume["source"].as_str().or(volume.as_str()?.split(':').next()));
@@ -42,7 +42,7 @@ fn mounted(service: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_service_is_pinned_watched_and_confined() {
+fn every_service_has_a_pinned_image_a_health_check_and_no_privileges() {
     let ours = format!(":{}", env!("CARGO_PKG_VERSION"));
     let services = services();
     assert_eq!(services.len(), 9, "the services that docs/compose.md describes");
@@ -53,7 +53,7 @@ fn every_service_is_pinned_watched_and_confined() {
         if image.starts_with("infertally") {
             assert_eq!(format!(":{tag}"), ours, "{name}");
         } else {
-            // The images' own users are numbers that are not root's.
+            // The image's own user is a number, and not root's.
             assert!(!service["user"].as_str().unwrap().starts_with('0'), "{name}");
         }
         assert!(service["healthcheck"]["test"].is_array(), "{name}");
@@ -64,7 +64,7 @@ fn every_service_is_pinned_watched_and_confined() {
 }
 
 #[test]
-fn ports_are_published_on_loopback_and_are_those_of_the_document() {
+fn ports_are_published_on_loopback_and_documented() {
     let document = read("docs/compose.md");
     let mut published = 0;
     for (name, service) in services() {
@@ -84,10 +84,10 @@ fn ports_are_published_on_loopback_and_are_those_of_the_document() {
 }
 
 #[test]
-fn what_is_mounted_is_in_the_repository() {
+fn every_mounted_file_is_in_the_repository() {
     for (name, service) in services() {
         for path in mounted(&service) {
-            // What is built is not.
+            // dist/ is built.
             assert!(
                 path.starts_with("dist/") || repository(&path).exists(),
                 "{name}: {path}"
@@ -97,7 +97,7 @@ fn what_is_mounted_is_in_the_repository() {
 }
 
 #[test]
-fn envoy_yaml_is_changed_in_one_address_and_envoy_takes_it() {
+fn envoy_yaml_is_changed_in_one_address_and_is_valid() {
     let services = services();
     let (_, envoy) = services.iter().find(|(name, _)| name == "envoy").unwrap();
     let command = texts(&envoy["command"]).collect::<String>();
@@ -140,7 +140,7 @@ fn envoy_yaml_is_changed_in_one_address_and_envoy_takes_it() {
 }
 
 #[test]
-fn prometheus_takes_its_configuration_and_scrapes_no_series_twice() {
+fn the_prometheus_configuration_is_valid_and_scrapes_no_series_twice() {
     let promtool = std::env::var("PROMTOOL").expect("scripts/test.sh sets PROMTOOL");
     let folder = std::env::temp_dir().join(format!("infertally-compose-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -170,7 +170,7 @@ fn prometheus_takes_its_configuration_and_scrapes_no_series_twice() {
 }
 
 #[test]
-fn the_adapters_files_hold_no_mistake() {
+fn the_adapter_configurations_are_valid() {
     for folder in ["compose/lora", "compose/vllm"] {
         let file = Path::new(folder).join("configmap.yaml");
         let parsed = config::parse(read(file.to_str().unwrap()).as_bytes());

@@ -1,4 +1,4 @@
-//! Two hundred exchanges at once over two worker threads: sums exact, nothing left running.
+//! Two hundred concurrent exchanges on two worker threads: all sums are exact, and nothing keeps running.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
+use infertally_harness::capture::Response;
 use infertally_harness::client;
 use infertally_harness::envoy::{Binaries, Envoy};
-use infertally_harness::expected::Expected;
-use infertally_harness::reading::{End, Reading, read};
-use infertally_harness::stats::Series;
+use infertally_harness::stats::{Series, Stats};
+use infertally_oracle::{Completion, Expected, Facts, read};
 use infertally_sim::{Sim, SimConfig};
 use tokio::sync::Barrier;
 
@@ -50,29 +50,29 @@ fn nth(n: usize) -> Vec<u8> {
     client::request("POST", path, &[("x-sim", behaviour)], body.as_bytes())
 }
 
-/// The reading of an answer, held against what the server says that it decided.
-fn told(request: &[u8], answer: &infertally_harness::capture::Answer) -> Reading {
+/// The facts of a response, compared with those in the simulator's headers.
+fn checked_facts(request: &[u8], response: &Response) -> Facts {
     let body = request
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .map(|at| &request[at + 4..])
         .unwrap();
-    assert!(answer.whole, "{:?}", answer.headers);
-    let reading = read("/v1/chat/completions", body, answer, End::Whole);
-    if reading.good {
-        let header = |name: &str| answer.header(name).unwrap().parse::<u64>().ok();
-        assert_eq!(answer.header("x-sim-model"), reading.answered.as_deref());
+    assert!(response.complete, "{:?}", response.headers);
+    let facts = read("/v1/chat/completions", body, response, Completion::Complete).unwrap();
+    if facts.is_success {
+        let header = |name: &str| response.header(name).unwrap().parse::<u64>().ok();
+        assert_eq!(response.header("x-sim-model"), facts.response_model.as_deref());
         assert_eq!(
             (header("x-sim-prompt-tokens"), header("x-sim-completion-tokens")),
-            (reading.input, reading.output)
+            (facts.usage.input, facts.usage.output)
         );
-        assert!(reading.output.is_some());
+        assert!(facts.usage.output.is_some());
     }
-    reading
+    facts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_exchanges_at_once_are_counted_exactly() {
+async fn concurrent_exchanges_are_counted_exactly() {
     let sim = Sim::start(SimConfig {
         adapters: vec!["lora-a".to_owned()],
         ..SimConfig::default()
@@ -80,7 +80,7 @@ async fn two_hundred_exchanges_at_once_are_counted_exactly() {
     .await
     .unwrap();
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, |config| {
-        // Admitted from the start: which of many first exchanges is answered first is not for a test to know.
+        // Admitted from the start: which of many concurrent exchanges would admit them is not deterministic.
         config.replace(r#""models": []"#, r#""models": ["tiny", "lora-a"]"#)
     })
     .await
@@ -94,8 +94,8 @@ async fn two_hundred_exchanges_at_once_are_counted_exactly() {
                 tokio::spawn(async move {
                     let request = nth(n);
                     start.wait().await;
-                    let answer = client::exchange(listener, &request, usize::MAX).await.unwrap().answer;
-                    told(&request, &answer)
+                    let response = client::exchange(listener, &request, usize::MAX).await.unwrap().response;
+                    checked_facts(&request, &response)
                 })
             })
             .collect();
@@ -105,7 +105,7 @@ async fn two_hundred_exchanges_at_once_are_counted_exactly() {
         envoy.scrape_until(|stats| expected.check(stats)).await.unwrap();
     }
     assert_eq!(expected.requests(), 3 * AT_ONCE as u64);
-    // Both workers took part, or the test shows nothing.
+    // Both workers took part.
     let page = client::get(envoy.admin(), "/stats?filter=worker_.*downstream_cx_total")
         .await
         .unwrap();
@@ -117,7 +117,7 @@ async fn two_hundred_exchanges_at_once_are_counted_exactly() {
 }
 
 #[tokio::test]
-async fn requests_under_way_are_seen_while_they_run() {
+async fn the_gauge_of_running_requests_follows_them() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, Ok)
         .await
@@ -125,23 +125,23 @@ async fn requests_under_way_are_seen_while_they_run() {
     let running = Series::new("inference_model_running_requests", &[("model_name", "tiny")]);
     let is = |count: u64| {
         let running = &running;
-        move |stats: &infertally_harness::stats::Stats| match stats.get(running) {
+        move |stats: &Stats| match stats.get(running) {
             Some(seen) if *seen == count => Ok(()),
             seen => Err(format!("{seen:?} running, must be {count}")),
         }
     };
     let body = br#"{"model":"tiny","prompt":"a","stream":true,"max_tokens":9}"#;
     let request = client::request("POST", "/v1/completions", &[("x-sim", "hang=event:3")], body);
-    let mut under_way = Vec::new();
+    let mut in_flight = Vec::new();
     for count in 1..=5 {
         let (listener, request) = (envoy.listener(), request.clone());
-        under_way.push(tokio::spawn(async move {
-            client::leave_after(listener, &request, usize::MAX).await
+        in_flight.push(tokio::spawn(async move {
+            client::disconnect_after(listener, &request, usize::MAX).await
         }));
         envoy.scrape_until(is(count)).await.unwrap();
     }
     for count in (0..5).rev() {
-        under_way.pop().unwrap().abort();
+        in_flight.pop().unwrap().abort();
         envoy.scrape_until(is(count)).await.unwrap();
     }
 }

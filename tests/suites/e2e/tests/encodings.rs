@@ -1,5 +1,5 @@
-//! Answers in a content coding: gzip and deflate are read as they pass, the client's bytes stay coded, and any other coding
-//! is told as the reason why no tokens are known.
+//! Responses in a content coding: gzip and deflate are decoded for reading, the client's bytes stay encoded, and any other
+//! coding is reported as the reason for missing tokens.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -32,7 +32,7 @@ fn request(behaviour: &str, stream: bool) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn gzip_and_deflate_are_read_and_stay_as_they_are() {
+async fn tokens_in_gzip_and_deflate_are_counted_and_the_bytes_are_unchanged() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), 1, Ok)
         .await
@@ -42,22 +42,22 @@ async fn gzip_and_deflate_are_read_and_stay_as_they_are() {
         for stream in [false, true] {
             for cut in ["chunk=1", "chunk=7", "chunk=all"] {
                 let behaviour = format!("encoding={coding};{cut}");
-                let answer = client::exchange(envoy.listener(), &request(&behaviour, stream), usize::MAX)
+                let response = client::exchange(envoy.listener(), &request(&behaviour, stream), usize::MAX)
                     .await
                     .unwrap()
-                    .answer;
-                assert_eq!(answer.header("content-encoding"), Some(coding));
+                    .response;
+                assert_eq!(response.header("content-encoding"), Some(coding));
                 let mut plain = String::new();
                 match coding {
-                    "gzip" => MultiGzDecoder::new(&answer.body[..])
+                    "gzip" => MultiGzDecoder::new(&response.body[..])
                         .read_to_string(&mut plain)
                         .unwrap(),
-                    _ => ZlibDecoder::new(&answer.body[..]).read_to_string(&mut plain).unwrap(),
+                    _ => ZlibDecoder::new(&response.body[..]).read_to_string(&mut plain).unwrap(),
                 };
                 assert!(plain.contains("\"completion_tokens\":40"), "{plain}");
                 count += 1;
-                bytes += answer.body.len() as u64;
-                let told = |stats: &Stats| {
+                bytes += response.body.len() as u64;
+                let check = |stats: &Stats| {
                     let seen = [
                         value(stats, "inference_model_input_tokens_sum", &[]),
                         value(stats, "inference_model_output_tokens_sum", &[]),
@@ -71,33 +71,34 @@ async fn gzip_and_deflate_are_read_and_stay_as_they_are() {
                         Err(format!("{behaviour}: {seen:?}, not {wanted:?}"))
                     }
                 };
-                envoy.scrape_until(told).await.unwrap();
+                envoy.scrape_until(check).await.unwrap();
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_can_not_be_undone_is_told() {
+async fn a_coding_that_cannot_be_decoded_is_reported() {
     for coding in ["br", "zstd", "gzip"] {
-        // No gzip either: what it says is not what it is.
-        let answer = format!(
+        // Not even gzip: the header is wrong.
+        let response = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: 4\r\n\r\n\u{7f}oop"
         );
-        let upstream = Upstream::saying(answer).await.unwrap();
+        let upstream = Upstream::replying(response).await.unwrap();
         let envoy = Envoy::start(&Binaries::from_env().unwrap(), upstream.addr(), 1, Ok)
             .await
             .unwrap();
-        let answer = client::exchange(envoy.listener(), &request("", false), usize::MAX)
+        let response = client::exchange(envoy.listener(), &request("", false), usize::MAX)
             .await
             .unwrap()
-            .answer;
-        assert_eq!((answer.status, &answer.body[..]), (200, &b"\x7foop"[..]));
-        let told = |stats: &Stats| match value(stats, "inference_model_usage_total", &[("source", "missing_encoded")]) {
+            .response;
+        assert_eq!((response.status, &response.body[..]), (200, &b"\x7foop"[..]));
+        let check = |stats: &Stats| match value(stats, "inference_model_usage_total", &[("source", "missing_encoded")])
+        {
             1 => Ok(()),
             _ => Err(format!("{coding}: {stats:?}")),
         };
-        let stats = envoy.scrape_until(told).await.unwrap();
+        let stats = envoy.scrape_until(check).await.unwrap();
         assert!(
             stats
                 .keys()

@@ -1,4 +1,4 @@
-//! The shipped `envoy.yaml` against the filter's own table, and its stats listener against a curious client.
+//! The shipped `envoy.yaml`: its tags are those of the filter's table, and its stats listener serves the stats only.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -13,7 +13,7 @@ use infertally_harness::stats::Series;
 use infertally_harness::{client, eventually};
 
 #[test]
-fn there_is_one_tag_for_each_label_in_the_tables_order() {
+fn there_is_one_tag_for_each_label_in_the_order_of_the_table() {
     let config = EnvoyConfig::shipped().unwrap();
     let tags: Vec<_> = config
         .text()
@@ -26,29 +26,29 @@ fn there_is_one_tag_for_each_label_in_the_tables_order() {
         .map(|label| format!(r"- {{tag_name: {0}, regex: '({0}=\.=(.*?);\.;)'}}", label.as_str()))
         .collect();
     assert_eq!(tags, wanted);
-    // And the table writes no label beside these.
+    // The table has no other labels.
     for label in METRICS.iter().flat_map(|metric| metric.labels) {
         assert!(Label::ALL.contains(label), "{label:?}");
     }
 }
 
 #[tokio::test]
-async fn the_build_is_told_from_the_start_and_nothing_else() {
+async fn only_the_build_is_shown_before_the_first_request() {
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), loopback(9), 2, Ok)
         .await
         .unwrap();
     let stats = envoy.scrape().await.unwrap();
-    let told: Vec<_> = stats
+    let infos: Vec<_> = stats
         .iter()
         .filter(|(series, _)| series.name.ends_with("_info"))
         .collect();
-    for (series, value) in &told {
+    for (series, value) in &infos {
         assert_eq!(**value, 1, "{series}");
         assert!(series.labels.values().all(|value| !value.is_empty()), "{series}");
     }
-    let labels: Vec<_> = told.iter().flat_map(|(series, _)| series.labels.keys()).collect();
+    let labels: Vec<_> = infos.iter().flat_map(|(series, _)| series.labels.keys()).collect();
     assert_eq!(labels, ["build_ref", "commit", "version"]);
-    // No model before its first request, and no failure.
+    // No model and no failure.
     for (series, value) in stats.iter().filter(|(series, _)| !series.name.ends_with("_info")) {
         assert!(series.name.starts_with("infertally_filter_"), "{series}");
         assert!(
@@ -59,7 +59,7 @@ async fn the_build_is_told_from_the_start_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_stats_listener_forwards_nothing_but_the_stats() {
+async fn the_stats_listener_serves_nothing_but_the_stats() {
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), loopback(9), 1, Ok)
         .await
         .unwrap();
@@ -77,27 +77,27 @@ async fn the_stats_listener_forwards_nothing_but_the_stats() {
         ("GET", "/config_dump", 404),
     ] {
         let request = client::request(method, path, &[], b"");
-        let answer = client::exchange(envoy.stats_listener(), &request, usize::MAX)
+        let response = client::exchange(envoy.stats_listener(), &request, usize::MAX)
             .await
             .unwrap()
-            .answer;
-        assert_eq!(answer.status, status, "{method} {path}");
+            .response;
+        assert_eq!(response.status, status, "{method} {path}");
     }
     client::get(envoy.admin(), "/ready").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_broken_configuration_is_reported_whole_and_the_filter_works_on() {
+async fn every_configuration_error_is_reported_and_the_filter_keeps_working() {
     let change = |config: EnvoyConfig| config.replace(r#""maxModels": 200"#, r#""maxModels": "many", "modles": []"#);
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), loopback(9), 1, change)
         .await
         .unwrap();
     let request = client::request("POST", "/v1/completions", &[], br#"{"model":"a"}"#);
-    let answer = client::exchange(envoy.listener(), &request, usize::MAX)
+    let response = client::exchange(envoy.listener(), &request, usize::MAX)
         .await
         .unwrap()
-        .answer;
-    assert_eq!(answer.status, 503);
+        .response;
+    assert_eq!(response.status, 503);
     let failed = Series::new(
         "inference_model_request_error_total",
         &[
@@ -112,12 +112,12 @@ async fn a_broken_configuration_is_reported_whole_and_the_filter_works_on() {
         .unwrap();
     let errors = Series::new("infertally_filter_config_errors", &[]);
     assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
-    for mistake in [
-        r#"key "maxModels" must be a whole number from 0 to 10000, not "many""#,
-        r#"key "modles" is unknown"#,
+    for message in [
+        r#"invalid plugin configuration: key "maxModels": expected an integer from 0 to 10000, got "many""#,
+        r#"invalid plugin configuration: unknown key "modles""#,
     ] {
         eventually(|| async {
-            if envoy.log().contains(mistake) {
+            if envoy.log().contains(message) {
                 Ok(())
             } else {
                 Err(envoy.log().into())

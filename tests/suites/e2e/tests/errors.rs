@@ -1,5 +1,5 @@
-//! Every error code of the contract, made by the model server: bad statuses, broken connections, error events inside a
-//! good answer, streams without an end. One code a failed exchange, never two, and none where nothing failed.
+//! Every error code that a model server can cause: error statuses, connection resets, error events in a 2xx stream,
+//! truncated streams. A failed exchange has exactly one code, a successful one none.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,32 +7,32 @@
     reason = "a helper of a test fails it"
 )]
 
-use infertally_harness::counted::{COMPLETIONS, Counted, PROMPT, STREAM};
+use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy, PROMPT, STREAM};
+use infertally_harness::connection::Connection;
 use infertally_harness::envoy::loopback;
 use infertally_harness::message::Kind;
-use infertally_harness::tally::Exchange;
 use infertally_harness::upstream::Upstream;
-use infertally_harness::wire::Wire;
 use infertally_harness::{Result, client};
+use infertally_oracle::{Measured, Outcome};
 use infertally_sim::{Sim, SimConfig};
 
-async fn simulated() -> (Sim, Counted) {
+async fn simulated() -> (Sim, CheckedEnvoy) {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    let counted = Counted::start(sim.addr(), Ok).await.unwrap();
-    (sim, counted)
+    let envoy = CheckedEnvoy::start(sim.addr(), Ok).await.unwrap();
+    (sim, envoy)
 }
 
-/// One exchange whose answer is these bytes and then the connection's end.
-async fn answered(counted: &mut Counted, error: Option<&'static str>, tokens: Option<(u64, u64)>) -> Result<()> {
+/// An exchange with the upstream's next response.
+async fn check_next(envoy: &mut CheckedEnvoy, error: Option<&'static str>, tokens: Option<(u64, u64)>) -> Result<()> {
     let request = client::request("POST", COMPLETIONS, &[], STREAM);
-    let answer = client::exchange(counted.listener(), &request, usize::MAX).await?.answer;
-    let exchange = Exchange {
-        error,
-        input: tokens.map(|(input, _)| input),
-        output: tokens.map(|(_, output)| output),
-        ..Exchange::answered(STREAM, &answer)
+    let response = client::exchange(envoy.listener(), &request, usize::MAX).await?.response;
+    let exchange = Measured {
+        outcome: error.map_or(Outcome::Success, Outcome::Failed),
+        input_tokens: tokens.map(|(input, _)| input),
+        output_tokens: tokens.map(|(_, output)| output),
+        ..Measured::response(STREAM, &response)
     };
-    counted.count(exchange).await
+    envoy.check_after(exchange).await
 }
 
 fn stream(events: &str) -> String {
@@ -43,8 +43,8 @@ fn stream(events: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_bad_status_of_the_server_has_its_code() {
-    let (_sim, mut counted) = simulated().await;
+async fn every_error_status_has_its_code() {
+    let (_sim, mut envoy) = simulated().await;
     for (status, code) in [
         (400, "BadRequest"),
         (401, "Unauthorized"),
@@ -70,11 +70,11 @@ async fn every_bad_status_of_the_server_has_its_code() {
             (PROMPT, format!("status={status}")),
             (STREAM, format!("status={status};body=none")),
         ] {
-            let answer = counted.send(COMPLETIONS, &behaviour, body).await.unwrap();
-            assert_eq!(answer.status, status);
-            let exchange = Exchange::answered(body, &answer).failed(code);
-            counted
-                .count(exchange)
+            let response = envoy.send(COMPLETIONS, &behaviour, body).await.unwrap();
+            assert_eq!(response.status, status);
+            let exchange = Measured::response(body, &response).failed(code);
+            envoy
+                .check_after(exchange)
                 .await
                 .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
         }
@@ -82,43 +82,43 @@ async fn every_bad_status_of_the_server_has_its_code() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_by_itself_counts_the_same() {
-    let (_sim, mut counted) = simulated().await;
+async fn requests_that_the_server_rejects_count_as_errors() {
+    let (_sim, mut envoy) = simulated().await;
     for (path, body, status, code) in [
         (COMPLETIONS, &br#"{"model":"tiny","prompt":"#[..], 400, "BadRequest"),
         (COMPLETIONS, b"", 400, "BadRequest"),
         (COMPLETIONS, br#"{"model":"nobody","prompt":"a"}"#, 404, "NotFound"),
         ("/v1/embeddings", br#"{"model":"tiny","input":"a"}"#, 404, "NotFound"),
     ] {
-        let answer = counted.send(path, "", body).await.unwrap();
-        assert_eq!(answer.status, status);
-        let exchange = Exchange::answered(body, &answer).failed(code);
-        counted.count(exchange).await.unwrap();
+        let response = envoy.send(path, "", body).await.unwrap();
+        assert_eq!(response.status, status);
+        let exchange = Measured::response(body, &response).failed(code);
+        envoy.check_after(exchange).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_good_or_moved_answer_is_no_error() {
-    let (_sim, mut counted) = simulated().await;
+async fn a_status_below_400_is_no_error() {
+    let (_sim, mut envoy) = simulated().await;
     for status in [200, 201, 202, 204, 301, 302, 304, 307, 399] {
         let behaviour = format!("status={status};body=none");
-        let answer = counted.send(COMPLETIONS, &behaviour, PROMPT).await.unwrap();
-        assert_eq!(answer.status, status);
-        counted
-            .count(Exchange::answered(PROMPT, &answer))
+        let response = envoy.send(COMPLETIONS, &behaviour, PROMPT).await.unwrap();
+        assert_eq!(response.status, status);
+        envoy
+            .check_after(Measured::response(PROMPT, &response))
             .await
             .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_breaks_is_an_upstream_reset_once_the_answer_has_begun() {
-    let (_sim, mut counted) = simulated().await;
-    // Before it has begun Envoy answers in the server's place.
-    let answer = counted.send(COMPLETIONS, "cut=headers", PROMPT).await.unwrap();
-    assert_eq!(answer.status, 503);
-    let exchange = Exchange::answered(PROMPT, &answer).failed("ServiceUnavailable");
-    counted.count(exchange).await.unwrap();
+async fn a_server_disconnect_is_an_upstream_reset_once_the_response_has_begun() {
+    let (_sim, mut envoy) = simulated().await;
+    // Before that, Envoy sends a local reply.
+    let response = envoy.send(COMPLETIONS, "cut=headers", PROMPT).await.unwrap();
+    assert_eq!(response.status, 503);
+    let exchange = Measured::response(PROMPT, &response).failed("ServiceUnavailable");
+    envoy.check_after(exchange).await.unwrap();
 
     for (body, behaviour) in [
         (STREAM, "cut=event:0"),
@@ -129,50 +129,53 @@ async fn a_connection_that_the_server_breaks_is_an_upstream_reset_once_the_answe
         (PROMPT, "cut=body:20"),
         (PROMPT, "cut=body:300"),
     ] {
-        let answer = counted.send(COMPLETIONS, behaviour, body).await.unwrap();
-        assert_eq!((answer.status, answer.whole), (200, false), "{behaviour}");
-        let exchange = Exchange::answered(body, &answer).failed("UpstreamReset");
-        counted
-            .count(exchange)
+        let response = envoy.send(COMPLETIONS, behaviour, body).await.unwrap();
+        assert_eq!((response.status, response.complete), (200, false), "{behaviour}");
+        let exchange = Measured::response(body, &response).failed("UpstreamReset");
+        envoy
+            .check_after(exchange)
             .await
             .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_is_broken_after_its_end_marker_is_whole() {
-    let (_sim, mut counted) = simulated().await;
-    let answer = counted.send(COMPLETIONS, "cut=event:6", STREAM).await.unwrap();
-    assert!(!answer.whole && answer.body.ends_with(b"[DONE]\n\n"));
-    counted.count(Exchange::told(STREAM, &answer)).await.unwrap();
+async fn a_server_disconnect_after_the_end_marker_is_a_success() {
+    let (_sim, mut envoy) = simulated().await;
+    let response = envoy.send(COMPLETIONS, "cut=event:6", STREAM).await.unwrap();
+    assert!(!response.complete && response.body.ends_with(b"[DONE]\n\n"));
+    envoy.check_after(Measured::simulated(STREAM, &response)).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_answer_without_a_length_that_stops_inside_its_document_is_an_upstream_reset() {
+async fn an_incomplete_document_without_a_length_is_an_upstream_reset() {
     let document = r#"{"model":"tiny","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
     let all = document.len();
-    let upstream = Upstream::answering(move |mut wire: Wire, request, _| async move {
+    let upstream = Upstream::responding(move |mut connection: Connection, request, _| async move {
         let version = request.header("x-version").unwrap_or_default();
         let kept: usize = request.header("x-kept").unwrap_or_default().parse()?;
         let head = format!("{version} 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n");
-        wire.send(format!("{head}{}", &document[..kept])).await.map(|()| None)
+        connection
+            .send(format!("{head}{}", &document[..kept]))
+            .await
+            .map(|()| None)
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         for kept in [all, all - 1, 40, 1] {
             let headers = [("x-version", version), ("x-kept", &kept.to_string())];
             let request = client::request("POST", COMPLETIONS, &headers, PROMPT);
-            let sent = client::exchange(counted.listener(), &request, usize::MAX).await;
-            let answered = Exchange::answered(PROMPT, &sent.unwrap().answer);
+            let sent = client::exchange(envoy.listener(), &request, usize::MAX).await;
+            let measured = Measured::response(PROMPT, &sent.unwrap().response);
             let exchange = if kept == all {
-                answered.tokens(3, 4)
+                measured.tokens(3, 4)
             } else {
-                answered.failed("UpstreamReset")
+                measured.failed("UpstreamReset")
             };
-            counted
-                .count(exchange)
+            envoy
+                .check_after(exchange)
                 .await
                 .unwrap_or_else(|error| panic!("{kept} bytes over {version}: {error}"));
         }
@@ -180,7 +183,7 @@ async fn an_answer_without_a_length_that_stops_inside_its_document_is_an_upstrea
 }
 
 #[tokio::test]
-async fn an_error_event_in_any_form_makes_a_good_answer_a_stream_error() {
+async fn an_error_event_in_any_form_is_a_stream_error() {
     let start = "data: {\"model\":\"tiny\",\"choices\":[{\"index\":0,\"text\":\"a\",\"finish_reason\":null}]}\n\n";
     let end = "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\n";
     let events = [
@@ -193,7 +196,7 @@ async fn an_error_event_in_any_form_makes_a_good_answer_a_stream_error() {
         "event: error\ndata: died",
         "data: {\"error\":\ndata: {\"message\":\"died\"}}",
     ];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for event in events {
         for (before, after) in [
             ("", ""),
@@ -201,7 +204,7 @@ async fn an_error_event_in_any_form_makes_a_good_answer_a_stream_error() {
             (start, end),
             ("", "data: [DONE]\n\n"),
         ] {
-            answers.push((format!("{before}{event}\n\n{after}"), Some("StreamError")));
+            responses.push((format!("{before}{event}\n\n{after}"), Some("StreamError")));
         }
     }
     for event in [
@@ -212,101 +215,102 @@ async fn an_error_event_in_any_form_makes_a_good_answer_a_stream_error() {
         r#"error: {"error":1}"#,
         r#"data: error"#,
     ] {
-        answers.push((format!("{start}{event}\n\ndata: [DONE]\n\n"), None));
+        responses.push((format!("{start}{event}\n\ndata: [DONE]\n\n"), None));
     }
-    let says = answers.clone();
-    let upstream = Upstream::answering(move |mut wire: Wire, _, before| {
-        let (events, _) = says[before].clone();
-        async move { wire.send(stream(&events)).await.map(|()| Some(wire)) }
+    let sent = responses.clone();
+    let upstream = Upstream::responding(move |mut connection: Connection, _, before| {
+        let (events, _) = sent[before].clone();
+        async move { connection.send(stream(&events)).await.map(|()| Some(connection)) }
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
-    for (events, error) in answers {
-        answered(&mut counted, error, None)
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
+    for (events, error) in responses {
+        check_next(&mut envoy, error, None)
             .await
             .unwrap_or_else(|error| panic!("{events}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn an_engine_that_dies_is_one_stream_error_whatever_follows() {
-    let (_sim, mut counted) = simulated().await;
+async fn an_error_event_is_one_stream_error_whatever_follows() {
+    let (_sim, mut envoy) = simulated().await;
     for behaviour in [
         "error=event:0",
         "error=event:2",
         "error=event:2;done=no",
         "error=event:2;chunk=1",
     ] {
-        let answer = counted.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
-        assert_eq!((answer.status, answer.whole), (200, true), "{behaviour}");
-        let exchange = Exchange::answered(STREAM, &answer).failed("StreamError");
-        counted.count(exchange).await.unwrap();
+        let response = envoy.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
+        assert_eq!((response.status, response.complete), (200, true), "{behaviour}");
+        let exchange = Measured::response(STREAM, &response).failed("StreamError");
+        envoy.check_after(exchange).await.unwrap();
     }
-    // The connection breaks after the error event: still one code, the earlier.
+    // A reset follows: the earlier code counts.
     let error = "data: {\"error\":{\"message\":\"died\"}}\n\n";
-    let upstream = Upstream::answering(move |mut wire: Wire, _, _| async move {
-        wire.send(stream(error).replace("content-length: ", "content-length: 9"))
+    let upstream = Upstream::responding(move |mut connection: Connection, _, _| async move {
+        connection
+            .send(stream(error).replace("content-length: ", "content-length: 9"))
             .await?;
         Ok(None)
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
-    answered(&mut counted, Some("StreamError"), None).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
+    check_next(&mut envoy, Some("StreamError"), None).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stream_without_an_end_is_truncated_unless_only_its_marker_is_missing() {
-    let (_sim, mut counted) = simulated().await;
+async fn a_stream_is_truncated_unless_only_its_end_marker_is_missing() {
+    let (_sim, mut envoy) = simulated().await;
     for (behaviour, code) in [
         ("end=event:0", Some("Truncated")),
         ("end=event:1", Some("Truncated")),
         ("end=event:3", Some("Truncated")),
         ("end=event:4", None),
     ] {
-        let answer = counted.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
-        assert!(answer.whole, "{behaviour}");
-        let exchange = Exchange {
-            error: code,
-            ..Exchange::answered(STREAM, &answer)
+        let response = envoy.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
+        assert!(response.complete, "{behaviour}");
+        let exchange = Measured {
+            outcome: code.map_or(Outcome::Success, Outcome::Failed),
+            ..Measured::response(STREAM, &response)
         };
-        counted
-            .count(exchange)
+        envoy
+            .check_after(exchange)
             .await
             .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
     }
     for behaviour in ["end=event:5", "done=no", "done=no;last-blank=no", "last-blank=no"] {
-        let answer = counted.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
-        let exchange = Exchange::told(STREAM, &answer);
-        counted
-            .count(exchange)
+        let response = envoy.send(COMPLETIONS, behaviour, STREAM).await.unwrap();
+        let exchange = Measured::simulated(STREAM, &response);
+        envoy
+            .check_after(exchange)
             .await
             .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
-    // Port 9 of this host: nobody listens.
-    let mut counted = Counted::start(loopback(9), Ok).await.unwrap();
-    let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
-    assert_eq!(answer.status, 503);
-    let exchange = Exchange::answered(PROMPT, &answer).failed("ServiceUnavailable");
-    counted.count(exchange).await.unwrap();
+async fn a_server_that_refuses_connections_is_unavailable() {
+    // Nothing listens on port 9.
+    let mut envoy = CheckedEnvoy::start(loopback(9), Ok).await.unwrap();
+    let response = envoy.send(COMPLETIONS, "", PROMPT).await.unwrap();
+    assert_eq!(response.status, 503);
+    let exchange = Measured::response(PROMPT, &response).failed("ServiceUnavailable");
+    envoy.check_after(exchange).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_unavailable() {
-    let upstream = Upstream::start(|mut wire| async move {
-        wire.message(Kind::Request).await?;
-        wire.send("SSH-2.0-this is no HTTP\r\n\r\n").await
+async fn a_server_that_does_not_speak_http_is_unavailable() {
+    let upstream = Upstream::start(|mut connection| async move {
+        connection.read_message(Kind::Request).await?;
+        connection.send("SSH-2.0-this is no HTTP\r\n\r\n").await
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
-    let answer = counted.send(COMPLETIONS, "", PROMPT).await.unwrap();
-    assert_eq!(answer.status, 502);
-    let exchange = Exchange::answered(PROMPT, &answer).failed("ServiceUnavailable");
-    counted.count(exchange).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
+    let response = envoy.send(COMPLETIONS, "", PROMPT).await.unwrap();
+    assert_eq!(response.status, 502);
+    let exchange = Measured::response(PROMPT, &response).failed("ServiceUnavailable");
+    envoy.check_after(exchange).await.unwrap();
 }

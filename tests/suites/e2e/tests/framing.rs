@@ -1,28 +1,29 @@
-//! Forms of HTTP around a request and its answer: none changes a number, and what is no inference leaves none.
+//! HTTP framing: chunks, pipelining, trailers, 1xx responses and upgrades change no number, and requests that are not measured
+//! leave no series.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
 
 use bytes::Bytes;
 use http::HeaderMap;
 use infertally_harness::Result;
-use infertally_harness::counted::{COMPLETIONS, Counted, PROMPT, STREAM};
+use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy, PROMPT, STREAM};
+use infertally_harness::connection::Connection;
 use infertally_harness::edits::{self, HTTP2};
 use infertally_harness::envoy::EnvoyConfig;
-use infertally_harness::http2::{Client, Goaway, Server, head, whole};
+use infertally_harness::http2::{Client, Goaway, Server, read_body, send_headers};
 use infertally_harness::message::{Kind, Message};
-use infertally_harness::tally::Exchange;
 use infertally_harness::upstream::Upstream;
-use infertally_harness::wire::Wire;
+use infertally_oracle::Measured;
 use infertally_sim::{Sim, SimConfig};
 
 const DOCUMENT: &str = r#"{"model":"tiny","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#;
 
-async fn simulated() -> (Sim, Counted) {
+async fn simulated() -> (Sim, CheckedEnvoy) {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    let counted = Counted::start(sim.addr(), Ok).await.unwrap();
-    (sim, counted)
+    let envoy = CheckedEnvoy::start(sim.addr(), Ok).await.unwrap();
+    (sim, envoy)
 }
 
-/// Trailers pass HTTP/1.1, too, where Envoy is told so.
+/// Enables trailers over HTTP/1.1.
 fn trailers(config: EnvoyConfig) -> Result<EnvoyConfig> {
     let config = edits::connection_manager(config, "http_protocol_options: {enable_trailers: true}")?;
     let http1 = HTTP2.replace(
@@ -43,107 +44,114 @@ fn chunked(body: &[u8], size: usize, trailers: &str) -> Vec<u8> {
     bytes
 }
 
-/// A request line and headers of a completion, over a connection that stays.
+/// The head of a completion over a keep-alive connection.
 fn post(headers: &str) -> String {
     format!("POST {COMPLETIONS} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{headers}\r\n")
 }
 
-fn answered(body: &[u8], answer: Message) -> Exchange {
-    Exchange::told(body, &answer.into())
+fn measured(body: &[u8], response: Message) -> Measured {
+    Measured::simulated(body, &response.into())
 }
 
 #[tokio::test]
-async fn requests_in_chunks_of_any_size_are_as_large_as_their_bodies() {
-    let (_sim, mut counted) = simulated().await;
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+async fn chunked_requests_have_the_size_of_their_bodies() {
+    let (_sim, mut envoy) = simulated().await;
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for size in [1, 7, 1000] {
         for body in [PROMPT, STREAM] {
-            wire.send(post("transfer-encoding: chunked\r\n")).await.unwrap();
-            wire.send(chunked(body, size, "")).await.unwrap();
-            let answer = wire.message(Kind::Answer).await.unwrap();
-            assert_eq!(answer.status(), 200);
-            counted.count(answered(body, answer)).await.unwrap();
+            connection.send(post("transfer-encoding: chunked\r\n")).await.unwrap();
+            connection.send(chunked(body, size, "")).await.unwrap();
+            let response = connection.read_message(Kind::Response).await.unwrap();
+            assert_eq!(response.status(), 200);
+            envoy.check_after(measured(body, response)).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn requests_in_one_write_on_one_connection_are_exchanges_of_their_own() {
-    let (_sim, mut counted) = simulated().await;
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+async fn pipelined_requests_are_separate_exchanges() {
+    let (_sim, mut envoy) = simulated().await;
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     let bodies = [PROMPT, STREAM, b"{}", STREAM, PROMPT];
     let mut all = Vec::new();
     for body in bodies {
         all.extend_from_slice(post(&format!("content-length: {}\r\n", body.len())).as_bytes());
         all.extend_from_slice(body);
     }
-    wire.send(all).await.unwrap();
+    connection.send(all).await.unwrap();
     for body in bodies {
-        let answer = wire.message(Kind::Answer).await.unwrap();
-        let failed = answer.status() == 400;
+        let response = connection.read_message(Kind::Response).await.unwrap();
+        let failed = response.status() == 400;
         assert_eq!(failed, body == b"{}");
-        let exchange = answered(body, answer);
-        counted.add(if failed {
+        let exchange = measured(body, response);
+        envoy.add(if failed {
             exchange.failed("BadRequest")
         } else {
             exchange
         });
     }
-    counted.hold().await.unwrap();
+    envoy.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_post_without_a_body_is_a_request_of_no_bytes() {
-    let (_sim, mut counted) = simulated().await;
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+async fn a_post_without_a_body_has_size_0() {
+    let (_sim, mut envoy) = simulated().await;
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for headers in ["content-length: 0\r\n", "", "transfer-encoding: chunked\r\n"] {
-        wire.send(post(headers)).await.unwrap();
+        connection.send(post(headers)).await.unwrap();
         if headers.contains("chunked") {
-            wire.send("0\r\n\r\n").await.unwrap();
+            connection.send("0\r\n\r\n").await.unwrap();
         }
-        let answer = wire.message(Kind::Answer).await.unwrap();
-        assert_eq!(answer.status(), 400);
-        counted.count(answered(b"", answer).failed("BadRequest")).await.unwrap();
+        let response = connection.read_message(Kind::Response).await.unwrap();
+        assert_eq!(response.status(), 400);
+        envoy
+            .check_after(measured(b"", response).failed("BadRequest"))
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
-async fn trailers_after_a_request_or_an_answer_change_no_number() {
-    let upstream = Upstream::answering(|mut wire: Wire, _, before| async move {
-        wire.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+async fn trailers_over_http1_change_no_number() {
+    let upstream = Upstream::responding(|mut connection: Connection, _, before| async move {
+        connection
+            .send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
             .await?;
-        let trailers = if before % 2 == 0 { "x-answer: done\r\n" } else { "" };
-        wire.send(chunked(DOCUMENT.as_bytes(), 10, trailers)).await?;
-        Ok(Some(wire))
+        let trailers = if before % 2 == 0 { "x-response: done\r\n" } else { "" };
+        connection.send(chunked(DOCUMENT.as_bytes(), 10, trailers)).await?;
+        Ok(Some(connection))
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), trailers).await.unwrap();
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), trailers).await.unwrap();
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for round in 0..4 {
         let after = if round < 2 { "x-request: done\r\n" } else { "" };
-        wire.send(post("transfer-encoding: chunked\r\n")).await.unwrap();
-        wire.send(chunked(PROMPT, 9, after)).await.unwrap();
-        let answer = wire.message(Kind::Answer).await.unwrap();
-        assert_eq!(answer.trailers.len(), usize::from(round % 2 == 0));
+        connection.send(post("transfer-encoding: chunked\r\n")).await.unwrap();
+        connection.send(chunked(PROMPT, 9, after)).await.unwrap();
+        let response = connection.read_message(Kind::Response).await.unwrap();
+        assert_eq!(response.trailers.len(), usize::from(round % 2 == 0));
         assert_eq!(
             upstream.requests().pop().unwrap().trailers.len(),
             usize::from(round < 2)
         );
-        counted.count(answered(PROMPT, answer).tokens(3, 4)).await.unwrap();
+        envoy
+            .check_after(measured(PROMPT, response).tokens(3, 4))
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn trailers_over_http2_change_no_number() {
     let server = Server::start(Goaway::Never, |request, mut respond, before| async move {
-        let (_, asked) = whole(request).await?;
-        let mut stream = head(&mut respond, 200, "application/json")?;
+        let (_, trailers_sent) = read_body(request).await?;
+        let mut stream = send_headers(&mut respond, 200, "application/json")?;
         stream.send_data(DOCUMENT.into(), before % 2 == 1)?;
         if before % 2 == 0 {
             let trailers = [(
-                "x-answer".parse()?,
-                if asked.is_some() { "trailed" } else { "done" }.parse()?,
+                "x-response".parse()?,
+                if trailers_sent.is_some() { "trailed" } else { "done" }.parse()?,
             )];
             stream.send_trailers(HeaderMap::from_iter(trailers))?;
         }
@@ -151,10 +159,10 @@ async fn trailers_over_http2_change_no_number() {
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(server.addr(), |config| edits::model_server(config, HTTP2))
+    let mut envoy = CheckedEnvoy::start(server.addr(), |config| edits::model_server(config, HTTP2))
         .await
         .unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     for round in 0..4 {
         let mut sent = client.open("POST", COMPLETIONS, &[], false).await.unwrap();
         sent.body.send_data(Bytes::from_static(PROMPT), round > 1).unwrap();
@@ -162,72 +170,82 @@ async fn trailers_over_http2_change_no_number() {
             let trailers = [("x-request".parse().unwrap(), "done".parse().unwrap())];
             sent.body.send_trailers(HeaderMap::from_iter(trailers)).unwrap();
         }
-        let coming = sent.answer().await.unwrap();
+        let incoming = sent.response().await.unwrap();
         let wanted = (round % 2 == 0).then_some(if round < 2 { "trailed" } else { "done" });
-        let trailer = coming.trailers.as_ref().and_then(|trailers| trailers.get("x-answer"));
+        let trailer = incoming
+            .trailers
+            .as_ref()
+            .and_then(|trailers| trailers.get("x-response"));
         assert_eq!(trailer.map(|value| value.to_str().unwrap()), wanted);
-        let exchange = Exchange::answered(PROMPT, &coming.answer).tokens(3, 4);
-        counted.count(exchange).await.unwrap();
+        let exchange = Measured::response(PROMPT, &incoming.response).tokens(3, 4);
+        envoy.check_after(exchange).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_client_that_waits_to_continue_has_one_exchange() {
+async fn a_request_with_expect_100_continue_is_one_exchange() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    // Envoy says it by itself, or lets the server say it.
+    // Sent by Envoy, or by the server.
     for proxied in [false, true] {
-        let mut counted = Counted::start(sim.addr(), |config| {
+        let mut envoy = CheckedEnvoy::start(sim.addr(), |config| {
             edits::connection_manager(config, &format!("proxy_100_continue: {proxied}"))
         })
         .await
         .unwrap();
-        let mut wire = Wire::connect(counted.listener()).await.unwrap();
+        let mut connection = Connection::connect(envoy.listener()).await.unwrap();
         let head = post(&format!("expect: 100-continue\r\ncontent-length: {}\r\n", STREAM.len()));
-        wire.send(head).await.unwrap();
-        let go_on = wire.message(Kind::Answer).await.unwrap();
-        assert_eq!(go_on.status(), 100);
-        wire.send(STREAM).await.unwrap();
-        let answer = wire.message(Kind::Answer).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        counted.count(answered(STREAM, answer)).await.unwrap();
+        connection.send(head).await.unwrap();
+        let interim = connection.read_message(Kind::Response).await.unwrap();
+        assert_eq!(interim.status(), 100);
+        connection.send(STREAM).await.unwrap();
+        let response = connection.read_message(Kind::Response).await.unwrap();
+        assert_eq!(response.status(), 200);
+        envoy.check_after(measured(STREAM, response)).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn early_hints_are_not_the_answer() {
-    let upstream = Upstream::answering(|mut wire: Wire, _, _| async move {
-        wire.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await?;
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
-        wire.send(format!("{head}: {}\r\n\r\n{DOCUMENT}", DOCUMENT.len()))
+async fn early_hints_are_not_the_response() {
+    let upstream = Upstream::responding(|mut connection: Connection, _, _| async move {
+        connection
+            .send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
             .await?;
-        Ok(Some(wire))
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+        connection
+            .send(format!("{head}: {}\r\n\r\n{DOCUMENT}", DOCUMENT.len()))
+            .await?;
+        Ok(Some(connection))
     })
     .await
     .unwrap();
     for proxied in [false, true] {
-        let mut counted = Counted::start(upstream.addr(), |config| {
+        let mut envoy = CheckedEnvoy::start(upstream.addr(), |config| {
             edits::connection_manager(config, &format!("proxy_100_continue: {proxied}"))
         })
         .await
         .unwrap();
-        let mut wire = Wire::connect(counted.listener()).await.unwrap();
-        wire.send(post(&format!("content-length: {}\r\n", PROMPT.len())))
+        let mut connection = Connection::connect(envoy.listener()).await.unwrap();
+        connection
+            .send(post(&format!("content-length: {}\r\n", PROMPT.len())))
             .await
             .unwrap();
-        wire.send(PROMPT).await.unwrap();
-        let mut answer = wire.message(Kind::Answer).await.unwrap();
-        while answer.status() == 103 {
-            answer = wire.message(Kind::Answer).await.unwrap();
+        connection.send(PROMPT).await.unwrap();
+        let mut response = connection.read_message(Kind::Response).await.unwrap();
+        while response.status() == 103 {
+            response = connection.read_message(Kind::Response).await.unwrap();
         }
-        assert_eq!(answer.status(), 200);
-        counted.count(answered(PROMPT, answer).tokens(3, 4)).await.unwrap();
+        assert_eq!(response.status(), 200);
+        envoy
+            .check_after(measured(PROMPT, response).tokens(3, 4))
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
-async fn what_is_no_inference_request_leaves_no_series() {
-    let (_sim, counted) = simulated().await;
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+async fn requests_that_are_not_measured_leave_no_series() {
+    let (_sim, envoy) = simulated().await;
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for (method, path) in [
         ("HEAD", COMPLETIONS),
         ("GET", COMPLETIONS),
@@ -248,55 +266,57 @@ async fn what_is_no_inference_request_leaves_no_series() {
         ("POST", "/"),
     ] {
         let length = PROMPT.len();
-        wire.send(format!(
-            "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
-        ))
-        .await
-        .unwrap();
-        wire.send(PROMPT).await.unwrap();
+        connection
+            .send(format!(
+                "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await
+            .unwrap();
+        connection.send(PROMPT).await.unwrap();
         let kind = if method == "HEAD" {
-            Kind::AnswerToHead
+            Kind::ResponseToHead
         } else {
-            Kind::Answer
+            Kind::Response
         };
-        let answer = wire.message(kind).await.unwrap();
-        assert!(answer.whole, "{method} {path}: {}", answer.line);
-        counted
-            .nothing()
+        let response = connection.read_message(kind).await.unwrap();
+        assert!(response.complete, "{method} {path}: {}", response.line);
+        envoy
+            .check_no_series()
             .await
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_websocket_passes_untouched_and_leaves_no_series() {
-    let upstream = Upstream::answering(|mut wire: Wire, _, _| async move {
-        wire.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+async fn a_websocket_passes_unchanged_and_leaves_no_series() {
+    let upstream = Upstream::responding(|mut connection: Connection, _, _| async move {
+        connection
+            .send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
             .await?;
         for word in ["one", "two", "three"] {
-            wire.see(format!("\u{0}{word}\u{1}")).await?;
-            wire.send(format!("\u{2}{word} again\u{3}")).await?;
+            connection.wait_for(format!("\u{0}{word}\u{1}")).await?;
+            connection.send(format!("\u{2}{word} again\u{3}")).await?;
         }
         Ok(None)
     })
     .await
     .unwrap();
-    let counted = Counted::start(upstream.addr(), |config| {
+    let envoy = CheckedEnvoy::start(upstream.addr(), |config| {
         edits::connection_manager(config, "upgrade_configs: [{upgrade_type: websocket}]")
     })
     .await
     .unwrap();
     for path in ["/v1/realtime", "/v1/responses"] {
-        let mut wire = Wire::connect(counted.listener()).await.unwrap();
+        let mut connection = Connection::connect(envoy.listener()).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
-        wire.send(head).await.unwrap();
-        assert_eq!(wire.message(Kind::Answer).await.unwrap().status(), 101);
+        connection.send(head).await.unwrap();
+        assert_eq!(connection.read_message(Kind::Response).await.unwrap().status(), 101);
         for word in ["one", "two", "three"] {
-            wire.send(format!("\u{0}{word}\u{1}")).await.unwrap();
-            wire.see(format!("\u{2}{word} again\u{3}")).await.unwrap();
+            connection.send(format!("\u{0}{word}\u{1}")).await.unwrap();
+            connection.wait_for(format!("\u{2}{word} again\u{3}")).await.unwrap();
         }
-        wire.closed().await.unwrap();
+        connection.wait_for_close().await.unwrap();
     }
     assert_eq!(upstream.requests().len(), 2);
-    counted.nothing().await.unwrap();
+    envoy.check_no_series().await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 on either side of Envoy and on both: the same numbers, and streams that the client or the server resets count
-//! like connections that break.
+//! HTTP/2 downstream, upstream and both: the numbers are the same, and streams that are reset count like connections that
+//! are.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,12 +9,12 @@
 
 use bytes::Bytes;
 use h2::Reason;
-use infertally_harness::counted::{COMPLETIONS, Counted, PROMPT, STREAM, tiny_admitted};
+use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy, PROMPT, STREAM, tiny_admitted};
 use infertally_harness::edits::{self, HTTP2};
 use infertally_harness::envoy::EnvoyConfig;
-use infertally_harness::http2::{Client, Goaway, Server, given_up, head, whole};
-use infertally_harness::tally::Exchange;
+use infertally_harness::http2::{Client, Goaway, Server, read_body, send_headers, wait_for_reset};
 use infertally_harness::{Result, client};
+use infertally_oracle::Measured;
 use infertally_sim::{Sim, SimConfig};
 use tokio::sync::mpsc;
 
@@ -34,106 +34,112 @@ async fn sim() -> Sim {
     Sim::start(SimConfig::default()).await.unwrap()
 }
 
-/// HTTP/2 to the model server.
+/// Speaks HTTP/2 to the model server.
 fn upstream(config: EnvoyConfig) -> Result<EnvoyConfig> {
     edits::model_server(tiny_admitted(config)?, HTTP2)
 }
 
 #[tokio::test]
-async fn numbers_are_the_same_whatever_is_spoken_on_either_side() {
+async fn numbers_are_the_same_for_every_http_version_on_either_side() {
     let sim = sim().await;
     for change in [tiny_admitted, upstream] {
-        let mut counted = Counted::start(sim.addr(), change).await.unwrap();
-        let mut client = Client::connect(counted.listener()).await.unwrap();
+        let mut envoy = CheckedEnvoy::start(sim.addr(), change).await.unwrap();
+        let mut client = Client::connect(envoy.listener()).await.unwrap();
         for (body, behaviour) in [(PROMPT, ""), (STREAM, ""), (STREAM, "chunk=3"), (STREAM, "chunk=all")] {
-            let answer = counted.send(COMPLETIONS, behaviour, body).await.unwrap();
-            counted.count(Exchange::told(body, &answer)).await.unwrap();
-            let coming = client
+            let response = envoy.send(COMPLETIONS, behaviour, body).await.unwrap();
+            envoy.check_after(Measured::simulated(body, &response)).await.unwrap();
+            let incoming = client
                 .post(COMPLETIONS, behaviour, body)
                 .await
                 .unwrap()
-                .answer()
+                .response()
                 .await
                 .unwrap();
-            assert!(coming.answer.whole);
-            counted.count(Exchange::told(body, &coming.answer)).await.unwrap();
+            assert!(incoming.response.complete);
+            envoy
+                .check_after(Measured::simulated(body, &incoming.response))
+                .await
+                .unwrap();
         }
         for (behaviour, code) in [
             ("status=404", "NotFound"),
             ("status=503;body=none", "ServiceUnavailable"),
         ] {
-            let coming = client
+            let incoming = client
                 .post(COMPLETIONS, behaviour, PROMPT)
                 .await
                 .unwrap()
-                .answer()
+                .response()
                 .await
                 .unwrap();
-            let exchange = Exchange::answered(PROMPT, &coming.answer).failed(code);
-            counted.count(exchange).await.unwrap();
+            let exchange = Measured::response(PROMPT, &incoming.response).failed(code);
+            envoy.check_after(exchange).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn streams_of_one_connection_are_exchanges_of_their_own() {
+async fn streams_of_one_connection_are_separate_exchanges() {
     let sim = sim().await;
-    let mut counted = Counted::start(sim.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(sim.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     let mut sent = Vec::new();
     for n in 0..30 {
         let (body, behaviour) = [(PROMPT, ""), (STREAM, "gap=1ms"), (STREAM, "chunk=5")][n % 3];
         sent.push((body, client.post(COMPLETIONS, behaviour, body).await.unwrap()));
     }
     for (body, sent) in sent {
-        let answer = sent.answer().await.unwrap().answer;
-        counted.add(Exchange::told(body, &answer));
+        let response = sent.response().await.unwrap().response;
+        envoy.add(Measured::simulated(body, &response));
     }
-    counted.hold().await.unwrap();
+    envoy.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stream_that_the_server_resets_is_an_upstream_reset_once_the_answer_has_begun() {
+async fn a_server_reset_is_an_upstream_reset_once_the_response_has_begun() {
     let sim = sim().await;
-    let mut counted = Counted::start(sim.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(sim.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     for (body, behaviour) in [
         (STREAM, "cut=event:2"),
         (STREAM, "cut=event:0"),
         (PROMPT, "cut=body:20"),
     ] {
-        let coming = client
+        let incoming = client
             .post(COMPLETIONS, behaviour, body)
             .await
             .unwrap()
-            .answer()
+            .response()
             .await
             .unwrap();
-        assert!(coming.answer.status == 200 && !coming.answer.whole, "{behaviour}");
-        counted
-            .count(Exchange::answered(body, &coming.answer).failed("UpstreamReset"))
+        assert!(
+            incoming.response.status == 200 && !incoming.response.complete,
+            "{behaviour}"
+        );
+        envoy
+            .check_after(Measured::response(body, &incoming.response).failed("UpstreamReset"))
             .await
             .unwrap_or_else(|error| panic!("{behaviour}: {error}"));
     }
-    let coming = client
+    let incoming = client
         .post(COMPLETIONS, "cut=headers", PROMPT)
         .await
         .unwrap()
-        .answer()
+        .response()
         .await
         .unwrap();
-    assert!((502..=503).contains(&coming.answer.status));
-    let exchange = Exchange::answered(PROMPT, &coming.answer).failed("ServiceUnavailable");
-    counted.count(exchange).await.unwrap();
+    assert!((502..=503).contains(&incoming.response.status));
+    let exchange = Measured::response(PROMPT, &incoming.response).failed("ServiceUnavailable");
+    envoy.check_after(exchange).await.unwrap();
 }
 
 #[tokio::test]
-async fn every_reason_of_a_servers_reset_is_an_upstream_reset() {
+async fn a_server_reset_is_an_upstream_reset_for_every_reason() {
     let server = Server::start(Goaway::Never, |request, mut respond, before| async move {
-        whole(request).await?;
-        let mut stream = head(&mut respond, 200, SSE)?;
+        read_body(request).await?;
+        let mut stream = send_headers(&mut respond, 200, SSE)?;
         stream.send_data(TEXT.into(), false)?;
-        // Sent in time, or it is lost with the reset.
+        // A reset drops data that is not sent yet.
         std::future::poll_fn(|cx| {
             stream.reserve_capacity(1);
             stream.poll_capacity(cx)
@@ -145,117 +151,117 @@ async fn every_reason_of_a_servers_reset_is_an_upstream_reset() {
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(server.addr(), upstream).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(server.addr(), upstream).await.unwrap();
     for reason in REASONS {
-        let answer = counted.send(COMPLETIONS, "", STREAM).await.unwrap();
-        assert!(!answer.whole, "{reason}");
-        counted
-            .count(Exchange::answered(STREAM, &answer).failed("UpstreamReset"))
+        let response = envoy.send(COMPLETIONS, "", STREAM).await.unwrap();
+        assert!(!response.complete, "{reason}");
+        envoy
+            .check_after(Measured::response(STREAM, &response).failed("UpstreamReset"))
             .await
             .unwrap_or_else(|error| panic!("{reason}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_resets_its_stream_is_no_error_whatever_its_reason() {
+async fn a_client_reset_is_no_error_for_every_reason() {
     let sim = sim().await;
-    let mut counted = Counted::start(sim.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(sim.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     for reason in REASONS {
-        // Before the answer,
+        // Before the response,
         let mut sent = client.post(COMPLETIONS, "hang=headers", STREAM).await.unwrap();
-        counted.running(1).await.unwrap();
+        envoy.wait_for_running(1).await.unwrap();
         sent.body.send_reset(reason);
-        counted
-            .count(Exchange::left(STREAM.len(), 0))
+        envoy
+            .check_after(Measured::cancelled(STREAM.len(), 0))
             .await
-            .unwrap_or_else(|error| panic!("{reason} before the answer: {error}"));
-        // in the middle of it,
+            .unwrap_or_else(|error| panic!("{reason} before the response: {error}"));
+        // and in the middle of it.
         let sent = client.post(COMPLETIONS, "hang=event:5", STREAM).await.unwrap();
-        let (mut coming, mut body) = sent.headers().await.unwrap();
-        // The event of the usage, which is the only one that tells this.
-        coming.see("\"system_fingerprint\"").await.unwrap();
-        coming.see("51a0c0de\"}\n\n").await.unwrap();
+        let (mut incoming, mut body) = sent.headers().await.unwrap();
+        // Only the event with the usage has this.
+        incoming.wait_for("\"system_fingerprint\"").await.unwrap();
+        incoming.wait_for("51a0c0de\"}\n\n").await.unwrap();
         body.send_reset(reason);
-        let exchange = Exchange::left(STREAM.len(), coming.answer.body.len()).tokens(3, 4);
-        counted
-            .count(exchange)
+        let exchange = Measured::cancelled(STREAM.len(), incoming.response.body.len()).tokens(3, 4);
+        envoy
+            .check_after(exchange)
             .await
-            .unwrap_or_else(|error| panic!("{reason} in the answer: {error}"));
+            .unwrap_or_else(|error| panic!("{reason} in the response: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_client_whose_connection_ends_leaves_all_its_streams() {
+async fn a_client_disconnect_cancels_all_its_streams() {
     let sim = sim().await;
-    let mut counted = Counted::start(sim.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(sim.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     let mut sent = Vec::new();
     for _ in 0..5 {
         sent.push(client.post(COMPLETIONS, "hang=headers", STREAM).await.unwrap());
-        counted.add(Exchange::left(STREAM.len(), 0));
+        envoy.add(Measured::cancelled(STREAM.len(), 0));
     }
-    counted.running(5).await.unwrap();
+    envoy.wait_for_running(5).await.unwrap();
     drop(client);
-    counted.hold().await.unwrap();
+    envoy.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_client_that_resets_inside_its_request_is_no_error() {
-    let (came, mut coming) = mpsc::unbounded_channel();
+async fn a_client_reset_in_the_request_is_no_error() {
+    let (received, mut receiving) = mpsc::unbounded_channel();
     let server = Server::start(Goaway::Never, move |request, mut respond, _| {
-        let came = came.clone();
+        let received = received.clone();
         async move {
             let first = request.into_body().data().await;
-            came.send(first.is_some())?;
-            let mut stream = head(&mut respond, 200, SSE)?;
-            given_up(&mut stream).await;
+            received.send(first.is_some())?;
+            let mut stream = send_headers(&mut respond, 200, SSE)?;
+            wait_for_reset(&mut stream).await;
             Ok(())
         }
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(server.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(server.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     let part = &STREAM[..30];
     for reason in REASONS {
         let mut sent = client.open("POST", COMPLETIONS, &[], false).await.unwrap();
         sent.body.send_data(Bytes::from_static(part), false).unwrap();
-        assert_eq!(coming.recv().await, Some(true));
+        assert_eq!(receiving.recv().await, Some(true));
         sent.body.send_reset(reason);
-        counted
-            .count(Exchange::left(part.len(), 0))
+        envoy
+            .check_after(Measured::cancelled(part.len(), 0))
             .await
             .unwrap_or_else(|error| panic!("{reason}: {error}"));
     }
 }
 
 #[tokio::test]
-async fn a_client_that_resets_after_the_end_marker_has_had_an_answer() {
+async fn a_client_reset_after_the_end_marker_is_a_success() {
     let server = Server::start(Goaway::Never, |request, mut respond, _| async move {
-        whole(request).await?;
-        let mut stream = head(&mut respond, 200, SSE)?;
+        read_body(request).await?;
+        let mut stream = send_headers(&mut respond, 200, SSE)?;
         stream.send_data([TEXT, END].concat().into(), false)?;
-        given_up(&mut stream).await;
+        wait_for_reset(&mut stream).await;
         Ok(())
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(server.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(server.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     let sent = client.post(COMPLETIONS, "", STREAM).await.unwrap();
-    let (mut coming, mut body) = sent.headers().await.unwrap();
-    coming.see("[DONE]\n\n").await.unwrap();
+    let (mut incoming, mut body) = sent.headers().await.unwrap();
+    incoming.wait_for("[DONE]\n\n").await.unwrap();
     body.send_reset(Reason::CANCEL);
-    let exchange = Exchange::answered(STREAM, &coming.answer).tokens(3, 4);
-    counted.count(exchange).await.unwrap();
+    let exchange = Measured::response(STREAM, &incoming.response).tokens(3, 4);
+    envoy.check_after(exchange).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_ends_what_it_has_and_an_abrupt_one_breaks_it() {
+async fn a_goaway_completes_open_streams_and_an_abrupt_shutdown_resets_them() {
     let script = |request, mut respond, end: bool| async move {
-        whole(request).await?;
-        let mut stream = head(&mut respond, 200, SSE)?;
+        read_body(request).await?;
+        let mut stream = send_headers(&mut respond, 200, SSE)?;
         stream.send_data(TEXT.into(), false)?;
         tokio::task::yield_now().await;
         if end {
@@ -267,12 +273,12 @@ async fn a_server_that_goes_away_ends_what_it_has_and_an_abrupt_one_breaks_it() 
         script(request, respond, true)
     });
     let graceful = graceful.await.unwrap();
-    let mut counted = Counted::start(graceful.addr(), upstream).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(graceful.addr(), upstream).await.unwrap();
     for _ in 0..3 {
-        let answer = counted.send(COMPLETIONS, "", STREAM).await.unwrap();
-        assert!(answer.whole);
-        counted
-            .count(Exchange::answered(STREAM, &answer).tokens(3, 4))
+        let response = envoy.send(COMPLETIONS, "", STREAM).await.unwrap();
+        assert!(response.complete);
+        envoy
+            .check_after(Measured::response(STREAM, &response).tokens(3, 4))
             .await
             .unwrap();
     }
@@ -280,22 +286,22 @@ async fn a_server_that_goes_away_ends_what_it_has_and_an_abrupt_one_breaks_it() 
         script(request, respond, false)
     });
     let abrupt = abrupt.await.unwrap();
-    let mut counted = Counted::start(abrupt.addr(), upstream).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(abrupt.addr(), upstream).await.unwrap();
     for _ in 0..3 {
-        let answer = counted.send(COMPLETIONS, "", STREAM).await.unwrap();
-        assert!(!answer.whole);
-        counted
-            .count(Exchange::answered(STREAM, &answer).failed("UpstreamReset"))
+        let response = envoy.send(COMPLETIONS, "", STREAM).await.unwrap();
+        assert!(!response.complete);
+        envoy
+            .check_after(Measured::response(STREAM, &response).failed("UpstreamReset"))
             .await
             .unwrap();
     }
 }
 
 #[tokio::test]
-async fn other_methods_and_paths_leave_nothing_over_http2_either() {
+async fn requests_that_are_not_measured_leave_no_series_over_http2() {
     let sim = sim().await;
-    let counted = Counted::start(sim.addr(), upstream).await.unwrap();
-    let mut client = Client::connect(counted.listener()).await.unwrap();
+    let envoy = CheckedEnvoy::start(sim.addr(), upstream).await.unwrap();
+    let mut client = Client::connect(envoy.listener()).await.unwrap();
     for (method, path) in [
         ("GET", "/v1/models"),
         ("GET", COMPLETIONS),
@@ -303,9 +309,9 @@ async fn other_methods_and_paths_leave_nothing_over_http2_either() {
         ("POST", "/tokenize"),
     ] {
         let sent = client.open(method, path, &[], true).await.unwrap();
-        sent.answer().await.unwrap();
+        sent.response().await.unwrap();
     }
     let get = client::request("GET", "/health", &[], b"");
-    client::exchange(counted.listener(), &get, usize::MAX).await.unwrap();
-    counted.nothing().await.unwrap();
+    client::exchange(envoy.listener(), &get, usize::MAX).await.unwrap();
+    envoy.check_no_series().await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! Which names become label values, and how they are written: the cap across four workers, hostile names, and the three
-//! sources of `target_model_name`.
+//! The label values of models: their limit across four workers, hostile names, and the three sources of
+//! `target_model_name`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use infertally_harness::envoy::{Binaries, Envoy, EnvoyConfig};
-use infertally_harness::expected::requests;
 use infertally_harness::stats::Stats;
 use infertally_harness::{Result, client, repository};
+use infertally_oracle::labels::label_value;
+use infertally_oracle::totals::requests;
 use infertally_sim::{Replay, ReplayConfig};
 
-/// Answers whatever it is asked, whoever is asked for, with a good answer of `tiny`.
+/// A server that responds to every request with a capture, whatever model it names; those with status 200 name `tiny`.
 async fn upstream() -> Replay {
     let dir = repository("tests/fixtures/vllm-0.32.0");
     Replay::start(ReplayConfig {
@@ -36,8 +37,8 @@ async fn start(workers: u64, settings: &str) -> (Replay, Envoy) {
     (upstream, envoy)
 }
 
-/// A request for the model whose name is this JSON text.
-fn ask(name: &[u8], capture: &str, more: &[(&str, &str)]) -> Vec<u8> {
+/// A request for the model of this name, a JSON string without its quotes.
+fn request(name: &[u8], capture: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let body = [&br#"{"messages":[],"model":""#[..], name, br#""}"#].concat();
     let headers = [&[("x-sim-replay", capture)], more].concat();
     client::request("POST", "/v1/chat/completions", &headers, &body)
@@ -55,7 +56,7 @@ async fn scrape_after(envoy: &Envoy, count: u64) -> Stats {
     envoy.scrape_until(all).await.unwrap()
 }
 
-/// Requests by the values of these labels.
+/// Requests by `model_name` and `target_model_name`.
 fn by_labels(stats: &Stats) -> BTreeMap<(String, String), u64> {
     let total = stats
         .iter()
@@ -72,9 +73,9 @@ fn by_labels(stats: &Stats) -> BTreeMap<(String, String), u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_names_over_four_workers_stay_within_the_cap() {
+async fn the_limit_of_models_holds_across_four_workers() {
     const NAMES: u64 = 1000;
-    const CAP: usize = 50;
+    const LIMIT: usize = 50;
     let (_upstream, envoy) = start(4, r#""models": ["kept-1", "kept-2"], "maxModels": 50"#).await;
     let mut admitted = BTreeSet::new();
     for round in 1..=3 {
@@ -83,14 +84,14 @@ async fn a_thousand_names_over_four_workers_stay_within_the_cap() {
                 let listener = envoy.listener();
                 tokio::spawn(async move {
                     for name in (0..NAMES).filter(|name| name % 4 == part) {
-                        // Each round in another order, so that each worker gets to see most names.
+                        // Each round in another order, so that each worker sees most names.
                         let name = (name * [1, 7, 333][round as usize - 1] + round) % NAMES;
                         let name = if name < 2 {
                             format!("kept-{}", name + 1)
                         } else {
                             format!("model-{name}")
                         };
-                        client::exchange(listener, &ask(name.as_bytes(), "chat_plain", &[]), usize::MAX).await?;
+                        client::exchange(listener, &request(name.as_bytes(), "chat_plain", &[]), usize::MAX).await?;
                     }
                     Result::Ok(())
                 })
@@ -105,8 +106,8 @@ async fn a_thousand_names_over_four_workers_stay_within_the_cap() {
             names.contains("other") && names.contains("kept-1") && names.contains("kept-2"),
             "{names:?}"
         );
-        // `tiny`, which answers, is one of the names under the cap.
-        assert_eq!(names.len(), CAP - 1 + 2 + 1, "{names:?}");
+        // `tiny`, which the responses name, is one of the admitted names.
+        assert_eq!(names.len(), LIMIT - 1 + 2 + 1, "{names:?}");
         if round > 1 {
             assert_eq!(names, admitted, "round {round} admitted others");
         }
@@ -129,42 +130,23 @@ async fn a_thousand_names_over_four_workers_stay_within_the_cap() {
             .filter(|((model, _), _)| model == "other")
             .map(|(_, value)| value)
             .sum();
-        let told = (
+        let seen = (
             value("infertally_filter_admitted_models"),
             value("infertally_filter_label_overflow_total"),
         );
-        if told == (Some(CAP as u64), Some(other)) {
+        if seen == (Some(LIMIT as u64), Some(other)) {
             Ok(())
         } else {
-            Err(format!("{told:?}, {other} others"))
+            Err(format!("{seen:?}, {other} others"))
         }
     });
     stats.await.unwrap();
 }
 
-/// The documented rule once more: what can't stand in a label value is `%` and two hexadecimal digits.
-fn written(name: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in name.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if "%;=\"\\".contains(character) || character.is_ascii_control() {
-                out += &format!("%{:02X}", character as u32);
-            } else {
-                out.push(character);
-            }
-        }
-        out.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
-    }
-    match out.strip_suffix('.') {
-        Some(rest) => format!("{rest}%2E"),
-        None => out,
-    }
-}
-
 #[tokio::test]
-async fn hostile_names_come_out_as_documented_and_corrupt_nothing() {
+async fn hostile_names_are_escaped_and_corrupt_no_series() {
     let (_upstream, envoy) = start(2, r#""maxModels": 1000"#).await;
-    // The name as JSON text, and as the bytes that it means.
+    // The JSON text of the name, and its bytes.
     let escaped = |text: &str| {
         (
             text.as_bytes().to_vec(),
@@ -227,20 +209,20 @@ async fn hostile_names_come_out_as_documented_and_corrupt_nothing() {
     names.push((vec![b'x'; 1 << 20], vec![b'x'; 256]));
     let mut wanted: BTreeMap<_, u64> = names
         .iter()
-        .map(|(_, bytes)| ((written(bytes), "tiny".to_owned()), 1))
+        .map(|(_, bytes)| ((label_value(bytes), "tiny".to_owned()), 1))
         .collect();
-    assert_eq!(wanted.len(), names.len(), "each name has a label value of its own");
-    // Those that stand for something else here, and those that name nobody.
+    assert_eq!(wanted.len(), names.len(), "label values collide");
+    // The reserved values, and an empty name.
     names.extend([b"other".to_vec(), b"unknown".to_vec(), Vec::new()].map(|name| (name, Vec::new())));
     for label in ["%6Fther", "%75nknown", "tiny"] {
         wanted.insert((label.to_owned(), "tiny".to_owned()), 1);
     }
     for (index, (text, _)) in names.iter().enumerate() {
-        let answer = client::exchange(envoy.listener(), &ask(text, "chat_plain", &[]), usize::MAX)
+        let response = client::exchange(envoy.listener(), &request(text, "chat_plain", &[]), usize::MAX)
             .await
             .unwrap()
-            .answer;
-        assert_eq!(answer.status, 200);
+            .response;
+        assert_eq!(response.status, 200);
         if index % 10 > 0 && index + 1 < names.len() {
             continue;
         }
@@ -263,7 +245,7 @@ async fn hostile_names_come_out_as_documented_and_corrupt_nothing() {
 }
 
 #[tokio::test]
-async fn the_target_is_the_headers_else_the_answers_else_the_model_itself() {
+async fn the_target_is_the_headers_else_the_responses_else_the_requested_model() {
     let (_upstream, envoy) = start(1, r#""models": ["a", "lora"], "targetModelHeader": "x-target""#).await;
     let header: &[(&str, &str)] = &[("x-target", "lora")];
     let mut wanted = BTreeMap::new();
@@ -276,7 +258,7 @@ async fn the_target_is_the_headers_else_the_answers_else_the_model_itself() {
     .into_iter()
     .enumerate()
     {
-        client::exchange(envoy.listener(), &ask(b"a", capture, more), usize::MAX)
+        client::exchange(envoy.listener(), &request(b"a", capture, more), usize::MAX)
             .await
             .unwrap();
         *wanted.entry(("a".to_owned(), target.to_owned())).or_default() += 1;
@@ -285,5 +267,43 @@ async fn the_target_is_the_headers_else_the_answers_else_the_model_itself() {
             wanted,
             "{capture}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attacker_with_a_header_and_any_model_name_bounds_and_displaces_nothing() {
+    const NAMES: usize = 13;
+    let settings = r#""models": ["a", "lora", "tiny"], "maxModels": 10, "targetModelHeader": "x-target""#;
+    let (_upstream, envoy) = start(2, settings).await;
+    let send = async |name: &str, target: Option<&str>| {
+        let headers: Vec<_> = target.map(|target| ("x-target", target)).into_iter().collect();
+        let request = request(name.as_bytes(), "chat_plain", &headers);
+        client::exchange(envoy.listener(), &request, usize::MAX).await.unwrap();
+    };
+    // Junk targets for a known model make one series: a header admits no name.
+    for number in 0..100 {
+        send("a", Some(&format!("junk-{number}"))).await;
+    }
+    let pairs = by_labels(&scrape_after(&envoy, 100).await);
+    assert_eq!(pairs, BTreeMap::from([(("a".to_owned(), "other".to_owned()), 100)]));
+    // Every name that the server accepts, with every other as its target.
+    let names: Vec<_> = (0..20).map(|number| format!("name-{number}")).collect();
+    for name in &names {
+        send(name, Some(name)).await;
+    }
+    for name in &names {
+        for target in &names {
+            send(name, Some(target)).await;
+        }
+    }
+    let stats = scrape_after(&envoy, 100 + 20 + 400).await;
+    let pairs: BTreeSet<_> = by_labels(&stats).into_keys().collect();
+    // Twice the names, and `other` with itself.
+    assert!(pairs.len() <= 2 * NAMES + 1, "{pairs:?}");
+    // What the server reports for a known model still has its place.
+    for (name, count) in [("a", 521), ("lora", 522)] {
+        send(name, None).await;
+        let pairs = by_labels(&scrape_after(&envoy, count).await);
+        assert_eq!(pairs.get(&(name.to_owned(), "tiny".to_owned())), Some(&1), "{pairs:?}");
     }
 }

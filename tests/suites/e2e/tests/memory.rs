@@ -1,4 +1,4 @@
-//! What bodies of any size, and very many streams at once, cost in memory: next to nothing for each.
+//! Bodies of any size are read in a bounded heap.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,10 +9,9 @@
 use infertally_harness::envoy::{Binaries, Envoy};
 use infertally_harness::flood::Flood;
 use infertally_harness::stats::{Series, Stats};
-use infertally_harness::{client, heartbeat};
+use infertally_harness::{client, heartbeats};
 
-/// Memory of a worker's VM that has read one exchange at a time, whatever their size: what the VM starts with, and a few
-/// read buffers.
+/// Limit of a worker's VM that reads one exchange at a time: its initial memory and a few read buffers.
 const HEAP_LIMIT: u64 = 2 * 1024 * 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
@@ -38,12 +37,12 @@ async fn bodies_of_any_size_are_read_in_a_bounded_heap() {
     for (count, (what, size)) in (1..).zip(floods) {
         let path = format!("/v1/chat/completions?{what}={size}");
         let request = client::request("POST", &path, &[], br#"{"model":"tiny"}"#);
-        let came = client::drain(envoy.listener(), &request).await.unwrap();
+        let received = client::drain(envoy.listener(), &request).await.unwrap();
         assert!(
-            came >= if what == "events" { size * 50 } else { size },
-            "{came} bytes of {what}"
+            received >= if what == "events" { size * 50 } else { size },
+            "{received} bytes of {what}"
         );
-        bytes += came;
+        bytes += received;
         let stats = envoy
             .scrape_until(|stats| match value(stats, "inference_model_output_tokens_sum") {
                 sum if sum == count * 8 => Ok(()),
@@ -51,16 +50,11 @@ async fn bodies_of_any_size_are_read_in_a_bounded_heap() {
             })
             .await
             .unwrap();
-        // Head and framing aside, every byte was counted.
+        // Every byte was counted, but for head and framing.
         let counted = value(&stats, "inference_model_response_sizes_sum");
         assert!(counted < bytes && counted > bytes - bytes / 100, "{counted} of {bytes}");
     }
-    let request = |model: &str| {
-        let body = format!(r#"{{"model":"{model}"}}"#);
-        client::request("POST", "/v1/chat/completions?json=1", &[], body.as_bytes())
-    };
-    // So far there is one name, that of the floods.
-    let stats = heartbeat::of_every_vm(&envoy, 1, 1, request).await.unwrap();
+    let stats = heartbeats::scrape_after_all(&envoy).await.unwrap();
     let heap = value(&stats, "infertally_filter_memory_bytes");
     assert!(heap > 0 && heap <= HEAP_LIMIT, "{heap} bytes");
 }

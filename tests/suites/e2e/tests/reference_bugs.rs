@@ -1,5 +1,5 @@
-//! What the guide's reference implementation gets wrong on real traffic, as it was measured: each of its mistakes is a
-//! test here, under its number in that measurement and with what was recorded.
+//! The bugs of the guide's reference implementation on real traffic, as they were measured: each is a test, with its row in
+//! that measurement and what the reference recorded.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 
+use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy};
 use infertally_harness::client;
-use infertally_harness::counted::{COMPLETIONS, Counted};
+use infertally_harness::connection::{Connection, Disconnect};
 use infertally_harness::message::Kind;
-use infertally_harness::tally::Exchange;
 use infertally_harness::upstream::Upstream;
-use infertally_harness::wire::{Leaving, Wire};
+use infertally_oracle::Measured;
 use infertally_sim::{Sim, SimConfig};
 use tokio::sync::Semaphore;
 
@@ -27,10 +27,10 @@ const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8,\"total_tokens\":13}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
-async fn simulated() -> (Sim, Counted) {
+async fn simulated() -> (Sim, CheckedEnvoy) {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    let counted = Counted::start(sim.addr(), Ok).await.unwrap();
-    (sim, counted)
+    let envoy = CheckedEnvoy::start(sim.addr(), Ok).await.unwrap();
+    (sim, envoy)
 }
 
 fn keep_alive(x_sim: &str, body: &[u8]) -> Vec<u8> {
@@ -41,24 +41,24 @@ fn keep_alive(x_sim: &str, body: &[u8]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Row 1: the tokens of 76 to 82 streams of 100, by timing.
+/// Row 1: the tokens of 76 to 82 of 100 streams, depending on timing.
 #[tokio::test]
-async fn usage_and_end_marker_in_two_writes_back_to_back_are_both_seen_a_hundred_times() {
-    let (_sim, mut counted) = simulated().await;
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+async fn usage_and_end_marker_in_separate_writes_are_always_read() {
+    let (_sim, mut envoy) = simulated().await;
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for _ in 0..100 {
-        wire.send(keep_alive("", STREAM)).await.unwrap();
-        let answer = wire.message(Kind::Answer).await.unwrap();
-        let exchange = Exchange::told(STREAM, &answer.into());
-        assert_eq!((exchange.input, exchange.output), (Some(5), Some(8)));
-        counted.add(exchange);
+        connection.send(keep_alive("", STREAM)).await.unwrap();
+        let response = connection.read_message(Kind::Response).await.unwrap();
+        let exchange = Measured::simulated(STREAM, &response.into());
+        assert_eq!((exchange.input_tokens, exchange.output_tokens), (Some(5), Some(8)));
+        envoy.add(exchange);
     }
-    counted.hold().await.unwrap();
+    envoy.check().await.unwrap();
 }
 
 /// Row 2: no tokens.
 #[tokio::test]
-async fn a_stream_may_be_cut_anywhere_and_pause_there() {
+async fn a_stream_is_read_wherever_its_chunks_are_cut() {
     let pieces: [Vec<&str>; 5] = [
         vec![TEXT, USAGE, DONE],
         vec![TEXT, &USAGE[..40], &USAGE[40..], DONE],
@@ -66,117 +66,118 @@ async fn a_stream_may_be_cut_anywhere_and_pause_there() {
         vec![TEXT, &USAGE[..USAGE.len() - 1], "\n", "d", "ata: [DONE]\n\n"],
         vec![&TEXT[..3], &TEXT[3..], USAGE, DONE],
     ];
-    // A piece goes out when the client has the one before, so Envoy has seen each alone.
+    // A piece is sent once the client has the one before, so that Envoy receives each alone.
     let gate = Arc::new(Semaphore::new(0));
-    let (opened, says) = (Arc::clone(&gate), pieces.clone());
-    let upstream = Upstream::answering(move |mut wire: Wire, _, before| {
-        let (gate, pieces) = (Arc::clone(&opened), says[before].clone());
+    let (opened, sent) = (Arc::clone(&gate), pieces.clone());
+    let upstream = Upstream::responding(move |mut connection: Connection, _, before| {
+        let (gate, pieces) = (Arc::clone(&opened), sent[before].clone());
         async move {
-            wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            connection
+                .send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
                 .await?;
             for piece in pieces {
                 gate.acquire().await?.forget();
-                wire.send(format!("{:x}\r\n{piece}\r\n", piece.len())).await?;
+                connection.send(format!("{:x}\r\n{piece}\r\n", piece.len())).await?;
             }
             gate.acquire().await?.forget();
-            wire.send("0\r\n\r\n").await.map(|()| Some(wire))
+            connection.send("0\r\n\r\n").await.map(|()| Some(connection))
         }
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
     for pieces in pieces {
-        wire.send(keep_alive("", STREAM)).await.unwrap();
-        wire.see("\r\n\r\n").await.unwrap();
+        connection.send(keep_alive("", STREAM)).await.unwrap();
+        connection.wait_for("\r\n\r\n").await.unwrap();
         for piece in &pieces {
             gate.add_permits(1);
-            wire.see(format!("{:x}\r\n{piece}\r\n", piece.len())).await.unwrap();
+            connection
+                .wait_for(format!("{:x}\r\n{piece}\r\n", piece.len()))
+                .await
+                .unwrap();
         }
         gate.add_permits(1);
-        let answer = wire.message(Kind::Answer).await.unwrap().into();
-        counted
-            .count(Exchange::answered(STREAM, &answer).tokens(5, 8))
+        let response = connection.read_message(Kind::Response).await.unwrap().into();
+        envoy
+            .check_after(Measured::response(STREAM, &response).tokens(5, 8))
             .await
             .unwrap_or_else(|error| panic!("{pieces:?}: {error}"));
     }
 }
 
-/// Row 2, by the clock: no tokens.
+/// Row 2, with a pause: no tokens.
 #[tokio::test]
-async fn ten_milliseconds_between_two_events_change_nothing() {
-    let (_sim, mut counted) = simulated().await;
-    let answer = counted.send(CHAT, "gap=10ms", STREAM).await.unwrap();
-    counted.count(Exchange::told(STREAM, &answer)).await.unwrap();
+async fn a_pause_between_events_changes_no_number() {
+    let (_sim, mut envoy) = simulated().await;
+    let response = envoy.send(CHAT, "gap=10ms", STREAM).await.unwrap();
+    envoy.check_after(Measured::simulated(STREAM, &response)).await.unwrap();
 }
 
-/// Row 3: nothing, and nothing said so.
+/// Row 3: nothing, silently.
 #[tokio::test]
-async fn a_stream_without_usage_counts_and_has_no_tokens() {
-    let (_sim, mut counted) = simulated().await;
+async fn a_stream_without_usage_counts_without_tokens() {
+    let (_sim, mut envoy) = simulated().await;
     let body = format!(r#"{{"model":"tiny",{MESSAGES},"max_tokens":8,"stream":true}}"#);
-    let answer = counted.send(CHAT, "", body.as_bytes()).await.unwrap();
-    counted
-        .count(Exchange::answered(body.as_bytes(), &answer))
+    let response = envoy.send(CHAT, "", body.as_bytes()).await.unwrap();
+    envoy
+        .check_after(Measured::response(body.as_bytes(), &response))
         .await
         .unwrap();
 }
 
 /// Row 4: a size of 0.
 #[tokio::test]
-async fn a_stream_is_as_large_as_its_bytes() {
-    let (_sim, mut counted) = simulated().await;
+async fn a_stream_has_the_size_of_its_bytes() {
+    let (_sim, mut envoy) = simulated().await;
     for tokens in [1, 8, 40] {
-        let answer = counted
-            .send(CHAT, &format!("completion={tokens}"), STREAM)
-            .await
-            .unwrap();
-        assert!(answer.body.len() > 200 * tokens);
-        counted.count(Exchange::told(STREAM, &answer)).await.unwrap();
+        let response = envoy.send(CHAT, &format!("completion={tokens}"), STREAM).await.unwrap();
+        assert!(response.body.len() > 200 * tokens);
+        envoy.check_after(Measured::simulated(STREAM, &response)).await.unwrap();
     }
 }
 
 /// Row 5: no tokens.
 #[tokio::test]
-async fn no_space_is_needed_after_data() {
-    let (_sim, mut counted) = simulated().await;
-    let answer = counted.send(CHAT, "space=no", STREAM).await.unwrap();
-    assert!(answer.body.starts_with(b"data:{"));
-    counted.count(Exchange::told(STREAM, &answer)).await.unwrap();
+async fn data_fields_need_no_space() {
+    let (_sim, mut envoy) = simulated().await;
+    let response = envoy.send(CHAT, "space=no", STREAM).await.unwrap();
+    assert!(response.body.starts_with(b"data:{"));
+    envoy.check_after(Measured::simulated(STREAM, &response)).await.unwrap();
 }
 
-/// Row 6: no tokens, and of JSON neither duration nor size.
+/// Row 6: no tokens, and for JSON neither duration nor size.
 #[tokio::test]
-async fn an_answer_in_gzip_counts_like_any_other() {
-    let (_sim, mut counted) = simulated().await;
+async fn a_response_in_gzip_counts_like_any_other() {
+    let (_sim, mut envoy) = simulated().await;
     let json = format!(r#"{{"model":"tiny",{MESSAGES},"max_tokens":8}}"#);
     for body in [json.as_bytes(), STREAM] {
-        let answer = counted.send(CHAT, "encoding=gzip", body).await.unwrap();
-        assert_eq!(answer.header("content-encoding"), Some("gzip"));
-        assert!(answer.body.starts_with(b"\x1f\x8b"));
-        counted
-            .count(Exchange::answered(body, &answer).tokens(5, 8))
+        let response = envoy.send(CHAT, "encoding=gzip", body).await.unwrap();
+        assert_eq!(response.header("content-encoding"), Some("gzip"));
+        assert!(response.body.starts_with(b"\x1f\x8b"));
+        envoy
+            .check_after(Measured::response(body, &response).tokens(5, 8))
             .await
             .unwrap();
     }
 }
 
-/// Row 7: no error, and a 404 was a success.
+/// Row 7: no error; a 404 was a success.
 #[tokio::test]
-async fn a_bad_status_is_an_error_with_a_body_and_without() {
-    let (_sim, mut counted) = simulated().await;
+async fn an_error_status_is_an_error_with_and_without_a_body() {
+    let (_sim, mut envoy) = simulated().await;
     for (status, code) in [
         (404, "NotFound"),
         (500, "ModelServerError"),
         (503, "ServiceUnavailable"),
     ] {
         for body in ["", ";body=none"] {
-            let answer = counted
+            let response = envoy
                 .send(CHAT, &format!("status={status}{body}"), STREAM)
                 .await
                 .unwrap();
-            counted
-                .count(Exchange::answered(STREAM, &answer).failed(code))
+            envoy
+                .check_after(Measured::response(STREAM, &response).failed(code))
                 .await
                 .unwrap();
         }
@@ -186,47 +187,48 @@ async fn a_bad_status_is_an_error_with_a_body_and_without() {
 /// Row 8: a success.
 #[tokio::test]
 async fn an_error_event_before_the_end_marker_is_an_error() {
-    let (_sim, mut counted) = simulated().await;
-    let answer = counted.send(CHAT, "error=event:3", STREAM).await.unwrap();
-    assert!(answer.status == 200 && answer.body.ends_with(b"data: [DONE]\n\n"));
-    counted
-        .count(Exchange::answered(STREAM, &answer).failed("StreamError"))
+    let (_sim, mut envoy) = simulated().await;
+    let response = envoy.send(CHAT, "error=event:3", STREAM).await.unwrap();
+    assert!(response.status == 200 && response.body.ends_with(b"data: [DONE]\n\n"));
+    envoy
+        .check_after(Measured::response(STREAM, &response).failed("StreamError"))
         .await
         .unwrap();
 }
 
-/// Row 9: the request, and nothing else.
+/// Row 9: the request and nothing else.
 #[tokio::test]
-async fn whoever_breaks_a_stream_off_what_came_until_then_counts() {
-    let (_sim, mut counted) = simulated().await;
+async fn an_incomplete_stream_counts_as_far_as_it_was_received() {
+    let (_sim, mut envoy) = simulated().await;
     let continuous = String::from_utf8_lossy(STREAM).replace(
         "{\"include_usage\":true}",
         "{\"include_usage\":true,\"continuous_usage_stats\":true}",
     );
-    // The role's event, and three tokens.
-    let cut = counted.send(CHAT, "cut=event:4", continuous.as_bytes()).await.unwrap();
-    let exchange = Exchange::answered(continuous.as_bytes(), &cut).tokens(5, 3);
-    counted.count(exchange.failed("UpstreamReset")).await.unwrap();
+    // The event of the role, and three tokens.
+    let cut = envoy.send(CHAT, "cut=event:4", continuous.as_bytes()).await.unwrap();
+    let exchange = Measured::response(continuous.as_bytes(), &cut).tokens(5, 3);
+    envoy.check_after(exchange.failed("UpstreamReset")).await.unwrap();
 
     let request = client::request("POST", CHAT, &[("x-sim", "hang=event:4")], continuous.as_bytes());
-    let answer = client::leave_after_events(counted.listener(), &request, 4)
+    let response = client::disconnect_after_events(envoy.listener(), &request, 4)
         .await
         .unwrap();
-    let exchange = Exchange::left(continuous.len(), answer.body.len()).tokens(5, 3);
-    counted.count(exchange).await.unwrap();
+    let exchange = Measured::cancelled(continuous.len(), response.body.len()).tokens(5, 3);
+    envoy.check_after(exchange).await.unwrap();
 }
 
-/// Row 10: a 400 to the client, and an error without a request.
+/// Row 10: a 400 to the client, and an error without its request.
 #[tokio::test]
-async fn a_request_that_the_filter_cant_read_is_passed_on_as_it_is_and_counts() {
-    let upstream = Upstream::answering(|mut wire: Wire, _, _| async move {
-        wire.send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+async fn a_request_that_the_filter_cannot_read_passes_unchanged_and_counts() {
+    let upstream = Upstream::responding(|mut connection: Connection, _, _| async move {
+        connection
+            .send("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
             .await?;
-        Ok(Some(wire))
+        Ok(Some(connection))
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
     for (path, body) in [
         (CHAT, "this is no JSON"),
         (CHAT, "{\"model\": \"tiny\", "),
@@ -243,27 +245,27 @@ async fn a_request_that_the_filter_cant_read_is_passed_on_as_it_is_and_counts() 
             "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\ntiny\r\n--x--\r\n",
         ),
     ] {
-        let answer = counted.send(path, "", body.as_bytes()).await.unwrap();
-        assert_eq!(answer.status, 200, "{path} {body}");
+        let response = envoy.send(path, "", body.as_bytes()).await.unwrap();
+        assert_eq!(response.status, 200, "{path} {body}");
         assert_eq!(upstream.requests().pop().unwrap().body, body.as_bytes());
-        counted
-            .count(Exchange::answered(body.as_bytes(), &answer))
+        envoy
+            .check_after(Measured::response(body.as_bytes(), &response))
             .await
             .unwrap_or_else(|error| panic!("{path} {body}: {error}"));
     }
 }
 
-/// Row 11: a duration and a size under an empty name.
+/// Row 11: a duration and a size with an empty model name.
 #[tokio::test]
-async fn a_list_of_models_is_no_inference() {
-    let (_sim, counted) = simulated().await;
-    client::get(counted.listener(), "/v1/models").await.unwrap();
-    counted.nothing().await.unwrap();
+async fn a_list_of_models_is_not_measured() {
+    let (_sim, envoy) = simulated().await;
+    client::get(envoy.listener(), "/v1/models").await.unwrap();
+    envoy.check_no_series().await.unwrap();
 }
 
-/// Row 12: it panicked, and all its counters began again.
+/// Row 12: a panic, and all counters reset.
 #[tokio::test]
-async fn usage_without_an_output_and_in_another_apis_words_is_what_it_says() {
+async fn usage_without_output_and_of_other_apis_is_read() {
     const INPUT: &str = r#"{"model":"tiny","choices":[],"usage":{"prompt_tokens":5,"total_tokens":13}}"#;
     const MESSAGE: &str = r#"{"type":"message","model":"tiny","content":[],"stop_reason":"end_turn","usage":{"input_tokens":5,"output_tokens":8}}"#;
     let input_stream = format!("data: {INPUT}\n\n{DONE}");
@@ -282,64 +284,64 @@ async fn usage_without_an_output_and_in_another_apis_words_is_what_it_says() {
         (COMPLETIONS, json, INPUT, None),
         ("/v1/messages", json, MESSAGE, Some(8)),
         ("/v1/messages", sse, &message_stream, Some(8)),
-        // Broken off, so that nothing told the output.
+        // Truncated, so that the output is not reported.
         ("/v1/messages", sse, started, None),
     ];
-    let answers = rows.map(|(_, content_type, body, _)| {
+    let responses = rows.map(|(_, content_type, body, _)| {
         let length = body.len();
         format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}")
     });
-    let upstream = Upstream::answering(move |mut wire: Wire, _, before| {
-        let answer = answers[before].clone();
-        async move { wire.send(answer).await.map(|()| Some(wire)) }
+    let upstream = Upstream::responding(move |mut connection: Connection, _, before| {
+        let response = responses[before].clone();
+        async move { connection.send(response).await.map(|()| Some(connection)) }
     })
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
     for (path, content_type, body, output) in rows {
-        let answer = counted.send(path, "", STREAM).await.unwrap();
-        let mut exchange = Exchange {
-            input: Some(5),
-            output,
-            ..Exchange::answered(STREAM, &answer)
+        let response = envoy.send(path, "", STREAM).await.unwrap();
+        let mut exchange = Measured {
+            input_tokens: Some(5),
+            output_tokens: output,
+            ..Measured::response(STREAM, &response)
         };
         if body == started {
             exchange = exchange.failed("Truncated");
         }
-        counted
-            .count(exchange)
+        envoy
+            .check_after(exchange)
             .await
             .unwrap_or_else(|error| panic!("{path} {content_type}: {error}"));
     }
 }
 
-/// Row 13: the sizes of documents written anew, which is also what both sides got.
+/// Row 13: the sizes of documents that it had encoded again, and passed on so.
 #[tokio::test]
-async fn documents_pass_as_they_are_and_are_as_large_as_on_the_wire() {
-    // Keys that are not sorted, characters that an encoder would escape, numbers that it would round, a key twice.
-    let asked = r#"{ "z":1, "model":"tiny", "messages":[{"role":"user","content":"<a>&\u00e9é/\/"}], "seed":123456789012345678901234567890, "a":1.0, "a":1e2 }"#;
-    let answered = r#"{ "usage" : {"completion_tokens":8,"prompt_tokens":5}, "model":"tiny", "id":12345678901234567891, "choices":[{"message":{"content":"<b>&\u2028"}}], "x":1.10 }"#;
-    let upstream = Upstream::saying(format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answered}",
-        answered.len()
+async fn documents_pass_unchanged_and_have_the_size_of_their_bytes() {
+    // Unsorted keys, characters that an encoder escapes, numbers that it rounds, a duplicate key.
+    let request = r#"{ "z":1, "model":"tiny", "messages":[{"role":"user","content":"<a>&\u00e9é/\/"}], "seed":123456789012345678901234567890, "a":1.0, "a":1e2 }"#;
+    let document = r#"{ "usage" : {"completion_tokens":8,"prompt_tokens":5}, "model":"tiny", "id":12345678901234567891, "choices":[{"message":{"content":"<b>&\u2028"}}], "x":1.10 }"#;
+    let upstream = Upstream::replying(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{document}",
+        document.len()
     ))
     .await
     .unwrap();
-    let mut counted = Counted::start(upstream.addr(), Ok).await.unwrap();
-    let answer = counted.send(CHAT, "", asked.as_bytes()).await.unwrap();
-    assert_eq!(answer.body, answered.as_bytes());
-    assert_eq!(upstream.requests().pop().unwrap().body, asked.as_bytes());
-    counted
-        .count(Exchange::answered(asked.as_bytes(), &answer).tokens(5, 8))
+    let mut envoy = CheckedEnvoy::start(upstream.addr(), Ok).await.unwrap();
+    let response = envoy.send(CHAT, "", request.as_bytes()).await.unwrap();
+    assert_eq!(response.body, document.as_bytes());
+    assert_eq!(upstream.requests().pop().unwrap().body, request.as_bytes());
+    envoy
+        .check_after(Measured::response(request.as_bytes(), &response).tokens(5, 8))
         .await
         .unwrap();
 }
 
-/// Row 14: it never appeared.
+/// Row 14: the metric was never there.
 #[tokio::test]
-async fn every_good_request_with_output_has_one_normalized_time_and_no_other_has() {
-    let (_sim, mut counted) = simulated().await;
-    // The tally holds one for each exchange that has output tokens, did not fail and was not left.
+async fn every_success_with_output_has_a_normalized_time_and_no_other_exchange_has() {
+    let (_sim, mut envoy) = simulated().await;
+    // The totals have one for each success with output tokens.
     let json = format!(r#"{{"model":"tiny",{MESSAGES},"max_tokens":8}}"#);
     for (body, behaviour) in [
         (STREAM, ""),
@@ -347,24 +349,24 @@ async fn every_good_request_with_output_has_one_normalized_time_and_no_other_has
         (STREAM, "done=no"),
         (json.as_bytes(), "chunk=3"),
     ] {
-        let answer = counted.send(CHAT, behaviour, body).await.unwrap();
-        counted.count(Exchange::told(body, &answer)).await.unwrap();
+        let response = envoy.send(CHAT, behaviour, body).await.unwrap();
+        envoy.check_after(Measured::simulated(body, &response)).await.unwrap();
     }
-    let answer = counted.send(CHAT, "completion=0", json.as_bytes()).await.unwrap();
-    let exchange = Exchange::told(json.as_bytes(), &answer);
-    assert_eq!(exchange.output, Some(0));
-    counted.count(exchange).await.unwrap();
-    let failed = counted.send(CHAT, "cut=event:10", STREAM).await.unwrap();
-    let exchange = Exchange::told(STREAM, &failed).failed("UpstreamReset");
-    counted.count(exchange).await.unwrap();
-    let mut wire = Wire::connect(counted.listener()).await.unwrap();
-    wire.send(keep_alive("hang=event:10", STREAM)).await.unwrap();
-    wire.see("\"system_fingerprint\"").await.unwrap();
-    wire.see("51a0c0de\"}\n\n").await.unwrap();
-    wire.leave(Leaving::Close);
-    let left = Exchange {
-        answer_bytes: None,
-        ..Exchange::left(STREAM.len(), 0)
+    let response = envoy.send(CHAT, "completion=0", json.as_bytes()).await.unwrap();
+    let exchange = Measured::simulated(json.as_bytes(), &response);
+    assert_eq!(exchange.output_tokens, Some(0));
+    envoy.check_after(exchange).await.unwrap();
+    let failed = envoy.send(CHAT, "cut=event:10", STREAM).await.unwrap();
+    let exchange = Measured::simulated(STREAM, &failed).failed("UpstreamReset");
+    envoy.check_after(exchange).await.unwrap();
+    let mut connection = Connection::connect(envoy.listener()).await.unwrap();
+    connection.send(keep_alive("hang=event:10", STREAM)).await.unwrap();
+    connection.wait_for("\"system_fingerprint\"").await.unwrap();
+    connection.wait_for("51a0c0de\"}\n\n").await.unwrap();
+    connection.disconnect(Disconnect::Close);
+    let cancelled = Measured {
+        response_bytes: None,
+        ..Measured::cancelled(STREAM.len(), 0)
     };
-    counted.count(left.tokens(5, 8)).await.unwrap();
+    envoy.check_after(cancelled.tokens(5, 8)).await.unwrap();
 }

@@ -1,27 +1,27 @@
-//! Streams in every form that servers and networks give them: tokens count exactly once, as the server reports them,
-//! and every byte is in the size.
+//! Streams in every form that servers and networks produce: reported tokens count exactly once, and the size has every
+//! byte.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
 
-use infertally_harness::counted::{COMPLETIONS, Counted};
-use infertally_harness::tally::Exchange;
+use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy};
+use infertally_oracle::Measured;
 use infertally_sim::{Sim, SimConfig};
 
 const CHAT: &str = "/v1/chat/completions";
 
-async fn simulated() -> (Sim, Counted) {
+async fn simulated() -> (Sim, CheckedEnvoy) {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
-    let counted = Counted::start(sim.addr(), Ok).await.unwrap();
-    (sim, counted)
+    let envoy = CheckedEnvoy::start(sim.addr(), Ok).await.unwrap();
+    (sim, envoy)
 }
 
-/// A request for a stream over each API; `more` are further keys.
+/// A streaming request of each API; `more` are further keys.
 fn requests(tokens: usize, more: &str) -> [(&'static str, String); 2] {
-    let asked = format!(r#""max_tokens":{tokens},"stream":true,{more}"model":"tiny""#);
+    let options = format!(r#""max_tokens":{tokens},"stream":true,{more}"model":"tiny""#);
     [
-        (COMPLETIONS, format!(r#"{{"prompt":"a b c d e",{asked}}}"#)),
+        (COMPLETIONS, format!(r#"{{"prompt":"a b c d e",{options}}}"#)),
         (
             CHAT,
-            format!(r#"{{"messages":[{{"role":"user","content":"a b c d e"}}],{asked}}}"#),
+            format!(r#"{{"messages":[{{"role":"user","content":"a b c d e"}}],{options}}}"#),
         ),
     ]
 }
@@ -29,27 +29,27 @@ fn requests(tokens: usize, more: &str) -> [(&'static str, String); 2] {
 const USAGE: &str = r#""stream_options":{"include_usage":true},"#;
 const CONTINUOUS: &str = r#""stream_options":{"include_usage":true,"continuous_usage_stats":true},"#;
 
-/// Sends them, and holds the numbers against what the server says that it reported.
-async fn told_once(counted: &mut Counted, behaviour: &str, tokens: usize, more: &str) {
+/// Sends them, and checks the numbers against those in the simulator's headers.
+async fn check_counted_once(envoy: &mut CheckedEnvoy, behaviour: &str, tokens: usize, more: &str) {
     for (path, body) in requests(tokens, more) {
-        let answer = counted.send(path, behaviour, body.as_bytes()).await.unwrap();
-        assert!(answer.status == 200 && answer.whole, "{behaviour}: {answer:?}");
-        let exchange = Exchange::told(body.as_bytes(), &answer);
-        assert!(exchange.input == Some(5) && exchange.output.is_some());
-        counted
-            .count(exchange)
+        let response = envoy.send(path, behaviour, body.as_bytes()).await.unwrap();
+        assert!(response.status == 200 && response.complete, "{behaviour}: {response:?}");
+        let exchange = Measured::simulated(body.as_bytes(), &response);
+        assert!(exchange.input_tokens == Some(5) && exchange.output_tokens.is_some());
+        envoy
+            .check_after(exchange)
             .await
             .unwrap_or_else(|error| panic!("{behaviour} for {body}: {error}"));
     }
 }
 
-/// Sends them, and holds that no token is counted.
-async fn nothing_told(counted: &mut Counted, behaviour: &str, more: &str) {
+/// Sends them, and checks that no token is counted.
+async fn check_no_tokens(envoy: &mut CheckedEnvoy, behaviour: &str, more: &str) {
     for (path, body) in requests(9, more) {
-        let answer = counted.send(path, behaviour, body.as_bytes()).await.unwrap();
-        assert!(answer.status == 200 && answer.whole, "{behaviour}: {answer:?}");
-        counted
-            .count(Exchange::answered(body.as_bytes(), &answer))
+        let response = envoy.send(path, behaviour, body.as_bytes()).await.unwrap();
+        assert!(response.status == 200 && response.complete, "{behaviour}: {response:?}");
+        envoy
+            .check_after(Measured::response(body.as_bytes(), &response))
             .await
             .unwrap_or_else(|error| panic!("{behaviour} for {body}: {error}"));
     }
@@ -57,7 +57,7 @@ async fn nothing_told(counted: &mut Counted, behaviour: &str, more: &str) {
 
 #[tokio::test]
 async fn tokens_count_once_in_every_form_of_a_stream() {
-    let (_sim, mut counted) = simulated().await;
+    let (_sim, mut envoy) = simulated().await;
     for behaviour in [
         "",
         "eol=lf",
@@ -85,13 +85,13 @@ async fn tokens_count_once_in_every_form_of_a_stream() {
         "token-bytes=0",
         "gap=1ms;comments=yes",
     ] {
-        told_once(&mut counted, behaviour, 9, USAGE).await;
+        check_counted_once(&mut envoy, behaviour, 9, USAGE).await;
     }
 }
 
 #[tokio::test]
-async fn usage_with_every_event_is_the_last_and_never_the_sum() {
-    let (_sim, mut counted) = simulated().await;
+async fn continuous_usage_counts_as_its_last_report_and_never_as_a_sum() {
+    let (_sim, mut envoy) = simulated().await;
     for behaviour in [
         "",
         "chunk=1",
@@ -100,39 +100,39 @@ async fn usage_with_every_event_is_the_last_and_never_the_sum() {
         "usage=repeat",
         "eol=crlf;space=no",
     ] {
-        told_once(&mut counted, behaviour, 20, CONTINUOUS).await;
+        check_counted_once(&mut envoy, behaviour, 20, CONTINUOUS).await;
     }
 }
 
 #[tokio::test]
-async fn usage_with_every_event_counts_as_far_as_a_broken_stream_came() {
-    let (_sim, mut counted) = simulated().await;
+async fn continuous_usage_counts_as_far_as_a_stream_was_received() {
+    let (_sim, mut envoy) = simulated().await;
     let [(path, body), _] = requests(9, CONTINUOUS);
     for events in [1, 5, 8] {
         let behaviour = format!("cut=event:{events}");
-        let answer = counted.send(path, &behaviour, body.as_bytes()).await.unwrap();
-        let exchange = Exchange::answered(body.as_bytes(), &answer).tokens(5, events);
-        counted.count(exchange.failed("UpstreamReset")).await.unwrap();
+        let response = envoy.send(path, &behaviour, body.as_bytes()).await.unwrap();
+        let exchange = Measured::response(body.as_bytes(), &response).tokens(5, events);
+        envoy.check_after(exchange.failed("UpstreamReset")).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn choices_side_by_side_share_one_usage() {
-    let (_sim, mut counted) = simulated().await;
+async fn several_choices_have_one_usage() {
+    let (_sim, mut envoy) = simulated().await;
     for n in [2, 5] {
         for (more, behaviour) in [
             (USAGE, ""),
             (CONTINUOUS, "tokens-per-event=2"),
             (USAGE, "chunk=11;eol=crlf"),
         ] {
-            told_once(&mut counted, behaviour, 6, &format!(r#"{more}"n":{n},"#)).await;
+            check_counted_once(&mut envoy, behaviour, 6, &format!(r#"{more}"n":{n},"#)).await;
         }
     }
 }
 
 #[tokio::test]
 async fn tokens_that_are_not_reported_are_not_counted() {
-    let (_sim, mut counted) = simulated().await;
+    let (_sim, mut envoy) = simulated().await;
     for (behaviour, more) in [
         ("", ""),
         ("chunk=1", r#""stream_options":{},"#),
@@ -145,16 +145,16 @@ async fn tokens_that_are_not_reported_are_not_counted() {
         ("usage=none", USAGE),
         ("usage=none;done=no", CONTINUOUS),
     ] {
-        nothing_told(&mut counted, behaviour, more).await;
+        check_no_tokens(&mut envoy, behaviour, more).await;
     }
 }
 
 #[tokio::test]
-async fn what_clients_write_for_true_is_true() {
-    let (_sim, mut counted) = simulated().await;
+async fn include_usage_is_true_in_every_form_that_servers_accept() {
+    let (_sim, mut envoy) = simulated().await;
     for yes in [r#""true""#, r#""yes""#, "1", r#""on""#] {
-        told_once(
-            &mut counted,
+        check_counted_once(
+            &mut envoy,
             "",
             3,
             &format!(r#""stream_options":{{"include_usage":{yes}}},"#),
@@ -164,27 +164,27 @@ async fn what_clients_write_for_true_is_true() {
 }
 
 #[tokio::test]
-async fn hundreds_of_events_in_one_write_all_count() {
-    let (_sim, mut counted) = simulated().await;
+async fn hundreds_of_events_in_one_chunk_are_read() {
+    let (_sim, mut envoy) = simulated().await;
     for more in [USAGE, CONTINUOUS] {
-        told_once(&mut counted, "chunk=all", 800, more).await;
-        told_once(&mut counted, "comments=yes", 300, more).await;
+        check_counted_once(&mut envoy, "chunk=all", 800, more).await;
+        check_counted_once(&mut envoy, "comments=yes", 300, more).await;
     }
 }
 
 #[tokio::test]
-async fn an_event_of_a_megabyte_is_read_like_any_other() {
-    let (_sim, mut counted) = simulated().await;
+async fn an_event_of_a_megabyte_is_read() {
+    let (_sim, mut envoy) = simulated().await;
     for behaviour in [
         "token-bytes=1000000",
         "token-bytes=1000000;chunk=all",
         "token-bytes=1000000;chunk=65537;eol=crlf;bom=yes",
     ] {
-        told_once(&mut counted, behaviour, 2, USAGE).await;
+        check_counted_once(&mut envoy, behaviour, 2, USAGE).await;
     }
-    // And a document of some.
+    // And a document of three.
     let body = br#"{"model":"tiny","prompt":"a b c d e","max_tokens":3}"#;
-    let answer = counted.send(COMPLETIONS, "token-bytes=1000000", body).await.unwrap();
-    assert!(answer.body.len() > 3_000_000);
-    counted.count(Exchange::told(body, &answer)).await.unwrap();
+    let response = envoy.send(COMPLETIONS, "token-bytes=1000000", body).await.unwrap();
+    assert!(response.body.len() > 3_000_000);
+    envoy.check_after(Measured::simulated(body, &response)).await.unwrap();
 }

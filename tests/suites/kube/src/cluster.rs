@@ -1,10 +1,10 @@
 //! etcd and kube-apiserver as child processes.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use infertally_harness::ports::Port;
 use infertally_harness::process::{Process, folder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -18,8 +18,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// The limit on a graceful shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Attempts to start, as another process may take a free port first.
-const STARTS: usize = 5;
 
 /// A running API server and its etcd, which are killed when this is dropped.
 #[derive(Debug)]
@@ -34,11 +32,11 @@ pub struct Cluster {
     admin: String,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Ports {
-    api_server: u16,
-    etcd: u16,
-    etcd_peers: u16,
+    api_server: Port,
+    etcd: Port,
+    etcd_peers: Port,
 }
 
 /// A directory that is removed when this is dropped.
@@ -54,17 +52,11 @@ impl Cluster {
     /// If `KUBE_APISERVER` or `ETCD` is not set, or a program does not start; includes its output.
     pub async fn start() -> Result<Self> {
         let (etcd, api_server) = (program("ETCD")?, program("KUBE_APISERVER")?);
-        let mut last = None;
-        for _ in 0..STARTS {
-            match Self::start_on(Ports::free()?, &etcd, &api_server).await {
-                Err(error) if error.to_string().contains("address already in use") => last = Some(error),
-                started => return started,
-            }
-        }
-        Err(last.unwrap_or_else(|| "no start".into()))
-    }
-
-    async fn start_on(ports: Ports, etcd: &Path, binary: &Path) -> Result<Self> {
+        let ports = Ports {
+            api_server: Port::reserve()?,
+            etcd: Port::reserve()?,
+            etcd_peers: Port::reserve()?,
+        };
         let folder = Folder(folder("kube")?);
         let keys = Keys::new(&folder.0)?;
         let admin = random_token()?;
@@ -74,9 +66,9 @@ impl Cluster {
         )?;
         let mut cluster = Self {
             api_server: None,
-            _etcd: start_etcd(etcd, ports)?,
+            _etcd: start_etcd(&etcd, &ports)?,
             folder,
-            binary: binary.to_owned(),
+            binary: api_server,
             ports,
             keys,
             admin,
@@ -90,7 +82,7 @@ impl Cluster {
     /// # Errors
     /// If it does not become ready; includes its output.
     pub async fn start_api_server(&mut self) -> Result<()> {
-        let mut process = Process::start(&mut self.api_server_command(), folder("kube-apiserver")?)?;
+        let process = Process::start(&self.api_server_command(), folder("kube-apiserver")?)?;
         let client = self.client().await?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
@@ -99,7 +91,7 @@ impl Cluster {
                 self.api_server = Some(process);
                 return Ok(());
             };
-            if let Some(status) = process.ended() {
+            if let Some(status) = process.exit_status() {
                 return Err(format!("kube-apiserver exited ({status}):\n{}", process.log()).into());
             }
             if Instant::now() > deadline {
@@ -114,10 +106,10 @@ impl Cluster {
     /// # Errors
     /// If it does not exit in time.
     pub async fn stop_api_server(&mut self) -> Result<()> {
-        let Some(mut process) = self.api_server.take() else {
+        let Some(process) = self.api_server.take() else {
             return Ok(());
         };
-        process.end(STOP_TIMEOUT).await?;
+        process.terminate(STOP_TIMEOUT).await?;
         Ok(())
     }
 
@@ -170,7 +162,7 @@ impl Cluster {
     }
 
     fn kubeconfig_text(&self, token: &str) -> String {
-        let (port, authority) = (self.ports.api_server, self.keys.authority.display());
+        let (port, authority) = (self.ports.api_server.number(), self.keys.authority.display());
         format!(
             "apiVersion: v1
 kind: Config
@@ -195,8 +187,8 @@ current-context: tests
         let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
         let mut command = Command::new(&self.binary);
         command
-            .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
-            .arg(format!("--secure-port={}", ports.api_server))
+            .arg(format!("--etcd-servers=http://{}", ports.etcd.address()))
+            .arg(format!("--secure-port={}", ports.api_server.number()))
             .args([
                 "--bind-address=127.0.0.1",
                 "--advertise-address=127.0.0.1",
@@ -217,41 +209,25 @@ current-context: tests
     }
 }
 
-fn start_etcd(binary: &Path, ports: Ports) -> Result<Process> {
+fn start_etcd(binary: &Path, ports: &Ports) -> Result<Process> {
     let folder = folder("etcd")?;
-    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let url = |port: &Port| format!("http://{}", port.address());
     let mut command = Command::new(binary);
     command
         .arg(format!("--data-dir={}", folder.join("data").display()))
-        .arg(format!("--listen-client-urls={}", url(ports.etcd)))
-        .arg(format!("--advertise-client-urls={}", url(ports.etcd)))
-        .arg(format!("--listen-peer-urls={}", url(ports.etcd_peers)))
-        .arg(format!("--initial-advertise-peer-urls={}", url(ports.etcd_peers)))
-        .arg(format!("--initial-cluster=default={}", url(ports.etcd_peers)))
+        .arg(format!("--listen-client-urls={}", url(&ports.etcd)))
+        .arg(format!("--advertise-client-urls={}", url(&ports.etcd)))
+        .arg(format!("--listen-peer-urls={}", url(&ports.etcd_peers)))
+        .arg(format!("--initial-advertise-peer-urls={}", url(&ports.etcd_peers)))
+        .arg(format!("--initial-cluster=default={}", url(&ports.etcd_peers)))
         .args(["--unsafe-no-fsync", "--log-level=error"]);
-    Process::start(&mut command, folder)
+    Process::start(&command, folder)
 }
 
 fn program(name: &str) -> Result<PathBuf> {
     std::env::var_os(name)
         .map(PathBuf::from)
         .ok_or_else(|| format!("{name} is not set: run these tests with `make test-kube`").into())
-}
-
-// === impl Ports ===
-
-impl Ports {
-    fn free() -> Result<Self> {
-        let listen = || TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-        // All at once, so that they differ.
-        let (a, b, c) = (listen()?, listen()?, listen()?);
-        Ok(Self {
-            api_server: port(&a)?,
-            etcd: port(&b)?,
-            etcd_peers: port(&c)?,
-        })
-    }
 }
 
 impl Drop for Folder {

@@ -79,14 +79,14 @@ impl System {
     async fn get(&self, token: Option<&str>) -> Result<(u16, String)> {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
-        let Timed { answer, .. } = exchange(
+        let Timed { response, .. } = exchange(
             self.syncer.address(),
             &request("GET", "/metrics", &headers, b""),
             usize::MAX,
         )
         .await?;
-        let page = String::from_utf8_lossy(&answer.body).into_owned();
-        Ok((answer.status, page))
+        let page = String::from_utf8_lossy(&response.body).into_owned();
+        Ok((response.status, page))
     }
 
     async fn status(&self, token: Option<&str>) -> u16 {

@@ -286,7 +286,7 @@ mod tests {
                 "svc/other: not a shipped object",
             ),
             ("sh", "infertally-syncer pool --server a", "--server"),
-            ("sh", "infertally-syncer pool", "--target"),
+            ("sh", "infertally-syncer pool", "nothing to scrape"),
             ("sh", "helm install a b", "helm without --version"),
             ("sh", "for i in 1; do make test; done", "the command \"for\""),
             ("sh", "echo $(frob)", "the command \"frob\""),

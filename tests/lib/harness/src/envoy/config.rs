@@ -1,5 +1,5 @@
-//! The shipped `envoy.yaml`, changed for a test only where it must be: every change names the text that it replaces,
-//! and fails when that is not there.
+//! The shipped `envoy.yaml`, changed for a test. Every change names the text that it replaces, and fails if the text is
+//! missing.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ pub struct EnvoyConfig(String);
 // === impl EnvoyConfig ===
 
 impl EnvoyConfig {
-    /// `envoy.yaml` as it is.
+    /// `envoy.yaml`, unchanged.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If it cannot be read.
     pub fn shipped() -> Result<Self> {
         Ok(Self(std::fs::read_to_string(repository("envoy.yaml"))?))
     }
@@ -26,26 +26,25 @@ impl EnvoyConfig {
         &self.0
     }
 
-    /// On other ports.
+    /// On other ports, all on loopback.
     ///
     /// # Errors
-    /// If a port of the shipped file is not there.
-    pub fn on(self, ports: Ports) -> Result<Self> {
-        // Over marks that are no number, so that a new port can't be taken for an old one.
+    /// If the shipped file lacks a documented port.
+    pub fn on(self, ports: &Ports) -> Result<Self> {
         let ports = [
-            (10000, ports.listener),
-            (9901, ports.admin),
-            (9902, ports.stats),
+            (10000, ports.listener.number()),
+            (9901, ports.admin.number()),
+            (9902, ports.stats.number()),
             (8000, ports.upstream),
         ];
         let mut config = self;
+        // In two steps, so that a new port is not taken for an old one.
         for (old, _) in ports {
             config = config.replace(&format!("port_value: {old}}}"), &format!("port_value: <{old}>}}"))?;
         }
         for (old, new) in ports {
             config = config.replace(&format!("<{old}>"), &new.to_string())?;
         }
-        // Only this machine tests.
         config.replace("address: 0.0.0.0", "address: 127.0.0.1")
     }
 
@@ -57,13 +56,13 @@ impl EnvoyConfig {
         self.replace("dist/infertally.wasm", &wasm.display().to_string())
     }
 
-    /// With one text in the place of another, everywhere.
+    /// Replaces a text everywhere.
     ///
     /// # Errors
-    /// If the text is not there.
+    /// If the text is missing.
     pub fn replace(self, old: &str, new: &str) -> Result<Self> {
         if !self.0.contains(old) {
-            return Err(format!("envoy.yaml does not hold {old:?}").into());
+            return Err(format!("envoy.yaml lacks {old:?}").into());
         }
         Ok(Self(self.0.replace(old, new)))
     }

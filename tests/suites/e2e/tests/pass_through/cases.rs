@@ -1,4 +1,4 @@
-//! One exchange as data, and how its bodies go over the wire.
+//! A case: one exchange as data, and the framing of its bodies.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -6,10 +6,10 @@ use std::io::Write;
 
 use crate::client::Client;
 
-/// At most so many writes to a body: what matters is that it is cut, and where.
-const MOST_PIECES: usize = 100;
+/// Limit of the writes of a body: what matters is that it is cut, and where.
+const MAX_PIECES: usize = 100;
 
-/// One exchange: what the client sends, and what the server answers.
+/// One exchange: the client's request and the server's response.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub client: Client,
@@ -17,8 +17,8 @@ pub struct Case {
     pub path: &'static str,
     pub request: Half,
     pub status: u16,
-    pub answer: Half,
-    /// Who breaks the connection off inside its body, if anyone does.
+    pub response: Half,
+    /// Who cuts the exchange off inside a body, if anyone does.
     pub cut: Option<Cut>,
 }
 
@@ -30,33 +30,33 @@ pub struct Half {
     pub framing: Framing,
 }
 
-/// A body by its recipe, which is short to print.
+/// A body as a recipe, which is short to print.
 #[derive(Clone, Debug)]
 pub struct Body {
     /// Repeated up to the length.
     pub parts: Vec<&'static str>,
-    /// Bytes of noise instead of them.
+    /// The seed of random bytes, in place of the parts.
     pub noise: Option<u64>,
     pub gzip: bool,
     pub length: usize,
 }
 
-/// How a body goes over the wire.
+/// The framing of a body.
 #[derive(Clone, Debug)]
 pub enum Framing {
-    /// By its length, written in pieces of these sizes in turn.
+    /// By its length, written in pieces of these sizes, in turn.
     Length(Vec<usize>),
-    /// In chunks of these sizes in turn, and with these trailers.
+    /// In chunks of these sizes, in turn, with these trailers.
     Chunked(Vec<usize>, Vec<(&'static str, String)>),
-    /// By the connection's end. Only an answer.
+    /// By the connection's end; only a response.
     Close,
 }
 
-/// Who breaks off; inside a body, after how many thousandths of it.
+/// Who cuts an exchange off; inside a body, after how many thousandths of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
     Client(usize),
-    /// The client sends no more, and would still read: for Envoy that is a client that went away.
+    /// The client closes its sending half, which Envoy takes for a disconnect.
     HalfClose,
     Server(usize),
 }
@@ -95,7 +95,7 @@ impl Body {
 // === impl Framing ===
 
 impl Framing {
-    /// The header that says it.
+    /// Its header.
     pub fn header(&self, length: usize) -> Option<(&'static str, String)> {
         match self {
             Self::Length(_) => Some(("content-length", length.to_string())),
@@ -104,13 +104,13 @@ impl Framing {
         }
     }
 
-    /// The parts that a body is written in, without what frames them.
+    /// The parts that a body is written in, without their framing.
     pub fn parts(&self, body: &[u8]) -> Vec<Vec<u8>> {
         let sizes = match self {
             Self::Length(sizes) | Self::Chunked(sizes, _) => &sizes[..],
             Self::Close => &[],
         };
-        let least = body.len() / MOST_PIECES + 1;
+        let least = body.len() / MAX_PIECES + 1;
         let mut sizes = sizes.iter().copied().cycle().map(|size| size.max(least));
         let mut parts = Vec::new();
         let mut rest = body;

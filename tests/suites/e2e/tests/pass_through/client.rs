@@ -1,23 +1,23 @@
-//! The clients that a case may have: each sends it in its own protocol, and tells what came back.
+//! The clients of a case: each sends it over its own version of HTTP and returns the response.
 
 use std::net::SocketAddr;
 
 use h2::Reason;
 use http::{HeaderMap, HeaderName};
 use infertally_harness::Result;
+use infertally_harness::connection::Connection;
 use infertally_harness::http2;
 use infertally_harness::message::{Framing, Kind, Message};
-use infertally_harness::wire::Wire;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cases::{Case, Cut};
 use crate::stage::{LAST, head, part};
 
-/// What a client speaks.
+/// A client's version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Http1,
-    /// It knows no chunks, and an answer of unknown length ends with the connection.
+    /// Without chunks: a response of unknown length ends with the connection.
     Http10,
     Http2,
 }
@@ -31,39 +31,50 @@ impl Client {
 // === impl Case ===
 
 impl Case {
-    /// Plays the client's part; `None` where it went away. `came` tells that the server has all that is sent before that.
-    pub async fn ask(&self, envoy: SocketAddr, came: &mut UnboundedReceiver<()>) -> Result<Option<Message>> {
+    /// Sends the request and returns the response; `None` if the client disconnects. `received` reports that the server has
+    /// all that is sent before that.
+    pub async fn send(&self, envoy: SocketAddr, received: &mut UnboundedReceiver<()>) -> Result<Option<Message>> {
         match self.client {
-            Client::Http1 | Client::Http10 => self.ask_over_http1(envoy, came).await,
-            Client::Http2 => self.ask_over_http2(envoy, came).await,
+            Client::Http1 | Client::Http10 => self.send_over_http1(envoy, received).await,
+            Client::Http2 => self.send_over_http2(envoy, received).await,
         }
     }
 
-    async fn ask_over_http1(&self, envoy: SocketAddr, came: &mut UnboundedReceiver<()>) -> Result<Option<Message>> {
-        let mut wire = Wire::connect(envoy).await?;
+    async fn send_over_http1(
+        &self,
+        envoy: SocketAddr,
+        received: &mut UnboundedReceiver<()>,
+    ) -> Result<Option<Message>> {
+        let mut connection = Connection::connect(envoy).await?;
         for write in self.request() {
-            wire.send(write).await?;
+            connection.send(write).await?;
             tokio::task::yield_now().await;
         }
         match self.cut {
             Some(Cut::Client(_)) => {
-                came.recv().await;
+                received.recv().await;
                 Ok(None)
             }
             Some(Cut::HalfClose) => {
-                came.recv().await;
-                wire.half_close().await?;
-                match wire.closed().await?.as_slice() {
+                received.recv().await;
+                connection.half_close().await?;
+                match connection.wait_for_close().await?.as_slice() {
                     [] => Ok(None),
-                    bytes => Err(format!("Envoy says {:?}", String::from_utf8_lossy(bytes)).into()),
+                    bytes => Err(format!("Envoy sent {:?}", String::from_utf8_lossy(bytes)).into()),
                 }
             }
-            Some(Cut::Server(_)) | None if self.method == "HEAD" => Ok(Some(wire.message(Kind::AnswerToHead).await?)),
-            Some(Cut::Server(_)) | None => Ok(Some(wire.message(Kind::Answer).await?)),
+            Some(Cut::Server(_)) | None if self.method == "HEAD" => {
+                Ok(Some(connection.read_message(Kind::ResponseToHead).await?))
+            }
+            Some(Cut::Server(_)) | None => Ok(Some(connection.read_message(Kind::Response).await?)),
         }
     }
 
-    async fn ask_over_http2(&self, envoy: SocketAddr, came: &mut UnboundedReceiver<()>) -> Result<Option<Message>> {
+    async fn send_over_http2(
+        &self,
+        envoy: SocketAddr,
+        received: &mut UnboundedReceiver<()>,
+    ) -> Result<Option<Message>> {
         let mut client = http2::Client::connect(envoy).await?;
         let framing = &self.request.framing;
         let length = framing.header(self.request_length());
@@ -71,8 +82,8 @@ impl Case {
         let headers = self.request.headers.iter().chain(&length);
         let headers: Vec<_> = headers.map(|(name, value)| (*name, value.as_str())).collect();
         let parts = self.request_parts();
-        // The end comes with the last part: before one of its own the server could answer what is long enough.
-        let ends_after = (framing.trailers().is_empty() && !self.leaves()).then_some(parts.len());
+        // The last part has END_STREAM: before a frame of its own the server could respond to a body of full length.
+        let ends_after = (framing.trailers().is_empty() && !self.disconnects()).then_some(parts.len());
         let mut sent = client
             .open(self.method, self.path, &headers, ends_after == Some(0))
             .await?;
@@ -80,8 +91,8 @@ impl Case {
             sent.body.send_data(part.into(), ends_after == Some(number))?;
             tokio::task::yield_now().await;
         }
-        if self.leaves() {
-            came.recv().await;
+        if self.disconnects() {
+            received.recv().await;
             sent.body.send_reset(Reason::CANCEL);
             return Ok(None);
         }
@@ -92,24 +103,24 @@ impl Case {
             }
             sent.body.send_trailers(trailers)?;
         }
-        let coming = sent.answer().await?;
+        let incoming = sent.response().await?;
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let trailers = coming.trailers.unwrap_or_default();
+        let trailers = incoming.trailers.unwrap_or_default();
         Ok(Some(Message {
-            line: coming.answer.status.to_string(),
-            headers: coming.answer.headers,
-            // Frames are as good.
+            line: incoming.response.status.to_string(),
+            headers: incoming.response.headers,
+            // HTTP/2's frames show the same.
             framing: Framing::Chunked,
-            body: coming.answer.body,
+            body: incoming.response.body,
             trailers: trailers
                 .iter()
                 .map(|(name, value)| (name.as_str().to_owned(), text(value)))
                 .collect(),
-            whole: coming.answer.whole,
+            complete: incoming.response.complete,
         }))
     }
 
-    /// The request's bytes, write by write.
+    /// The request's writes.
     fn request(&self) -> Vec<Vec<u8>> {
         let version = if self.client == Client::Http10 {
             "HTTP/1.0"
@@ -126,13 +137,13 @@ impl Case {
             "host: test\r\n",
         )];
         writes.extend(self.request_parts().iter().map(|part| framing.piece(part)));
-        if !self.leaves() {
+        if !self.disconnects() {
             writes.push(framing.end());
         }
         writes
     }
 
-    /// What the client sends of its body, cut as it is written.
+    /// The parts of the body that the client sends.
     fn request_parts(&self) -> Vec<Vec<u8>> {
         let body = self.request.body.bytes();
         let framing = &self.request.framing;
@@ -144,13 +155,17 @@ impl Case {
         parts
     }
 
-    /// How long the body is, as the client says.
+    /// The length that the client announces.
     fn request_length(&self) -> usize {
         let length = self.request.body.bytes().len();
-        if self.leaves() { length + LAST.len() + 1 } else { length }
+        if self.disconnects() {
+            length + LAST.len() + 1
+        } else {
+            length
+        }
     }
 
-    pub fn leaves(&self) -> bool {
+    pub fn disconnects(&self) -> bool {
         matches!(self.cut, Some(Cut::Client(_)))
     }
 }

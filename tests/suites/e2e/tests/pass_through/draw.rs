@@ -1,4 +1,4 @@
-//! Exchanges of every kind, as proptest draws them: valid HTTP, and in it whatever clients and servers might send.
+//! Proptest strategies for cases: valid HTTP with whatever clients and servers might send in it.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -52,7 +52,7 @@ const PARTS: [&str; 25] = [
     " ",
     "",
 ];
-/// Types of bodies, right and wrong ones.
+/// Media types, valid and invalid ones.
 const TYPES: [&str; 8] = [
     "application/json",
     "application/json; charset=utf-8",
@@ -123,7 +123,7 @@ fn half(framing: impl Strategy<Value = Framing>) -> impl Strategy<Value = Half> 
     (headers(), body(), framing).prop_map(|(headers, body, framing)| Half { headers, body, framing })
 }
 
-/// Any exchange of this client.
+/// Any case of this client.
 pub fn cases(client: Client) -> impl Strategy<Value = Case> {
     let status = prop_oneof![
         3 => Just(200),
@@ -137,17 +137,17 @@ pub fn cases(client: Client) -> impl Strategy<Value = Case> {
             (0usize..1000).prop_map(Cut::Server),
         ],
     );
-    let answer = prop_oneof![3 => framing(), 1 => Just(Framing::Close)];
+    let response = prop_oneof![3 => framing(), 1 => Just(Framing::Close)];
     (
         select(&METHODS[..]),
         select(&PATHS[..]),
         half(framing()),
         status,
-        half(answer),
+        half(response),
         cut,
     )
-        .prop_map(move |(method, path, mut request, status, answer, cut)| {
-            // Before HTTP/1.1 there are no chunks, and over HTTP/2 a connection that is half closed is none.
+        .prop_map(move |(method, path, mut request, status, response, cut)| {
+            // HTTP/1.0 has no chunks, and HTTP/2 no half-closed connections.
             if client == Client::Http10
                 && let Framing::Chunked(sizes, _) = request.framing
             {
@@ -160,7 +160,7 @@ pub fn cases(client: Client) -> impl Strategy<Value = Case> {
                 path,
                 request,
                 status,
-                answer,
+                response,
                 cut,
             }
         })

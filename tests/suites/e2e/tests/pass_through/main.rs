@@ -1,5 +1,5 @@
-//! The filter changes, holds and loses nothing: any exchange through an Envoy with it is, at the client and at the
-//! server, byte for byte what it is through the same Envoy without it, whatever version of HTTP the client speaks.
+//! The filter changes, delays and loses nothing: for every client's version of HTTP, any exchange through an Envoy with it
+//! is byte for byte the same, at the client and at the server, as through that Envoy without it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,44 +18,44 @@ use cases::{Case, Cut};
 use client::Client;
 use draw::cases;
 use infertally_harness::envoy::{Binaries, Envoy, EnvoyConfig};
-use infertally_harness::expected::requests;
 use infertally_harness::message::{Framing, Message};
 use infertally_harness::{Result, edits};
+use infertally_oracle::totals::requests;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use stage::{LAST, Seen, Stage, part};
 use tokio::time::timeout;
 
-/// How many exchanges are drawn.
+/// Cases for each client.
 const CASES: u32 = 80;
-/// Time for one exchange. Also the shrinking of a failure waits so long each time.
+/// Limit of one exchange; shrinking a failure waits this long for each.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Of an answer that the server breaks off, Envoy may keep back what it has not written yet; not of one so small.
+/// Of a response that the server cuts off, Envoy may drop what it has not written yet, but not of one this small.
 const WRITTEN_AT_ONCE: usize = 8 * 1024;
 
-/// Both ends have what the other one sent.
+/// Checks that both ends received what the other one sent.
 fn complete(case: &Case, seen: &Seen) -> std::result::Result<(), String> {
-    let asked = case.request.body.bytes();
-    let answered = case.answer_body();
+    let request = case.request.body.bytes();
+    let response = case.response_body();
     if let Some(Cut::Client(at)) = case.cut {
-        let sent = [part(&asked, at), LAST].concat();
+        let sent = [part(&request, at), LAST].concat();
         return equal("the part of the request", &seen.server.body, &sent);
     }
-    if !seen.server.whole {
+    if !seen.server.complete {
         return Err("the request has no end".into());
     }
-    equal("the request", &seen.server.body, &asked)?;
+    equal("the request", &seen.server.body, &request)?;
     let Some(client) = &seen.client else {
         return Ok(());
     };
     match case.breaks_at() {
-        None if client.whole => equal("the answer", &client.body, &answered),
-        None => Err("the answer has no end".into()),
-        // Where the connection's end is the answer's, nobody can tell that it was broken off.
-        Some(_) if client.whole && client.framing != Framing::Close => Err("the answer has an end".into()),
-        Some(at) if at <= WRITTEN_AT_ONCE => equal("the part of the answer", &client.body, &answered[..at]),
+        None if client.complete => equal("the response", &client.body, &response),
+        None => Err("the response has no end".into()),
+        // A response that ends with its connection cannot be seen to be cut off.
+        Some(_) if client.complete && client.framing != Framing::Close => Err("the response has an end".into()),
+        Some(at) if at <= WRITTEN_AT_ONCE => equal("the part of the response", &client.body, &response[..at]),
         Some(at) => {
-            let came = client.body.len().min(at);
-            equal("the part of the answer", &client.body, &answered[..came])
+            let received = client.body.len().min(at);
+            equal("the part of the response", &client.body, &response[..received])
         }
     }
 }
@@ -66,13 +66,13 @@ fn equal(what: &str, seen: &[u8], sent: &[u8]) -> std::result::Result<(), String
     }
     let at = seen.iter().zip(sent).take_while(|(seen, sent)| seen == sent).count();
     Err(format!(
-        "{what} differs at byte {at}: {} of {} bytes came",
+        "{what} differs at byte {at}: received {} of {} bytes",
         seen.len(),
         sent.len()
     ))
 }
 
-/// Bodies are long to print, so they come last.
+/// Bodies are compared last, because they are long to print.
 fn same(plain: &Seen, filtered: &Seen) -> std::result::Result<(), TestCaseError> {
     let parts = |message: &Message| {
         let Message {
@@ -81,9 +81,9 @@ fn same(plain: &Seen, filtered: &Seen) -> std::result::Result<(), TestCaseError>
             framing,
             body: _,
             trailers,
-            whole,
+            complete,
         } = message.clone();
-        (line, headers, framing, trailers, whole)
+        (line, headers, framing, trailers, complete)
     };
     proptest::prop_assert_eq!(parts(&filtered.server), parts(&plain.server));
     proptest::prop_assert_eq!(filtered.client.as_ref().map(parts), plain.client.as_ref().map(parts));
@@ -91,7 +91,7 @@ fn same(plain: &Seen, filtered: &Seen) -> std::result::Result<(), TestCaseError>
     Ok(())
 }
 
-/// What may differ between two runs of one Envoy is made equal.
+/// Removes what may differ between two runs of one Envoy.
 fn comparable(case: &Case, mut seen: Seen) -> Seen {
     if let (Some(at), Some(client)) = (case.breaks_at(), &mut seen.client)
         && at > WRITTEN_AT_ONCE
@@ -101,7 +101,7 @@ fn comparable(case: &Case, mut seen: Seen) -> Seen {
     seen
 }
 
-fn all_forms(config: EnvoyConfig) -> Result<EnvoyConfig> {
+fn all_options(config: EnvoyConfig) -> Result<EnvoyConfig> {
     let options = "http_protocol_options: {enable_trailers: true, accept_http_10: true}";
     let config = edits::connection_manager(config, options)?;
     let http1 = edits::HTTP2.replace(
@@ -120,11 +120,11 @@ fn any_exchange_is_the_same_with_the_filter_and_without() {
     let (mut stage, with, without) = runtime.block_on(async {
         let stage = Stage::new().await;
         let binaries = Binaries::from_env().unwrap();
-        let with = Envoy::start(&binaries, stage.upstream.addr(), 1, all_forms)
+        let with = Envoy::start(&binaries, stage.upstream.addr(), 1, all_options)
             .await
             .unwrap();
         let without = Envoy::start(&binaries, stage.upstream.addr(), 1, |config| {
-            edits::without_the_filter(all_forms(config)?)
+            edits::without_infertally(all_options(config)?)
         })
         .await
         .unwrap();
@@ -160,12 +160,12 @@ fn any_exchange_is_the_same_with_the_filter_and_without() {
             panic!("{error}\n{}", with.log());
         }
     }
-    // The filter was there and saw them.
-    let saw = runtime.block_on(with.scrape_until(|stats| match requests(stats) {
+    // The filter measured all of them.
+    let counted = runtime.block_on(with.scrape_until(|stats| match requests(stats) {
         seen if seen == measured.get() => Ok(()),
         seen => Err(format!("{seen} requests, must be {}", measured.get())),
     }));
-    saw.unwrap();
+    counted.unwrap();
     assert!(measured.get() > 10);
     assert_eq!(with.log().matches("wasm").count(), 0, "{}", with.log());
 }

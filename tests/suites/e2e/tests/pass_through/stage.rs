@@ -1,36 +1,36 @@
-//! The server of a case, and what both ends saw of it.
+//! The server of a case, and what both ends receive.
 
 use std::sync::{Arc, Mutex};
 
 use infertally_harness::Result;
+use infertally_harness::connection::Connection;
 use infertally_harness::envoy::Envoy;
 use infertally_harness::message::{Kind, Message};
 use infertally_harness::upstream::Upstream;
-use infertally_harness::wire::Wire;
 use tokio::sync::mpsc;
 
 use crate::cases::{Case, Cut, Framing, Half};
 
-/// Ends what a client sends before it goes away, so that the server knows when it has all of that.
+/// The end of what a client sends before it disconnects, so that the server knows when it has everything.
 pub const LAST: &[u8] = b"<this is all>";
-/// Headers with times and ids: that they are there is all that can be equal.
-const OWN: [&str; 3] = ["date", "x-request-id", "x-envoy-upstream-service-time"];
+/// Headers with times and ids, which are only present in both.
+const VARIABLE: [&str; 3] = ["date", "x-request-id", "x-envoy-upstream-service-time"];
 
-/// What both ends saw of one exchange.
+/// What both ends received in one exchange.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     pub server: Message,
-    /// `None` where the client went away.
+    /// `None` if the client disconnected.
     pub client: Option<Message>,
 }
 
-/// A server that plays the current case, and tells what it got.
+/// A server that plays the current case and reports what it received.
 pub struct Stage {
     case: Arc<Mutex<Option<Case>>>,
     pub upstream: Upstream,
-    /// All that a client sends before it leaves has come.
-    came: mpsc::UnboundedReceiver<()>,
-    got: mpsc::UnboundedReceiver<Message>,
+    /// The server has all that the client sends before it disconnects.
+    received: mpsc::UnboundedReceiver<()>,
+    requests: mpsc::UnboundedReceiver<Message>,
 }
 
 pub fn head(line: &str, half: &Half, length: usize, has_body: bool, more: &str) -> Vec<u8> {
@@ -52,44 +52,44 @@ pub fn part(body: &[u8], thousandths: usize) -> &[u8] {
 // === impl Case ===
 
 impl Case {
-    /// The body that the server means to send.
-    pub fn answer_body(&self) -> Vec<u8> {
+    /// The body that the server would send in full.
+    pub fn response_body(&self) -> Vec<u8> {
         if self.method == "HEAD" || matches!(self.status, 204 | 304) {
             return Vec::new();
         }
-        self.answer.body.bytes()
+        self.response.body.bytes()
     }
 
-    /// Whether the server breaks its answer off, and after how many bytes of its body.
+    /// After how many bytes of its body the server cuts the response off, if it does.
     pub fn breaks_at(&self) -> Option<usize> {
-        let body = self.answer_body();
+        let body = self.response_body();
         match self.cut {
-            Some(Cut::Server(at)) if !body.is_empty() && !matches!(self.answer.framing, Framing::Close) => {
+            Some(Cut::Server(at)) if !body.is_empty() && !matches!(self.response.framing, Framing::Close) => {
                 Some(body.len() * at / 1000)
             }
             _ => None,
         }
     }
 
-    async fn play(&self, wire: &mut Wire) -> Result<()> {
-        let body = self.answer_body();
+    async fn play(&self, connection: &mut Connection) -> Result<()> {
+        let body = self.response_body();
         let line = format!("HTTP/1.1 {} Some Reason", self.status);
         let has_body = !(self.method == "HEAD" || matches!(self.status, 204 | 304));
-        // Each exchange has connections of its own, which end with it.
-        let head = head(&line, &self.answer, body.len(), has_body, "connection: close\r\n");
-        wire.send(head).await?;
+        // Each exchange has its own connections.
+        let head = head(&line, &self.response, body.len(), has_body, "connection: close\r\n");
+        connection.send(head).await?;
         if !has_body {
             return Ok(());
         }
         let at = self.breaks_at();
-        let framing = &self.answer.framing;
+        let framing = &self.response.framing;
         for part in framing.parts(&body[..at.unwrap_or(body.len())]) {
-            wire.send(framing.piece(&part)).await?;
+            connection.send(framing.piece(&part)).await?;
             tokio::task::yield_now().await;
         }
         match at {
             Some(_) => Ok(()),
-            None => wire.send(framing.end()).await,
+            None => connection.send(framing.end()).await,
         }
     }
 }
@@ -99,24 +99,24 @@ impl Case {
 impl Stage {
     pub async fn new() -> Self {
         let case: Arc<Mutex<Option<Case>>> = Arc::default();
-        let (all, came) = mpsc::unbounded_channel();
-        let (tell, got) = mpsc::unbounded_channel();
+        let (all, received) = mpsc::unbounded_channel();
+        let (report, requests) = mpsc::unbounded_channel();
         let playing = Arc::clone(&case);
-        let upstream = Upstream::start(move |mut wire| {
-            let (playing, all, tell) = (Arc::clone(&playing), all.clone(), tell.clone());
+        let upstream = Upstream::start(move |mut connection| {
+            let (playing, all, report) = (Arc::clone(&playing), all.clone(), report.clone());
             async move {
                 let case = playing.lock().map_err(|_| "a panic")?.clone().ok_or("no case")?;
-                if case.leaves() {
-                    wire.see(LAST).await?;
+                if case.disconnects() {
+                    connection.wait_for(LAST).await?;
                     all.send(())?;
                 }
-                tell.send(wire.message(Kind::Request).await?)?;
+                report.send(connection.read_message(Kind::Request).await?)?;
                 if let Some(Cut::HalfClose) = case.cut {
                     all.send(())?;
-                    wire.closed().await?;
+                    connection.wait_for_close().await?;
                     return Ok(());
                 }
-                case.play(&mut wire).await
+                case.play(&mut connection).await
             }
         })
         .await
@@ -124,18 +124,18 @@ impl Stage {
         Self {
             case,
             upstream,
-            came,
-            got,
+            received,
+            requests,
         }
     }
 
     pub async fn run(&mut self, envoy: &Envoy, case: &Case) -> Result<Seen> {
         *self.case.lock().unwrap() = Some(case.clone());
-        let client = case.ask(envoy.listener(), &mut self.came).await?;
-        if client.is_some() && self.got.is_empty() {
-            return Err(format!("Envoy answers by itself: {client:?}").into());
+        let client = case.send(envoy.listener(), &mut self.received).await?;
+        if client.is_some() && self.requests.is_empty() {
+            return Err(format!("Envoy sent a local reply: {client:?}").into());
         }
-        let server = self.got.recv().await.ok_or("the server is gone")?;
+        let server = self.requests.recv().await.ok_or("the server has stopped")?;
         Ok(Seen {
             server: masked(server),
             client: client.map(masked),
@@ -145,7 +145,7 @@ impl Stage {
 
 fn masked(mut message: Message) -> Message {
     for (name, value) in &mut message.headers {
-        if OWN.contains(&name.as_str()) {
+        if VARIABLE.contains(&name.as_str()) {
             "*".clone_into(value);
         }
     }

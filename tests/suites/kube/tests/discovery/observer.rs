@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use infertally_syncer::discovery::kubernetes::{client_for, watch};
-use infertally_syncer::discovery::{Discovered, Target};
+use infertally_syncer::target::{Discovered, Target};
 use kube::Config;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout_at};

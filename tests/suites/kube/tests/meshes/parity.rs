@@ -67,7 +67,7 @@ async fn traffic(to: SocketAddr) -> Result<Vec<u16>> {
         json!({"model": "none", "messages": messages}),
     ] {
         let request = request("POST", "/v1/chat/completions", &[], body.to_string().as_bytes());
-        statuses.push(exchange(to, &request, usize::MAX).await?.answer.status);
+        statuses.push(exchange(to, &request, usize::MAX).await?.response.status);
     }
     Ok(statuses)
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use infertally_harness::client::get;
-use infertally_harness::envoy::{Binaries, loopback};
+use infertally_harness::envoy::Binaries;
+use infertally_harness::ports::Port;
 use infertally_harness::process::{Process, folder};
 use infertally_harness::stats::{Stats, parse};
 use infertally_harness::{Result, eventually};
@@ -29,6 +30,8 @@ pub(crate) struct Running {
     /// The address that the mesh has Prometheus scrape.
     stats: SocketAddr,
     envoy: Process,
+    /// Held until Envoy has ended.
+    _ports: Vec<Port>,
 }
 
 // === impl Rendered ===
@@ -117,15 +120,21 @@ impl Rendered {
         // Keep those of the stats; the others point to the control plane.
         clusters.retain(|cluster| ["prometheus_stats", "agent"].contains(&text(cluster, "/name")));
 
-        let (listener, local_stats) = (free_port()?, free_port()?);
+        let (listener, local_stats) = (Port::reserve()?, Port::reserve()?);
         let admin = config["admin"]["address"]["socket_address"]["port_value"]
             .as_u64()
             .ok_or("the bootstrap has no admin port")?;
-        let local_admin = free_port()?;
+        let local_admin = Port::reserve()?;
+        let mut others = Vec::new();
         replace_ports(&mut config, &mut |port| match port {
-            _ if port == admin => Ok(local_admin.into()),
-            _ if port == u64::from(stats) => Ok(local_stats.into()),
-            _ => free_port().map(u64::from),
+            _ if port == admin => Ok(local_admin.number().into()),
+            _ if port == u64::from(stats) => Ok(local_stats.number().into()),
+            _ => {
+                let other = Port::reserve()?;
+                let number = other.number().into();
+                others.push(other);
+                Ok(number)
+            }
         })?;
 
         let manager = self.localized(manager, &binaries.wasm)?;
@@ -140,9 +149,9 @@ impl Rendered {
         push(
             &mut config,
             "listeners",
-            json!({"name": "tested", "address": address(listener), "filter_chains": chains}),
+            json!({"name": "tested", "address": address(listener.number()), "filter_chains": chains}),
         )?;
-        Running::start(&binaries, &config, [listener, local_stats, local_admin]).await
+        Running::start(&binaries, &config, [listener, local_stats, local_admin], others).await
     }
 
     /// The connection manager with its routes and filters inlined, and the module from a file.
@@ -184,10 +193,6 @@ fn remove(value: &mut Value, pointer: &str) {
 
 fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(loopback(0))?.local_addr()?.port())
 }
 
 /// Moves every address to loopback, and every port to a new one; equal ports stay equal.
@@ -233,7 +238,12 @@ fn clusters_of(value: &Value) -> BTreeSet<String> {
 // === impl Running ===
 
 impl Running {
-    async fn start(binaries: &Binaries, config: &Value, [listener, stats, admin]: [u16; 3]) -> Result<Self> {
+    async fn start(
+        binaries: &Binaries,
+        config: &Value,
+        [listener, stats, admin]: [Port; 3],
+        others: Vec<Port>,
+    ) -> Result<Self> {
         let folder = folder("mesh")?;
         let file = folder.join("envoy.json");
         std::fs::write(&file, config.to_string())?;
@@ -246,11 +256,12 @@ impl Running {
             .into());
         }
         let running = Self {
-            listener: loopback(listener),
-            stats: loopback(stats),
-            envoy: Process::start(&mut command(binaries, &file), folder)?,
+            listener: listener.address(),
+            stats: stats.address(),
+            envoy: Process::start(&command(binaries, &file), folder)?,
+            _ports: [vec![listener, stats, admin.clone()], others].concat(),
         };
-        eventually(async || get(loopback(admin), "/ready").await.map(drop))
+        eventually(async || get(admin.address(), "/ready").await.map(drop))
             .await
             .map_err(|error| format!("{error}\n{}", running.log()))?;
         Ok(running)

@@ -6,15 +6,16 @@
     reason = "a failed helper fails the test"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use bytes::Bytes;
+use infertally_harness::checked_envoy::{COMPLETIONS, PROMPT};
 use infertally_harness::client::{exchange, request};
-use infertally_harness::counted::{COMPLETIONS, PROMPT};
-use infertally_harness::envoy::{Binaries, Envoy, EnvoyConfig, Ports};
+use infertally_harness::envoy::{Binaries, Envoy, EnvoyConfig};
 use infertally_harness::page::{Load, small};
+use infertally_harness::ports::Port;
 use infertally_harness::{Behaviour, Pod, Syncer};
 use infertally_harness::{Result, eventually};
 use infertally_sim::{Sim, SimConfig};
@@ -40,6 +41,8 @@ pub struct System {
     targets: String,
     pub sim: Sim,
     traffic: JoinSet<()>,
+    /// Of the syncers, and of what is not there.
+    ports: Vec<Port>,
 }
 
 /// The page of a pod with this load.
@@ -84,7 +87,7 @@ impl System {
             ..SimConfig::default()
         });
         let sim = sim.await.unwrap();
-        let (mut pods, mut envoys, mut syncers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pods, mut envoys, mut syncers, mut ports) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..2 {
             pods.push(Pod::start(Behaviour::Page(IDLE.into())).await.unwrap());
             let envoy = Envoy::start(&binaries(), sim.addr(), 1, few_models).await;
@@ -98,8 +101,9 @@ impl System {
         std::fs::write(&targets_file, &targets).unwrap();
         let file = targets_file.display().to_string();
         for _ in 0..2 {
-            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            syncers.push(start_syncer(any, &["--targets-file", &file]).await.unwrap());
+            let port = Port::reserve().unwrap();
+            syncers.push(start_syncer(port.address(), &["--targets-file", &file]).await.unwrap());
+            ports.push(port);
         }
         let sidecar = Sidecar::start(&path("INFERTALLY_SYNCER"), sim.addr()).await;
         let monitoring = Monitoring::start(Targets {
@@ -117,6 +121,7 @@ impl System {
             targets,
             sim,
             traffic: JoinSet::new(),
+            ports,
         }
     }
 
@@ -137,7 +142,7 @@ impl System {
         let envoy = self.envoys[0].listener();
         let status = async |headers: &[_], body| -> Result<u16> {
             let request = request("POST", COMPLETIONS, headers, body);
-            Ok(exchange(envoy, &request, usize::MAX).await?.answer.status)
+            Ok(exchange(envoy, &request, usize::MAX).await?.response.status)
         };
         assert_eq!(status(&[("x-infertally-trap", "1")], b"{}").await.unwrap(), 503);
         let recovered = eventually(async || match status(&[], PROMPT).await? {
@@ -150,32 +155,23 @@ impl System {
     /// Restarts the second Envoy on its ports with an error in its configuration.
     pub async fn restart_envoy_without_a_tag(&mut self) {
         let envoy = self.envoys.pop().unwrap();
-        let ports = Ports {
-            listener: envoy.listener().port(),
-            admin: envoy.admin().port(),
-            stats: envoy.stats_listener().port(),
-            upstream: self.sim.addr().port(),
-        };
+        let ports = envoy.ports();
         drop(envoy);
-        // Another process may use a port for a moment.
-        let envoy = eventually(async || {
-            Envoy::start_on(&binaries(), ports, 1, |config| few_models(config)?.replace(TAG, "")).await
-        });
-        self.envoys.push(envoy.await.unwrap());
+        let envoy = Envoy::start_on(&binaries(), ports, 1, |config| few_models(config)?.replace(TAG, "")).await;
+        self.envoys.push(envoy.unwrap());
     }
 
     /// Restarts the second syncer on its port with one more Envoy, whose address it returns.
     pub async fn restart_syncer_with_an_unreachable_envoy(&mut self) -> SocketAddr {
-        let unreachable = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let port = Port::reserve().unwrap();
+        let unreachable = port.address();
+        self.ports.push(port);
         let syncer = self.syncers.pop().unwrap();
         let address = syncer.address();
-        syncer.end().await.unwrap();
+        syncer.terminate().await.unwrap();
         let (file, envoy) = (self.targets_file.display().to_string(), format!("http://{unreachable}"));
-        let syncer = eventually(async || start_syncer(address, &["--targets-file", &file, "--envoy", &envoy]).await);
-        self.syncers.push(syncer.await.unwrap());
+        let syncer = start_syncer(address, &["--targets-file", &file, "--envoy", &envoy]).await;
+        self.syncers.push(syncer.unwrap());
         unreachable
     }
 }

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use infertally_harness::client::{exchange, leave_after_events, request};
-use infertally_harness::counted::COMPLETIONS;
+use infertally_harness::checked_envoy::COMPLETIONS;
+use infertally_harness::client::{disconnect_after_events, exchange, request};
 use tokio::task::JoinSet;
 
 /// The pause between two requests of a kind to an Envoy.
@@ -104,7 +104,7 @@ async fn send_repeatedly(kind: Kind, envoy: SocketAddr) {
     loop {
         if kind.behaviour.starts_with("hang") {
             let request = request.clone();
-            held.spawn(async move { leave_after_events(envoy, &request, usize::MAX).await });
+            held.spawn(async move { disconnect_after_events(envoy, &request, usize::MAX).await });
         } else {
             exchange(envoy, &request, usize::MAX).await.unwrap();
         }

@@ -1,1 +1,0 @@
-//! The tests against a real Envoy stand in `tests/`; what they share with other suites is `infertally_harness`.
