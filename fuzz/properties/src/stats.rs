@@ -77,6 +77,23 @@ impl<'a> Stats<'a> {
             }
             sums.merge(vm);
         }
+        // A target that a header names is `other` without being over the limit, and only the record says so.
+        let is_overflow = |record: &Record| {
+            let other = [&record.labels.model, &record.labels.target]
+                .iter()
+                .any(|label| label.as_str() == "other");
+            assert!(
+                !record.label_overflow || (other && record.usage_source.is_some()),
+                "{record:?}"
+            );
+            record.label_overflow
+        };
+        let overflows = exchanges.iter().filter(|finished| is_overflow(&finished.record));
+        let series = Series::new("infertally_filter_label_overflow_total", &[]);
+        match overflows.count() as u64 {
+            0 => _ = sums.counters.remove(&series),
+            count => _ = sums.counters.insert(series, count),
+        }
         self.check_counters(sums.counters);
         assert!(
             self.buckets.keys().eq(sums.histograms.keys()),
@@ -185,7 +202,7 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
         is_stream,
         invalid_request,
         invalid_response,
-        // The labels say the same.
+        // Compared apart.
         label_overflow: _,
     } = record;
     let Usage {
