@@ -144,6 +144,18 @@ fn hostile_events() {
 }
 
 #[test]
+fn large_form() {
+    let noise: Vec<u8> = (0..MIB).map(|index| (index * 7919 >> 3) as u8).collect();
+    let mut form: Vec<&[u8]> = vec![b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n"];
+    form.extend(std::iter::repeat_n(&noise[..], 25));
+    form.push(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n");
+    form.extend(std::iter::repeat_n(&noise[..], 2));
+    form.push(b"\r\n--b--\r\n");
+    let held = peak(Api::Audio, "application/json", None, &form, &[(b"{}", 1)]);
+    assert!(held <= MAX_STATE_BYTES / 4, "{held} bytes");
+}
+
+#[test]
 fn compressed_response() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(b"{\"model\":\"m\",\"x\":\"").unwrap();

@@ -161,3 +161,51 @@ fn a_wrong_series_or_value_is_reported() {
     assert!(error.contains("inference_model_input_tokens_bucket"), "{error}");
     assert!(duration::check(&[].into(), &[].into(), 1).is_err());
 }
+
+#[test]
+fn a_usage_is_of_one_choice_unless_its_event_is_of_all() {
+    let one = |index: u8, tokens: u8| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index}}}],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":{tokens}}}}}\n\n"
+        )
+    };
+    let each = [one(0, 1), one(1, 2), one(0, 3)].concat();
+    let usage = stream(&each, Completion::UpstreamReset).usage;
+    assert_eq!((usage.input, usage.output), (Some(5), Some(5)));
+    let all = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":6,\"completion_tokens\":9}}\n\n";
+    let usage = stream(&format!("{each}{all}"), Completion::UpstreamReset).usage;
+    assert_eq!((usage.input, usage.output), (Some(6), Some(9)));
+}
+
+#[test]
+fn a_client_that_has_everything_had_a_success() {
+    let finished = "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\n";
+    let outcome = |body: &str| stream(body, Completion::ClientDisconnect).outcome;
+    assert_eq!(outcome(&format!("{finished}{usage}")), Outcome::Success);
+    assert_eq!(outcome(finished), Outcome::Cancelled);
+    assert_eq!(outcome(usage), Outcome::Cancelled);
+}
+
+#[test]
+fn failures_are_reported_in_documents_and_fields() {
+    for (body, outcome) in [
+        (r#"{"error":{"message":"x"}}"#, Outcome::Failed("ModelServerError")),
+        (r#"{"error":null}"#, Outcome::Success),
+    ] {
+        assert_eq!(document(body).outcome, outcome, "{body}");
+    }
+    let facts = stream("error: {\"code\":500}\n\ndata:\n\n", Completion::Complete);
+    assert_eq!(
+        (facts.outcome, facts.invalid_response),
+        (Outcome::Failed("StreamError"), false)
+    );
+}
+
+#[test]
+fn a_message_counts_its_cached_prompt() {
+    let usage = r#"{"usage":{"input_tokens":18,"cache_read_input_tokens":256,"cache_creation_input_tokens":1}}"#;
+    let response = response(200, "application/json", usage);
+    let facts = read("/v1/messages", b"{}", &response, Completion::Complete).unwrap();
+    assert_eq!((facts.usage.input, facts.usage.cached_input), (Some(275), Some(256)));
+}
