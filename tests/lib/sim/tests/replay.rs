@@ -3,21 +3,23 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
+
 use infertally_sim::{Replay, ReplayConfig};
 use support::*;
 use tokio::io::AsyncWriteExt;
 
 async fn replay() -> Replay {
-    Replay::start(ReplayConfig {
-        listen: ([127, 0, 0, 1], 0).into(),
-        dir: fixtures(),
-    })
-    .await
-    .unwrap()
+    replay_of(fixtures()).await
 }
 
-fn names() -> Vec<String> {
-    let files = std::fs::read_dir(fixtures())
+async fn replay_of(dir: PathBuf) -> Replay {
+    let listen = ([127, 0, 0, 1], 0).into();
+    Replay::start(ReplayConfig { listen, dir }).await.unwrap()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(dir)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap());
     files
@@ -27,28 +29,31 @@ fn names() -> Vec<String> {
 
 #[tokio::test]
 async fn every_capture_is_sent_byte_for_byte_in_every_chunking() {
-    let replay = replay().await;
-    let names = names();
-    assert!(names.len() > 50, "{}", names.len());
-    for name in &names {
-        let expected = capture(&format!("{name}.resp"));
-        for chunk in ["whole", "captured", "1", "7", "1000"] {
-            // Slow, and it covers nothing that a small capture does not.
-            if chunk == "1" && expected.len() > 4000 {
-                continue;
+    for (folder, least) in [("vllm-0.32.0", 50), ("llama.cpp-0.5.0", 25), ("formats", 13)] {
+        let dir = fixtures().with_file_name(folder);
+        let replay = replay_of(dir.clone()).await;
+        let names = names(&dir);
+        assert!(names.len() >= least, "{folder}: {}", names.len());
+        for name in &names {
+            let expected = std::fs::read(dir.join(format!("{name}.resp"))).unwrap();
+            for chunk in ["whole", "captured", "1", "7", "1000"] {
+                // Slow, and it covers nothing that a small capture does not.
+                if chunk == "1" && expected.len() > 4000 {
+                    continue;
+                }
+                let headers = [
+                    ("connection", "close"),
+                    ("x-sim-replay", name.as_str()),
+                    ("x-sim-chunk", chunk),
+                ];
+                let got = drain(send(replay.addr(), &request(CHAT, &headers, b"{}")).await).await;
+                assert!(
+                    got == expected,
+                    "{folder}/{name} {chunk}: {} bytes, not {}",
+                    got.len(),
+                    expected.len()
+                );
             }
-            let headers = [
-                ("connection", "close"),
-                ("x-sim-replay", name.as_str()),
-                ("x-sim-chunk", chunk),
-            ];
-            let got = drain(send(replay.addr(), &request(CHAT, &headers, b"{}")).await).await;
-            assert!(
-                got == expected,
-                "{name} {chunk}: {} bytes, not {}",
-                got.len(),
-                expected.len()
-            );
         }
     }
 }
