@@ -93,7 +93,6 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
     })
     .await
     .unwrap();
-    let before = envoy.scrape().await.unwrap();
     let good = |stats: &Stats| {
         let labels = [
             ("model_name", "tiny"),
@@ -105,6 +104,18 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
             .copied()
             .unwrap_or_default()
     };
+    // What the last exchanges added is published a little later: wait until it rests for longer than that.
+    let before = eventually(|| async {
+        let first = envoy.scrape().await?;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let second = envoy.scrape().await?;
+        match good(&first) == good(&second) {
+            true => Ok(second),
+            false => Err("still rising".into()),
+        }
+    })
+    .await
+    .unwrap();
     for _ in 0..20 {
         client::exchange(envoy.listener(), &stream(""), usize::MAX)
             .await
