@@ -114,13 +114,18 @@ fn configuration_errors_of_all_filters_add_up() {
         let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"even") } else { (3, b"odd") };
         vm.configure(Config::default(), count, &[b"infertally", text], 1, &mut host);
     }
+    assert_eq!(errors(&host), 0, "Envoy discards the first VM that it configures");
+    for vm in &mut vms {
+        vm.tick(2, 0, &mut host);
+    }
     assert_eq!(errors(&host), 5);
     for vm in vms.iter_mut().step_by(2) {
-        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 2, &mut host);
+        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 3, &mut host);
+        vm.tick(4, 0, &mut host);
     }
     assert_eq!(errors(&host), 3);
     for vm in vms.iter_mut() {
-        vm.end(3, &mut host);
+        vm.end(5, &mut host);
     }
     assert_eq!(errors(&host), 0);
 }

@@ -111,7 +111,14 @@ async fn a_broken_configuration_is_reported_whole_and_the_filter_works_on() {
         .await
         .unwrap();
     let errors = Series::new("infertally_filter_config_errors", &[]);
-    assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
+    // They follow with the first heartbeat.
+    envoy
+        .scrape_until(|stats| match stats.get(&errors) {
+            Some(2) => Ok(()),
+            seen => Err(format!("{seen:?} errors")),
+        })
+        .await
+        .unwrap();
     for mistake in [
         r#"key "maxModels" must be a whole number from 0 to 10000, not "many""#,
         r#"key "modles" is unknown"#,
