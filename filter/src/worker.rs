@@ -85,7 +85,10 @@ impl Worker {
             MetricId::FilterConfigErrors,
         );
         self.errors = errors as u64;
-        self.contribute(now_ns, host);
+        self.admitted.define(host);
+        self.config_errors.define(host);
+        // The next tick contributes, not this callback: Envoy first configures a VM that it discards without a word.
+        self.next_heartbeat_ns = 0;
         self.recorder.add_zeros();
         self.publish(now_ns, host);
     }

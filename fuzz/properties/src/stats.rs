@@ -67,7 +67,10 @@ impl<'a> Stats<'a> {
         let mut vms: HashMap<usize, Sums> = HashMap::new();
         for Finished { vm, record } in exchanges {
             let (models, facts) = facts(record);
-            vms.entry(*vm).or_default().add(&models, &facts);
+            let is_over_limit = record.label_overflow;
+            // A name of a header is looked up only, so not every `other` is one over the limit.
+            assert!(!is_over_limit || models.has_other(), "{models:?}");
+            vms.entry(*vm).or_default().add(&models, is_over_limit, &facts);
         }
         let (mut sums, mut seconds) = (Sums::default(), BTreeMap::new());
         for vm in vms.into_values() {
@@ -185,7 +188,6 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
         is_stream,
         invalid_request,
         invalid_response,
-        // The labels say the same.
         label_overflow: _,
     } = record;
     let Usage {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 
 const RESPONSE: &str = r#"{"model":"a","choices":[{"finish_reason":"stop"}],
@@ -111,16 +114,21 @@ fn configuration_errors_of_all_filters_add_up() {
     let errors = |host: &FakeHost| host.value("infertally_filter_config_errors");
     let mut vms: Vec<_> = (0..6).map(|_| Worker::new(Config::default())).collect();
     for (index, vm) in vms.iter_mut().enumerate() {
-        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"two") } else { (3, b"three") };
+        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"first") } else { (3, b"second") };
         vm.configure(Config::default(), count, &[b"infertally", text], 1, &mut host);
+    }
+    assert_eq!(errors(&host), 0, "Envoy discards the first VM that it configures");
+    for vm in &mut vms {
+        vm.tick(2, 0, &mut host);
     }
     assert_eq!(errors(&host), 5);
     for vm in vms.iter_mut().step_by(2) {
-        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 2, &mut host);
+        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 3, &mut host);
+        vm.tick(4, 0, &mut host);
     }
     assert_eq!(errors(&host), 3);
     for vm in vms.iter_mut() {
-        vm.end(3, &mut host);
+        vm.end(5, &mut host);
     }
     assert_eq!(errors(&host), 0);
 }
