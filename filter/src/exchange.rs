@@ -14,8 +14,8 @@ use crate::route::Api;
 /// Upper bound of the memory that an exchange holds for any input: a few hundred bytes for each of two scanners, and the
 /// finish reasons of a thousand choices for a hostile event. An ordinary exchange holds a quarter of it.
 pub const MAX_STATE_BYTES: usize = 12 * 1024;
-/// The same bound for a compressed body: it adds the inflater's window and tables.
-pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 48 * 1024;
+/// The same bound for compressed bodies: each adds the window and tables of an inflater, that of the request until its end.
+pub const MAX_INFLATING_BYTES: usize = MAX_STATE_BYTES + 2 * 48 * 1024;
 
 /// An exchange in flight.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ pub(crate) struct ExchangeSummary {
     pub(crate) facts: ResponseFacts,
     /// `None` unless the status is 2xx.
     pub(crate) usage_source: Option<UsageSource>,
+    /// The response is a stream that has usage on request only, and the request did not include it.
+    pub(crate) is_usage_unrequested: bool,
 }
 
 /// The model that a request names, as far as it is known.
@@ -97,7 +99,7 @@ impl Exchange {
             api,
             started_ns: now_ns,
             target: target.filter(|name| !name.is_empty()),
-            request: RequestReader::new(api),
+            request: RequestReader::new(api, None),
             request_bytes: 0,
             request_ended: false,
             status: None,
@@ -106,6 +108,11 @@ impl Exchange {
             response_ended_ns: None,
             label: None,
         }
+    }
+
+    /// Sets the `content-encoding` of the request, before its body.
+    pub fn request_encoding(&mut self, content_encoding: Option<&[u8]>) {
+        self.request = RequestReader::new(self.api, content_encoding);
     }
 
     /// Counts `size` more bytes of the request body; returns whether [`Self::read_request`] needs them.
@@ -207,6 +214,7 @@ impl Exchange {
         let facts = self.response.facts();
         let outcome = self.outcome(&facts, termination);
         ExchangeSummary {
+            is_usage_unrequested: self.is_usage_unrequested(&facts),
             outcome,
             duration_ns: self.response_ended_ns.unwrap_or(now_ns).saturating_sub(self.started_ns),
             request_bytes: self.request_bytes,
@@ -228,16 +236,27 @@ impl Exchange {
             body,
             ..
         } = facts;
-        let is_opt_in = matches!((body, self.api), (BodyState::Stream(_), Api::Chat | Api::Completions));
         match outcome {
             _ if usage.is_reported() => UsageSource::Reported,
+            _ if usage.audio_seconds.is_some() => UsageSource::ReportedDuration,
             _ if counted_output.is_some() => UsageSource::Counted,
             _ if *body == BodyState::Encoded => UsageSource::MissingEncoded,
-            _ if is_opt_in && !self.request.facts().include_usage => UsageSource::MissingNotRequested,
+            _ if self.is_usage_unrequested(facts) => UsageSource::MissingNotRequested,
             Outcome::Cancelled => UsageSource::MissingAborted,
             Outcome::Failed(_) => UsageSource::MissingTruncated,
             Outcome::Success => UsageSource::MissingUnparsed,
         }
+    }
+
+    fn is_usage_unrequested(&self, facts: &ResponseFacts) -> bool {
+        let is_opt_in = matches!(
+            (facts.body, self.api),
+            (BodyState::Stream(_), Api::Chat | Api::Completions)
+        );
+        let RequestFacts {
+            include_usage, encoded, ..
+        } = self.request.facts();
+        is_opt_in && !*include_usage && !*encoded
     }
 
     /// The earliest failure decides.
@@ -249,7 +268,13 @@ impl Exchange {
             BodyState::Stream(stream) if stream.error => Outcome::Failed(ErrorCode::StreamError),
             // Many clients close the connection at the end marker; the response is complete.
             BodyState::Stream(stream) if stream.done => Outcome::Success,
-            _ if !self.is_response_complete() && termination.by == TerminatedBy::Client => Outcome::Cancelled,
+            BodyState::Json(JsonState::Failed) => Outcome::Failed(ErrorCode::ModelServerError),
+            body if !self.is_response_complete() && termination.by == TerminatedBy::Client => match body {
+                // The client has everything that it waited for.
+                BodyState::Stream(stream) if stream.finished && facts.usage.is_reported() => Outcome::Success,
+                BodyState::Json(JsonState::Complete) => Outcome::Success,
+                _ => Outcome::Cancelled,
+            },
             _ if !self.is_response_complete() => Outcome::Failed(ErrorCode::UpstreamReset),
             BodyState::Stream(_) if !facts.finish_reasons.any() => Outcome::Failed(ErrorCode::Truncated),
             // A body delimited by the connection's close looks complete after a reset; the document shows that it is not.

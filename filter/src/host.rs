@@ -131,7 +131,9 @@ impl HttpContext for Stream {
             // After an internal redirect this header holds the URL that the client requested.
             if let Some(api) = route(":path").or_else(|| route("x-envoy-original-url")) {
                 let target = worker.target_model_header().and_then(header);
-                self.exchange = Some(Exchange::new(api, monotonic_ns(), target));
+                let mut exchange = Exchange::new(api, monotonic_ns(), target);
+                exchange.request_encoding(header("content-encoding").as_deref());
+                self.exchange = Some(exchange);
             }
         }
         if end_of_stream {

@@ -64,6 +64,8 @@ pub enum ErrorCode {
 pub enum UsageSource {
     /// The model server reported usage.
     Reported,
+    /// The model server reported the duration of audio instead of tokens.
+    ReportedDuration,
     /// The model server sent token IDs, which were counted.
     Counted,
     /// The response is a stream, and the request did not set `include_usage`.
@@ -166,6 +168,7 @@ impl UsageSource {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
+            Self::ReportedDuration => "reported_duration",
             Self::Counted => "counted",
             Self::MissingNotRequested => "missing_not_requested",
             Self::MissingEncoded => "missing_encoded",

@@ -20,12 +20,13 @@
 //! contribution  ledger          gauges that several filters share; sums by series until they are published
 //! lease                         what keeps a gauge equal to values in shared data
 //! metrics                       the table of metrics, and what a record adds to each
-//! record                        a finished exchange as plain data
+//! record  forced_usage          a finished exchange as plain data; servers that report usage unasked
 //! exchange                      a request and its response as a state machine
 //! response                      response bodies in; model, token usage and finish reasons out
 //! request                       request bodies in; model out
 //! admission  config             which model names become label values; the plugin configuration
-//! json  sse  route              incremental parsers; which requests are measured
+//! multipart                     an incremental parser of forms
+//! json  sse  route  inflate     incremental parsers and a decoder; which requests are measured
 //! labels  shared                label names and values; state and stats that all workers share
 //! ```
 
@@ -36,14 +37,17 @@ mod contribution;
 pub mod exchange;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
+mod forced_usage;
 // Unit tests compiled for wasm32 run in Node, which provides none of Envoy's host functions.
 #[cfg(all(target_arch = "wasm32", not(test)))]
 mod host;
+pub mod inflate;
 pub mod json;
 pub mod labels;
 mod lease;
 mod ledger;
 pub mod metrics;
+mod multipart;
 pub mod record;
 mod recorder;
 pub mod request;

@@ -1,8 +1,10 @@
 //! The reader of request bodies, which finds the model and whether a stream is to include usage.
 //!
-//! It knows the keys of the JSON document and nothing about labels.
+//! It knows the keys of the JSON document, the fields of the form, and nothing about labels.
 
+use crate::inflate::{Decoder, Sink};
 use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
+use crate::multipart;
 use crate::route::Api;
 
 /// A model name as received: JSON escapes decoded, not necessarily UTF-8, truncated to [`MAX_TEXT`](crate::json::MAX_TEXT)
@@ -34,67 +36,86 @@ const PATHS: &[Path<Field>] = &[
 /// The reader of one request body.
 #[derive(Debug)]
 pub struct RequestReader {
-    /// `None` if the API's requests are not JSON, and after the end of the body.
-    scanner: Option<Scanner<Field>>,
+    decoder: Decoder,
+    body: Body,
+}
+
+/// A decoded body.
+#[derive(Debug)]
+struct Body {
+    format: Format,
     facts: RequestFacts,
+}
+
+#[derive(Debug)]
+enum Format {
+    Json(Scanner<Field>),
+    /// Audio: the file and its parameters.
+    Form(multipart::Parser),
+    /// After the end of the body.
+    End,
 }
 
 /// The facts read so far from a request body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The last top-level `model`, unless it is empty or no string.
+    /// The last top-level `model`, or field of this name, unless it is empty or no string.
     pub model: Option<ModelName>,
     /// `stream_options.include_usage` is true.
     pub include_usage: bool,
     /// The body is neither empty nor a complete JSON document.
     pub malformed: bool,
+    /// The body has a content coding and can't be read: what it requests is unknown.
+    pub encoded: bool,
 }
 
 // === impl RequestReader ===
 
 impl RequestReader {
     /// A reader for requests to this API.
-    pub fn new(api: Api) -> Self {
-        let scanner = (api != Api::Audio).then(|| Scanner::new(&[PATHS]));
-        Self {
-            scanner,
+    pub fn new(api: Api, content_encoding: Option<&[u8]>) -> Self {
+        let format = match api {
+            Api::Audio => Format::Form(multipart::Parser::new("model")),
+            _ => Format::Json(Scanner::new(&[PATHS])),
+        };
+        let decoder = Decoder::new(content_encoding);
+        let mut body = Body {
+            format,
             facts: RequestFacts::default(),
+        };
+        if decoder.has_failed() {
+            body.abandon();
         }
+        Self { decoder, body }
     }
 
     /// Whether further bytes can change the facts.
     pub fn wants_more(&self) -> bool {
-        self.scanner
-            .as_ref()
-            .is_some_and(|scanner| !matches!(scanner.progress(), Progress::Malformed(_)))
+        self.decoder.wants_more(&self.body)
     }
 
     /// Reads the next chunk of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let Self {
-            scanner: Some(scanner),
-            facts,
-        } = self
-        else {
-            return;
-        };
-        // The last of duplicate keys wins, whatever its type.
-        scanner.feed(bytes, &mut |field, value| match (field, value) {
-            (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
-            (Field::Model, _) => facts.model = None,
-            (Field::StreamOptions, Value::End) => {}
-            (Field::StreamOptions, _) => facts.include_usage = false,
-            (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
-        });
+        self.decoder.feed(bytes, &mut self.body);
+        if self.decoder.has_failed() {
+            self.body.abandon();
+        }
     }
 
-    /// Ends the body. Anything but a complete JSON document names no model.
+    /// Ends the body. A JSON document that is incomplete or malformed names no model; in a form, a complete field does.
     pub fn finish(&mut self) {
-        match self.scanner.take().map(|scanner| scanner.progress()) {
-            None | Some(Progress::Complete) => {}
-            Some(Progress::Empty) => self.facts = RequestFacts::default(),
-            Some(Progress::Incomplete | Progress::Malformed(_)) => {
-                self.facts = RequestFacts {
+        let is_encoded = self.decoder.is_encoded();
+        self.decoder.finish();
+        let Format::Json(scanner) = std::mem::replace(&mut self.body.format, Format::End) else {
+            return;
+        };
+        match scanner.progress() {
+            Progress::Complete => {}
+            Progress::Empty => self.body.facts = RequestFacts::default(),
+            // Not a parse failure: the coding may be at fault.
+            Progress::Incomplete | Progress::Malformed(_) if is_encoded => self.body.abandon(),
+            Progress::Incomplete | Progress::Malformed(_) => {
+                self.body.facts = RequestFacts {
                     malformed: true,
                     ..RequestFacts::default()
                 };
@@ -104,7 +125,50 @@ impl RequestReader {
 
     /// Before [`Self::finish`], a later key may still change them.
     pub fn facts(&self) -> &RequestFacts {
-        &self.facts
+        &self.body.facts
+    }
+}
+
+// === impl Body ===
+
+impl Body {
+    fn abandon(&mut self) {
+        self.format = Format::End;
+        self.facts = RequestFacts {
+            encoded: true,
+            ..RequestFacts::default()
+        };
+    }
+}
+
+impl Sink for Body {
+    fn wants_more(&self) -> bool {
+        match &self.format {
+            Format::Json(scanner) => !matches!(scanner.progress(), Progress::Malformed(_)),
+            Format::Form(parser) => parser.wants_more(),
+            Format::End => false,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let Self { format, facts } = self;
+        match format {
+            // The last of duplicate keys wins, whatever its type.
+            Format::Json(scanner) => scanner.feed(bytes, &mut |field, value| match (field, value) {
+                (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
+                (Field::Model, _) => facts.model = None,
+                (Field::StreamOptions, Value::End) => {}
+                (Field::StreamOptions, _) => facts.include_usage = false,
+                (Field::IncludeUsage, value) => facts.include_usage = is_true(value),
+            }),
+            Format::Form(parser) => {
+                parser.feed(bytes);
+                if facts.model.as_deref() != parser.value() {
+                    facts.model = parser.value().filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
+                }
+            }
+            Format::End => {}
+        }
     }
 }
 
@@ -127,11 +191,11 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn model(body: &[u8]) -> Option<String> {
-        let mut unchunked = RequestReader::new(Api::Chat);
+        let mut unchunked = RequestReader::new(Api::Chat, None);
         unchunked.feed(body);
         unchunked.finish();
         for cut in 0..=body.len() {
-            let mut reader = RequestReader::new(Api::Chat);
+            let mut reader = RequestReader::new(Api::Chat, None);
             reader.feed(&body[..cut]);
             reader.feed(&body[cut..]);
             reader.finish();
@@ -187,22 +251,35 @@ mod tests {
 
     #[test]
     fn aborted_body_reports_the_model_read_so_far() {
-        let mut reader = RequestReader::new(Api::Chat);
+        let mut reader = RequestReader::new(Api::Chat, None);
         reader.feed(br#"{"model":"a","messages":["#);
         assert_eq!(reader.facts().model.as_deref(), Some(b"a".as_slice()));
     }
 
     #[test]
-    fn multipart_body_is_not_read() {
-        let mut reader = RequestReader::new(Api::Audio);
-        assert!(!reader.wants_more());
+    fn form_names_the_model() {
+        let form = b"--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b--\r\n";
+        for end in 0..=form.len() {
+            let mut reader = RequestReader::new(Api::Audio, None);
+            reader.feed(&form[..end]);
+            assert_eq!(reader.wants_more(), end < form.len() - 2, "{end}");
+            reader.finish();
+            let named = end >= form.len() - 2;
+            let expected = RequestFacts {
+                model: named.then(|| b"whisper".to_vec()),
+                ..RequestFacts::default()
+            };
+            assert_eq!(reader.facts(), &expected, "{end}");
+        }
+        let mut reader = RequestReader::new(Api::Audio, None);
         reader.feed(br#"{"model":"a"}"#);
+        reader.finish();
         assert_eq!(reader.facts(), &RequestFacts::default());
     }
 
     #[test]
     fn long_model_name_is_truncated() {
-        let mut reader = RequestReader::new(Api::Chat);
+        let mut reader = RequestReader::new(Api::Chat, None);
         reader.feed(b"{\"model\":\"");
         for _ in 0..10_000 {
             reader.feed(&[b'x'; 100]);
@@ -215,7 +292,7 @@ mod tests {
     #[test]
     fn include_usage_accepts_every_value_that_servers_accept() {
         let include_usage = |options: &str| {
-            let mut reader = RequestReader::new(Api::Chat);
+            let mut reader = RequestReader::new(Api::Chat, None);
             reader.feed(format!(r#"{{"stream":true,{options}"model":"a"}}"#).as_bytes());
             reader.finish();
             reader.facts().include_usage
@@ -247,7 +324,7 @@ mod tests {
     #[test]
     fn empty_body_is_not_malformed() {
         let malformed = |api, body: &str| {
-            let mut reader = RequestReader::new(api);
+            let mut reader = RequestReader::new(api, None);
             reader.feed(body.as_bytes());
             reader.finish();
             reader.facts().malformed
@@ -255,5 +332,92 @@ mod tests {
         assert_eq!(["", " ", "{}"].map(|body| malformed(Api::Chat, body)), [false; 3]);
         assert_eq!(["{", "x", "{}}"].map(|body| malformed(Api::Chat, body)), [true; 3]);
         assert!(!malformed(Api::Audio, "--boundary"));
+    }
+
+    // The encoders are dependencies of native tests only.
+    #[cfg(not(target_arch = "wasm32"))]
+    mod encoded {
+        use std::io::Write;
+
+        use flate2::Compression;
+        use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+        use super::*;
+
+        const BODY: &[u8] = br#"{"messages":[],"model":"a","stream_options":{"include_usage":true}}"#;
+        const UNREADABLE: RequestFacts = RequestFacts {
+            model: None,
+            include_usage: false,
+            malformed: false,
+            encoded: true,
+        };
+
+        fn gzip(body: &[u8]) -> Vec<u8> {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+
+        /// Reads the body in one chunk and split in two at every position.
+        fn read(coding: &str, body: &[u8]) -> RequestFacts {
+            let read = |chunks: &[&[u8]]| {
+                let mut reader = RequestReader::new(Api::Chat, Some(coding.as_bytes()));
+                for chunk in chunks {
+                    if reader.wants_more() {
+                        reader.feed(chunk);
+                    }
+                }
+                reader.finish();
+                reader.facts().clone()
+            };
+            let unchunked = read(&[body]);
+            for at in 0..=body.len() {
+                let (before, after) = body.split_at(at);
+                assert_eq!(read(&[before, after]), unchunked, "{coding} split at {at}");
+            }
+            unchunked
+        }
+
+        #[test]
+        fn compressed_body_is_read() {
+            let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+            zlib.write_all(BODY).unwrap();
+            let mut raw = DeflateEncoder::new(Vec::new(), Compression::none());
+            raw.write_all(BODY).unwrap();
+            let plain = read("identity", BODY);
+            assert_eq!(
+                (plain.model.as_deref(), plain.include_usage),
+                (Some(b"a".as_slice()), true)
+            );
+            for (coding, body) in [
+                ("gzip", gzip(BODY)),
+                ("X-Gzip", gzip(BODY)),
+                ("deflate", zlib.finish().unwrap()),
+                ("deflate", raw.finish().unwrap()),
+            ] {
+                assert_eq!(read(coding, &body), plain, "{coding}");
+            }
+            assert_eq!(read("gzip", b""), RequestFacts::default());
+        }
+
+        #[test]
+        fn encoded_body_that_cannot_be_read_is_no_parse_failure() {
+            let compressed = gzip(BODY);
+            let mut corrupt = compressed.clone();
+            corrupt[12..].fill(0xff);
+            for (coding, body) in [
+                ("br", BODY),
+                ("gzip, br", &compressed),
+                ("zstd", b""),
+                ("gzip", BODY),
+                ("deflate", b"\xff\xff\xff\xff"),
+                ("gzip", &corrupt),
+                ("gzip", &compressed[..compressed.len() / 2]),
+                ("gzip", &gzip(b"{\"model\":\"a\"}}")),
+                ("gzip", &gzip(b"model=a")),
+            ] {
+                assert_eq!(read(coding, body), UNREADABLE, "{coding}");
+            }
+        }
     }
 }

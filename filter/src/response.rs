@@ -9,16 +9,15 @@ mod chat;
 mod events;
 mod field;
 mod finish;
-mod inflate;
 mod json;
 mod messages;
 mod responses;
 mod usage;
 
+use crate::inflate::Decoder;
 use crate::request::ModelName;
 use crate::route::Api;
 use body::Body;
-use inflate::{ContentCoding, Inflater};
 
 pub use finish::{FinishReason, FinishReasons};
 pub use usage::Usage;
@@ -59,6 +58,8 @@ pub enum JsonState {
     Incomplete,
     /// Only a complete document reports facts.
     Complete,
+    /// The document is complete and reports that the request failed.
+    Failed,
     /// The body is not a JSON document.
     Malformed,
 }
@@ -70,80 +71,61 @@ pub struct StreamState {
     pub error: bool,
     /// The API's end marker was received: `[DONE]`, `response.completed`, `message_stop` or the like.
     pub done: bool,
+    /// Every choice that has started has its finish reason.
+    pub finished: bool,
     /// An event with data that is not valid for the API was received.
     pub malformed: bool,
 }
 
 /// The reader of one response body.
 #[derive(Debug)]
-pub struct ResponseReader(Decoder);
-
-/// A body and how its content coding is decoded.
-#[derive(Debug)]
-enum Decoder {
-    Identity(Body),
-    Inflate(Box<Inflater>),
-    /// The content coding can't be decoded.
-    Unsupported,
+pub struct ResponseReader {
+    decoder: Decoder,
+    body: Body,
 }
 
 // === impl ResponseReader ===
 
 impl ResponseReader {
     /// Reads nothing: before the response headers, and for a status other than 2xx.
-    pub(crate) const NONE: Self = Self(Decoder::Identity(Body::Unsupported));
+    pub(crate) const NONE: Self = Self {
+        decoder: Decoder::IDENTITY,
+        body: Body::Unsupported,
+    };
 
     /// The reader of a 2xx response. Its content type decides whether it is a stream, never the request.
     pub fn new(api: Api, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) -> Self {
-        let body = Body::new(api, content_type);
-        let inflate = |inflater: fn(Body) -> Inflater, body| Decoder::Inflate(Box::new(inflater(body)));
-        Self(match ContentCoding::from_header(content_encoding) {
-            ContentCoding::Unsupported => Decoder::Unsupported,
-            _ if matches!(body, Body::Unsupported) => Decoder::Identity(body),
-            ContentCoding::Identity => Decoder::Identity(body),
-            ContentCoding::Gzip => inflate(Inflater::gzip, body),
-            ContentCoding::Deflate => inflate(Inflater::deflate, body),
-        })
+        Self {
+            decoder: Decoder::new(content_encoding),
+            body: Body::new(api, content_type),
+        }
     }
 
     /// Whether further bytes can change the facts.
     pub fn wants_more(&self) -> bool {
-        match &self.0 {
-            Decoder::Identity(body) => body.wants_more(),
-            Decoder::Inflate(inflater) => inflater.wants_more(),
-            Decoder::Unsupported => false,
-        }
+        self.decoder.wants_more(&self.body)
     }
 
     /// Reads the next chunk of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            Decoder::Identity(body) => body.feed(bytes),
-            Decoder::Inflate(inflater) => inflater.feed(bytes),
-            Decoder::Unsupported => {}
-        }
+        self.decoder.feed(bytes, &mut self.body);
     }
 
     /// Ends the body, complete or not.
     pub fn finish(&mut self) {
-        match &mut self.0 {
-            Decoder::Identity(body) => body.finish(),
-            Decoder::Inflate(inflater) => inflater.finish(),
-            Decoder::Unsupported => {}
-        }
+        self.decoder.finish();
+        self.body.finish();
     }
 
     /// The facts so far.
     pub fn facts(&self) -> ResponseFacts {
-        let encoded = ResponseFacts {
-            body: BodyState::Encoded,
-            ..ResponseFacts::default()
-        };
-        match &self.0 {
-            Decoder::Identity(body) => body.facts(),
-            Decoder::Inflate(inflater) => inflater.body().map_or(encoded, Body::facts),
-            Decoder::Unsupported => encoded,
+        if self.decoder.has_failed() {
+            return ResponseFacts {
+                body: BodyState::Encoded,
+                ..ResponseFacts::default()
+            };
         }
+        self.body.facts()
     }
 }
 

@@ -3,14 +3,15 @@
 //! It owns lines and fields and knows nothing about the content of the data. Data is emitted as it arrives, so an event of
 //! any size needs no buffer. Invariant: the concatenated pieces do not depend on the chunk boundaries.
 //!
-//! It deviates from the standard in one point: the last event of a stream is dispatched even if its blank line is missing,
-//! because some model servers and proxies omit that line.
+//! It deviates from the standard in two points. The last event of a stream is dispatched even if its blank line is missing,
+//! because some model servers and proxies omit that line. A field named `error` makes an event, too: llama.cpp before
+//! `data: {"error": …}` sent `error: {…}`.
 
 use memchr::memchr2;
 
 /// A longer event name is truncated to this many bytes. The names that readers know are less than half as long.
 pub const MAX_NAME: usize = 64;
-/// Longer than every field name that is recognized (`data`, `event`).
+/// Longer than every field name that is recognized (`data`, `event`, `error`).
 const MAX_FIELD: usize = 8;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
@@ -23,6 +24,8 @@ pub enum Piece<'a> {
     End {
         /// The value of the `event` field, up to [`MAX_NAME`] bytes; empty if there was none.
         name: &'a [u8],
+        /// The event has a field named `error`. Its value is not emitted.
+        has_error: bool,
     },
 }
 
@@ -41,7 +44,7 @@ enum Line {
 enum Field {
     Data,
     Event,
-    /// Comments, `id`, `retry` and unknown fields.
+    /// Comments, `error`, `id`, `retry` and unknown fields.
     Other,
 }
 
@@ -53,6 +56,8 @@ pub struct Parser {
     name: Vec<u8>,
     /// The current event has a `data` field.
     has_data: bool,
+    /// The current event has an `error` field.
+    has_error: bool,
     /// The last byte was CR; a following LF belongs to the same line ending.
     after_cr: bool,
 }
@@ -66,6 +71,7 @@ impl Default for Parser {
             field: Vec::new(),
             name: Vec::new(),
             has_data: false,
+            has_error: false,
             after_cr: false,
         }
     }
@@ -157,13 +163,21 @@ impl Parser {
                 self.name.clear();
                 Field::Event
             }
+            b"error" => {
+                self.has_error = true;
+                Field::Other
+            }
             _ => Field::Other,
         }
     }
 
     fn end_event(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
-        if std::mem::take(&mut self.has_data) {
-            emit(Piece::End { name: &self.name });
+        let has_error = std::mem::take(&mut self.has_error);
+        if std::mem::take(&mut self.has_data) || has_error {
+            emit(Piece::End {
+                name: &self.name,
+                has_error,
+            });
         }
         self.name.clear();
     }

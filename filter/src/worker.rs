@@ -9,6 +9,7 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::contribution::Contribution;
 use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, Termination, is_success};
+use crate::forced_usage::ForcedUsage;
 use crate::labels::ModelLabel;
 use crate::metrics::MetricId;
 use crate::record::{ModelPair, Record};
@@ -36,6 +37,7 @@ pub struct Worker {
     admission: Admission,
     running: Running,
     recorder: Recorder,
+    forced_usage: ForcedUsage,
     admitted: Contribution,
     config_errors: Contribution,
     /// Errors in the configuration.
@@ -58,6 +60,7 @@ impl Worker {
             config,
             running: Running::default(),
             recorder: Recorder::default(),
+            forced_usage: ForcedUsage::default(),
             admitted: Contribution::new("infertally.admitted".to_owned(), MetricId::FilterAdmittedModels),
             config_errors: Contribution::new("infertally.errors".to_owned(), MetricId::FilterConfigErrors),
             errors: 0,
@@ -157,6 +160,7 @@ impl Worker {
             response_bytes,
             facts,
             usage_source,
+            is_usage_unrequested,
         } = exchange.finish(now_ns, termination);
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
@@ -195,6 +199,12 @@ impl Worker {
                 true,
             )
         };
+        // A request that can't be read may have included usage.
+        let is_usage_unrequested = is_usage_unrequested && !exchange.request().malformed;
+        let usage_source = usage_source.map(|source| match is_usage_unrequested {
+            true => self.forced_usage.resolve(&labels.target, source, outcome),
+            false => source,
+        });
         let record = Record {
             outcome,
             duration_us: (duration_ns + NANOSECONDS_PER_MICROSECOND / 2) / NANOSECONDS_PER_MICROSECOND,
@@ -212,7 +222,9 @@ impl Worker {
                 BodyState::Json(JsonState::Malformed) => true,
                 BodyState::Json(JsonState::Incomplete) => exchange.is_response_complete() && response_bytes > 0,
                 BodyState::Stream(stream) => stream.malformed,
-                BodyState::Json(JsonState::Complete) | BodyState::Encoded | BodyState::Unsupported => false,
+                BodyState::Json(JsonState::Complete | JsonState::Failed)
+                | BodyState::Encoded
+                | BodyState::Unsupported => false,
             },
             // A 2xx response admits every name below the limit.
             label_overflow: is_success(status) && is_over_limit,

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::io::Write;
 
 use infertally_filter::exchange::{Exchange, MAX_INFLATING_BYTES, MAX_STATE_BYTES};
+use infertally_filter::inflate::{MAX_INFLATERS, MAX_INFLATERS_BYTES};
 use infertally_filter::route::Api;
 
 thread_local! {
@@ -158,4 +159,47 @@ fn compressed_response() {
         &[(&compressed, 1)],
     );
     assert!(held > MAX_STATE_BYTES && held <= MAX_INFLATING_BYTES, "{held} bytes");
+}
+
+#[test]
+fn concurrent_compressed_exchanges_share_a_bound() {
+    const EXCHANGES: usize = 20_000;
+    const EVENT: &[u8] = b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(EVENT).unwrap();
+    encoder.flush().unwrap();
+    let compressed = encoder.get_ref().clone();
+    let exchange = |coding: Option<&str>| {
+        let mut exchange = Box::new(Exchange::new(Api::Chat, 0, None));
+        exchange.request_encoding(coding.map(str::as_bytes));
+        exchange.read_request(b"{}");
+        exchange.request_end();
+        exchange.response_headers(200, Some(b"text/event-stream"), coding.map(str::as_bytes));
+        exchange
+    };
+    let plain = {
+        let before = NOW.get();
+        let mut exchange = exchange(None);
+        exchange.read_response(EVENT);
+        NOW.get() - before
+    };
+    let before = NOW.get();
+    let mut exchanges = Vec::new();
+    let mut inflating = 0;
+    for _ in 0..EXCHANGES {
+        let mut exchange = exchange(Some("gzip"));
+        exchange.read_response(&compressed);
+        inflating += usize::from(exchange.response_body(1));
+        exchanges.push(exchange);
+    }
+    let held = NOW.get() - before;
+    println!("{held} bytes, {plain} for a plain exchange, {inflating} inflaters");
+    assert_eq!(inflating, MAX_INFLATERS);
+    // The exchanges themselves, and twice a pointer for each in the test's own list.
+    assert!(held <= EXCHANGES * (plain + 32) + MAX_INFLATERS_BYTES, "{held} bytes");
+    // An exchange that ends makes room for another one.
+    exchanges.truncate(MAX_INFLATERS / 2);
+    let mut next = exchange(Some("deflate"));
+    next.read_response(b"\x78");
+    assert!(next.response_body(1));
 }

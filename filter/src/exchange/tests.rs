@@ -131,6 +131,53 @@ fn complete_response_without_a_stream_succeeds() {
 }
 
 #[test]
+fn client_that_has_everything_may_disconnect() {
+    const USAGE: &[u8] = b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n";
+    const OTHER_CHOICE: &[u8] = b"data: {\"choices\":[{\"index\":1}]}\n\n";
+    assert_eq!(outcome(stream(&[FINISHED, USAGE]), BY_CLIENT), Outcome::Success);
+    assert_eq!(
+        outcome(stream(&[FINISHED, USAGE]), BY_UPSTREAM),
+        Outcome::Failed(ErrorCode::UpstreamReset)
+    );
+    for chunks in [
+        &[FINISHED][..],
+        &[USAGE],
+        &[OTHER_CHOICE, FINISHED, USAGE],
+        &[FINISHED, &USAGE[..USAGE.len() - 3]],
+    ] {
+        assert_eq!(outcome(stream(chunks), BY_CLIENT), Outcome::Cancelled);
+    }
+    let json = |body: &[u8]| {
+        let mut json = exchange();
+        json.response_headers(200, None, None);
+        json.response_body(body.len());
+        json.read_response(body);
+        outcome(json, BY_CLIENT)
+    };
+    assert_eq!(json(b"{\"choices\":[]}"), Outcome::Success);
+    assert_eq!(json(b"{\"choices\":["), Outcome::Cancelled);
+    assert_eq!(json(b"no json"), Outcome::Cancelled);
+}
+
+#[test]
+fn document_that_reports_a_failure_is_a_model_server_error() {
+    for termination in [BY_CLIENT, BY_UPSTREAM] {
+        for complete in [false, true] {
+            let mut exchange = exchange();
+            exchange.response_headers(200, None, None);
+            exchange.response_body(30);
+            exchange.read_response(b"{\"error\":{\"message\":\"x\"}}");
+            if complete {
+                exchange.response_end(2_000);
+            }
+            let summary = exchange.finish(5_000, termination);
+            assert_eq!(summary.outcome, Outcome::Failed(ErrorCode::ModelServerError));
+            assert_eq!(summary.usage_source, Some(UsageSource::MissingTruncated));
+        }
+    }
+}
+
+#[test]
 fn duration_ends_with_the_response_or_the_abort() {
     let mut complete = stream(&[DONE]);
     complete.response_end(2_000);
@@ -142,7 +189,8 @@ fn duration_ends_with_the_response_or_the_abort() {
 
 #[test]
 fn unread_bytes_are_counted() {
-    let mut exchange = Exchange::new(Api::Audio, 0, None);
+    let mut exchange = Exchange::new(Api::Chat, 0, None);
+    exchange.request_encoding(Some(b"br"));
     assert!(!exchange.request_body(700));
     exchange.request_end();
     exchange.response_headers(500, None, None);
@@ -240,6 +288,17 @@ fn every_2xx_response_has_a_usage_source() {
             UsageSource::MissingUnparsed,
         ),
         (
+            source(
+                "",
+                Api::Audio,
+                json,
+                None,
+                br#"{"usage":{"type":"duration","seconds":27}}"#,
+                None,
+            ),
+            UsageSource::ReportedDuration,
+        ),
+        (
             source("{}", Api::Chat, json, None, b"{}", None),
             UsageSource::MissingUnparsed,
         ),
@@ -261,4 +320,36 @@ fn every_2xx_response_has_a_usage_source() {
     let mut failed = exchange();
     failed.response_headers(500, json, None);
     assert_eq!(failed.finish(1, BY_UPSTREAM).usage_source, None);
+}
+
+#[test]
+fn request_that_cannot_be_decoded_is_not_known_to_have_omitted_usage() {
+    let source = |coding: &[u8], body: &[u8], chunks: &[&[u8]], termination: Option<Termination>| {
+        let mut exchange = Exchange::new(Api::Chat, 0, None);
+        exchange.request_encoding(Some(coding));
+        if exchange.request_body(body.len()) {
+            exchange.read_request(body);
+        }
+        exchange.request_end();
+        exchange.response_headers(200, SSE, None);
+        for chunk in chunks {
+            exchange.read_response(chunk);
+        }
+        if termination.is_none() {
+            exchange.response_end(1);
+        }
+        let summary = exchange.finish(2, termination.unwrap_or(BY_UPSTREAM));
+        assert!(!exchange.request().malformed);
+        summary.usage_source.unwrap()
+    };
+    for coding in [&b"br"[..], b"gzip"] {
+        let body = b"{\"model\":\"m\"}";
+        assert_eq!(source(coding, body, &[DONE], None), UsageSource::MissingUnparsed);
+        assert_eq!(source(coding, body, &[], Some(BY_CLIENT)), UsageSource::MissingAborted);
+        assert_eq!(source(coding, body, &[], None), UsageSource::MissingTruncated);
+    }
+    assert_eq!(
+        source(b"identity", b"{\"model\":\"m\"}", &[DONE], None),
+        UsageSource::MissingNotRequested
+    );
 }

@@ -41,6 +41,7 @@ pub(crate) fn observe(record: &Record, mut add: impl FnMut(Observation)) {
         output,
         cached_input,
         reasoning_output,
+        audio_seconds,
     } = *usage;
     let mut labelled = |metric, value, label, name| {
         add(Observation {
@@ -91,6 +92,7 @@ pub(crate) fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     observe(MetricId::OutputTokens, output);
     observe(MetricId::CachedInputTokens, cached_input);
     observe(MetricId::ReasoningOutputTokens, reasoning_output);
+    observe(MetricId::AudioSeconds, audio_seconds.filter(|seconds| *seconds > 0));
     observe(MetricId::ClientCancelled, (*outcome == Outcome::Cancelled).then_some(1));
     observe(MetricId::FilterLabelOverflow, label_overflow.then_some(1));
 }

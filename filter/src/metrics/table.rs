@@ -106,6 +106,12 @@ metrics! {
         labels: PAIR,
         help: "Completion tokens per request spent on reasoning, where reported.",
     }
+    AudioSeconds {
+        name: "inference_model_audio_seconds_total",
+        kind: Kind::Counter,
+        labels: PAIR,
+        help: "Seconds of audio, where the model server reports a duration instead of tokens; rounded up for each request.",
+    }
     FinishReason {
         name: "inference_model_finish_reason_total",
         kind: Kind::Counter,

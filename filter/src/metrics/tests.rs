@@ -165,6 +165,7 @@ fn usage_details_and_parse_failures_are_observed() {
             output: Some(8),
             cached_input: Some(3),
             reasoning_output: Some(2),
+            audio_seconds: Some(27),
         },
         usage_source: Some(UsageSource::Reported),
         finish_reasons,
@@ -176,6 +177,7 @@ fn usage_details_and_parse_failures_are_observed() {
     for expected in [
         (MetricId::CachedInputTokens, 3, ""),
         (MetricId::ReasoningOutputTokens, 2, ""),
+        (MetricId::AudioSeconds, 27, ""),
         (MetricId::Usage, 1, "reported"),
         (MetricId::FinishReason, 2, "stop"),
         (MetricId::FinishReason, 1, "length"),

@@ -6,6 +6,7 @@ use super::events::EventReader;
 use super::json::JsonReader;
 use super::messages::Messages;
 use super::responses::Responses;
+use crate::inflate::Sink;
 use crate::route::Api;
 
 #[derive(Debug)]
@@ -37,26 +38,6 @@ impl Body {
         }
     }
 
-    pub(super) fn wants_more(&self) -> bool {
-        match self {
-            Self::Json(reader) => reader.wants_more(),
-            Self::Chat(reader) => reader.wants_more(),
-            Self::Responses(reader) => reader.wants_more(),
-            Self::Messages(reader) => reader.wants_more(),
-            Self::Unsupported => false,
-        }
-    }
-
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Json(reader) => reader.feed(bytes),
-            Self::Chat(reader) => reader.feed(bytes),
-            Self::Responses(reader) => reader.feed(bytes),
-            Self::Messages(reader) => reader.feed(bytes),
-            Self::Unsupported => {}
-        }
-    }
-
     pub(super) fn finish(&mut self) {
         match self {
             Self::Chat(reader) => reader.finish(),
@@ -73,6 +54,28 @@ impl Body {
             Self::Responses(reader) => reader.facts(),
             Self::Messages(reader) => reader.facts(),
             Self::Unsupported => ResponseFacts::default(),
+        }
+    }
+}
+
+impl Sink for Body {
+    fn wants_more(&self) -> bool {
+        match self {
+            Self::Json(reader) => reader.wants_more(),
+            Self::Chat(reader) => reader.wants_more(),
+            Self::Responses(reader) => reader.wants_more(),
+            Self::Messages(reader) => reader.wants_more(),
+            Self::Unsupported => false,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Json(reader) => reader.feed(bytes),
+            Self::Chat(reader) => reader.feed(bytes),
+            Self::Responses(reader) => reader.feed(bytes),
+            Self::Messages(reader) => reader.feed(bytes),
+            Self::Unsupported => {}
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use super::field::Field;
+use super::usage::ReportedUsage;
 use super::{BodyState, FinishReasons, ResponseFacts, StreamState, Usage};
 use crate::json::{Path, Progress, Scanner, Value};
 use crate::request::ModelName;
@@ -22,8 +23,14 @@ pub(super) trait Dialect: Debug + Default {
     type Event: Debug + Default;
     /// Reads one value of the current event.
     fn read(event: &mut Self::Event, field: Field, value: Value<'_>);
-    /// Applies a complete event. `name` is the value of its `event` field, or empty.
-    fn commit(&mut self, event: Self::Event, name: &[u8], totals: &mut Totals);
+    /// Applies a complete event and its usage. `name` is the value of its `event` field, or empty.
+    fn commit(&mut self, event: Self::Event, usage: ReportedUsage, name: &[u8], totals: &mut Totals);
+    /// Whether every choice that has started has its finish reason.
+    fn is_finished(&self) -> bool;
+    /// The usage of the whole response.
+    fn usage(&self, totals: &Totals) -> Usage {
+        totals.usage.total()
+    }
 }
 
 /// What the complete events of a stream have reported.
@@ -31,7 +38,7 @@ pub(super) trait Dialect: Debug + Default {
 pub(super) struct Totals {
     pub(super) model: Option<ModelName>,
     /// Usage is cumulative: the last reported value replaces earlier ones.
-    pub(super) usage: Usage,
+    pub(super) usage: ReportedUsage,
     pub(super) counted_output: Option<u64>,
     pub(super) finish_reasons: FinishReasons,
     pub(super) state: StreamState,
@@ -57,7 +64,7 @@ struct Events<D: Dialect> {
 #[derive(Debug, Default)]
 struct Event<E> {
     model: Option<ModelName>,
-    usage: Usage,
+    usage: ReportedUsage,
     error: bool,
     dialect: E,
 }
@@ -103,19 +110,23 @@ impl<D: Dialect> EventReader<D> {
     }
 
     pub(super) fn facts(&self) -> ResponseFacts {
+        let Events { dialect, totals, .. } = &self.events;
         let Totals {
             model,
-            usage,
+            usage: _,
             counted_output,
             finish_reasons,
             state,
-        } = &self.events.totals;
+        } = totals;
         ResponseFacts {
             model: model.clone(),
-            usage: *usage,
+            usage: dialect.usage(totals),
             counted_output: *counted_output,
             finish_reasons: *finish_reasons,
-            body: BodyState::Stream(*state),
+            body: BodyState::Stream(StreamState {
+                finished: dialect.is_finished(),
+                ..*state
+            }),
         }
     }
 }
@@ -133,20 +144,23 @@ impl<D: Dialect> Events<D> {
                 let Self { scanner, event, .. } = self;
                 scanner.feed(bytes, &mut |field, value| event.read::<D>(field, value));
             }
-            Piece::End { name } => self.end_event(name),
+            Piece::End { name, has_error } => self.end_event(name, has_error),
         }
     }
 
-    fn end_event(&mut self, name: &[u8]) {
+    fn end_event(&mut self, name: &[u8], has_error: bool) {
         let event = std::mem::take(&mut self.event);
-        if self.scanner.progress() == Progress::Complete {
-            self.commit(event, name);
-        } else {
-            let is_done = self.marker.is_match();
-            self.totals.state.done |= is_done;
-            self.totals.state.malformed |= !is_done;
+        match self.scanner.progress() {
+            Progress::Complete => self.commit(event, name),
+            // `data:` without a value: some proxies send it to keep the connection alive.
+            Progress::Empty => {}
+            Progress::Incomplete | Progress::Malformed(_) => {
+                let is_done = self.marker.is_match();
+                self.totals.state.done |= is_done;
+                self.totals.state.malformed |= !is_done;
+            }
         }
-        self.totals.state.error |= name == b"error";
+        self.totals.state.error |= has_error || name == b"error";
         self.scanner.restart();
         self.marker = DoneMarker::default();
     }
@@ -158,8 +172,7 @@ impl<D: Dialect> Events<D> {
             error,
             dialect,
         } = event;
-        self.dialect.commit(dialect, name, &mut self.totals);
-        self.totals.usage.update(usage);
+        self.dialect.commit(dialect, usage, name, &mut self.totals);
         self.totals.state.error |= error;
         if self.totals.model.is_none() {
             self.totals.model = model;

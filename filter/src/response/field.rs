@@ -35,4 +35,11 @@ pub(super) enum UsageField {
     CachedInput,
     OutputDetails,
     ReasoningOutput,
+    /// `reasoning_tokens` in the usage object itself.
+    TopReasoningOutput,
+    CacheRead,
+    CacheCreation,
+    /// `type`: `tokens` or `duration`.
+    Type,
+    Seconds,
 }

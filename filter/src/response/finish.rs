@@ -27,12 +27,18 @@ pub enum FinishReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishReasons([u32; FinishReason::ALL.len()]);
 
-/// The set of choice indexes of a stream that have finished.
+/// The choices of a stream by index: which have started, and which have finished.
 #[derive(Debug, Default)]
-pub(super) struct FinishedChoices {
-    /// One bit per choice.
-    bits: Vec<u64>,
+pub(super) struct Choices {
+    started: ChoiceSet,
+    finished: ChoiceSet,
+    /// A choice with a higher index than is kept has started.
+    is_beyond: bool,
 }
+
+/// One bit per choice.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ChoiceSet(Vec<u64>);
 
 // === impl FinishReason ===
 
@@ -97,23 +103,43 @@ impl FinishReasons {
     }
 }
 
-// === impl FinishedChoices ===
+// === impl Choices ===
 
-impl FinishedChoices {
-    /// Adds a choice; returns whether it was not in the set.
-    pub(super) fn insert(&mut self, index: u16) -> bool {
-        let index = usize::from(index);
-        if index >= MAX_CHOICES {
-            return true;
+impl Choices {
+    pub(super) fn start(&mut self, index: u16) {
+        if usize::from(index) < MAX_CHOICES {
+            self.started.insert(index);
+        } else {
+            self.is_beyond = true;
         }
-        if self.bits.len() <= index / 64 {
-            self.bits.resize(index / 64 + 1, 0);
+    }
+
+    /// Returns whether this is the choice's first finish reason. A choice with a higher index than is kept has many.
+    pub(super) fn finish(&mut self, index: u16) -> bool {
+        self.start(index);
+        usize::from(index) >= MAX_CHOICES || self.finished.insert(index)
+    }
+
+    /// Whether a choice has started, and all that have started have finished.
+    pub(super) fn all_finished(&self) -> bool {
+        !self.is_beyond && !self.started.0.is_empty() && self.started == self.finished
+    }
+}
+
+// === impl ChoiceSet ===
+
+impl ChoiceSet {
+    /// Adds a choice; returns whether it was not in the set.
+    fn insert(&mut self, index: u16) -> bool {
+        let index = usize::from(index);
+        if self.0.len() <= index / 64 {
+            self.0.resize(index / 64 + 1, 0);
         }
         let bit = 1 << (index % 64);
-        self.bits.get_mut(index / 64).is_none_or(|word| {
-            let first = *word & bit == 0;
+        self.0.get_mut(index / 64).is_none_or(|word| {
+            let is_new = *word & bit == 0;
             *word |= bit;
-            first
+            is_new
         })
     }
 }
@@ -134,12 +160,29 @@ mod tests {
 
     #[test]
     fn choice_is_counted_once() {
-        let mut finished = FinishedChoices::default();
+        let mut choices = Choices::default();
         assert_eq!(
-            [0, 1, 0, 63, 64, 64, 1023, 1023].map(|index| finished.insert(index)),
+            [0, 1, 0, 63, 64, 64, 1023, 1023].map(|index| choices.finish(index)),
             [true, true, false, true, true, false, true, false]
         );
-        assert_eq!([1024, 1024, u16::MAX].map(|index| finished.insert(index)), [true; 3]);
-        assert!(finished.bits.len() <= MAX_CHOICES / 64);
+        assert_eq!([1024, 1024, u16::MAX].map(|index| choices.finish(index)), [true; 3]);
+        assert!(choices.finished.0.len() <= MAX_CHOICES / 64);
+    }
+
+    #[test]
+    fn all_have_finished_when_those_that_started_have() {
+        let mut choices = Choices::default();
+        assert!(!choices.all_finished());
+        choices.start(2);
+        choices.finish(0);
+        assert!(!choices.all_finished());
+        choices.finish(2);
+        assert!(choices.all_finished());
+        choices.start(70);
+        assert!(!choices.all_finished());
+        choices.finish(70);
+        assert!(choices.all_finished());
+        choices.finish(5000);
+        assert!(!choices.all_finished());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{Usage, usage_paths};
+use super::usage::{ReportedUsage, duration_paths, input_usage_paths, output_usage_paths};
 use super::{BodyState, FinishReasons, JsonState, ResponseFacts};
 use crate::json::{Path, Progress, Scanner, Segment, Segment::Key, Value};
 use crate::request::ModelName;
@@ -37,9 +37,18 @@ const PATHS: &[Path<Field>] = &[
         id: Field::StopReason,
         segments: &[Key("stop_reason")],
     },
+    Path {
+        id: Field::Error,
+        segments: &[Key("error")],
+    },
 ];
 
-const ALL_PATHS: &[&[Path<Field>]] = &[PATHS, usage_paths!(Field::Usage)];
+const ALL_PATHS: &[&[Path<Field>]] = &[
+    PATHS,
+    input_usage_paths!(Field::Usage),
+    output_usage_paths!(Field::Usage),
+    duration_paths!(Field::Usage),
+];
 
 /// The reader of one document.
 #[derive(Debug)]
@@ -53,13 +62,17 @@ pub(super) struct JsonReader {
 #[derive(Debug, Default)]
 struct Document {
     model: Option<ModelName>,
-    usage: Usage,
+    usage: ReportedUsage,
     /// Of the choices before the current one.
     choices: FinishReasons,
     choice: Option<FinishReason>,
     status: Option<FinishReason>,
     incomplete: Option<FinishReason>,
     stop: Option<FinishReason>,
+    /// `status` is `failed`.
+    has_failed_status: bool,
+    /// The top-level `error` is an object.
+    error: bool,
 }
 
 // === impl JsonReader ===
@@ -89,6 +102,7 @@ impl JsonReader {
     /// Empty until the document is complete: until then a later key may override an earlier one.
     pub(super) fn facts(&self) -> ResponseFacts {
         let state = match self.scanner.progress() {
+            Progress::Complete if self.document.has_failed(self.api) => JsonState::Failed,
             Progress::Complete => JsonState::Complete,
             Progress::Empty | Progress::Incomplete => JsonState::Incomplete,
             Progress::Malformed(_) => JsonState::Malformed,
@@ -97,9 +111,12 @@ impl JsonReader {
             body: BodyState::Json(state),
             ..ResponseFacts::default()
         };
-        if state == JsonState::Complete {
+        if matches!(state, JsonState::Complete | JsonState::Failed) {
             facts.model = self.document.model.clone();
-            facts.usage = self.document.usage;
+            facts.usage = match self.api {
+                Api::Messages => self.document.usage.messages_total(),
+                _ => self.document.usage.total(),
+            };
             facts.finish_reasons = self.document.finish_reasons(self.api);
             if !self.api.generates() {
                 facts.usage.output = None;
@@ -131,13 +148,22 @@ impl Document {
             }
             (Field::Choice, _) => self.choice = None,
             (Field::FinishReason, _) => self.choice = reason,
-            (Field::Status, Value::Str(b"in_progress" | b"queued")) => self.status = None,
-            (Field::Status, _) => self.status = reason,
+            (Field::Status, value) => {
+                self.has_failed_status = value == Value::Str(b"failed");
+                self.status = reason.filter(|_| !matches!(value, Value::Str(b"in_progress" | b"queued")));
+            }
             (Field::IncompleteReason, _) => self.incomplete = reason,
             (Field::StopReason, _) => self.stop = reason,
+            (Field::Error, Value::End) => {}
+            (Field::Error, value) => self.error = value == Value::Object,
             // Not in this reader's paths.
             _ => {}
         }
+    }
+
+    /// Whether the document reports a failure, whatever the status of the response.
+    fn has_failed(&self, api: Api) -> bool {
+        self.error || (api == Api::Responses && self.has_failed_status)
     }
 
     fn finish_reasons(&self, api: Api) -> FinishReasons {

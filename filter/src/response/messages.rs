@@ -4,7 +4,7 @@
 use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::{Usage, usage_paths};
+use super::usage::{ReportedUsage, Usage, input_usage_paths, output_usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Messages {
 #[derive(Debug, Default)]
 pub(super) struct Event {
     kind: Option<Kind>,
-    start_usage: Usage,
+    start_usage: ReportedUsage,
     stop: Option<FinishReason>,
 }
 
@@ -64,8 +64,9 @@ impl Kind {
 impl Dialect for Messages {
     const PATHS: &'static [&'static [Path<Field>]] = &[
         PATHS,
-        usage_paths!(Field::Usage),
-        usage_paths!(Field::StartUsage, "message"),
+        input_usage_paths!(Field::Usage),
+        output_usage_paths!(Field::Usage),
+        input_usage_paths!(Field::StartUsage, "message"),
     ];
 
     type Event = Event;
@@ -82,18 +83,15 @@ impl Dialect for Messages {
         }
     }
 
-    fn commit(&mut self, event: Event, name: &[u8], totals: &mut Totals) {
+    fn commit(&mut self, event: Event, usage: ReportedUsage, name: &[u8], totals: &mut Totals) {
         let Event {
             kind,
             start_usage,
             stop,
         } = event;
-        // The output tokens of `message_start` are a placeholder.
-        totals.usage.update(Usage {
-            output: None,
-            reasoning_output: None,
-            ..start_usage
-        });
+        // Its output tokens are a placeholder, too, which no path selects.
+        totals.usage.update(start_usage.without_placeholder());
+        totals.usage.update(usage);
         if let Some(reason) = stop
             && !std::mem::replace(&mut self.stopped, true)
         {
@@ -104,5 +102,13 @@ impl Dialect for Messages {
             Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stopped
+    }
+
+    fn usage(&self, totals: &Totals) -> Usage {
+        totals.usage.messages_total()
     }
 }

@@ -3,11 +3,14 @@
 use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
-use super::usage::usage_paths;
+use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
 use crate::json::{Path, Segment::Key, Value};
 
 #[derive(Debug, Default)]
-pub(super) struct Responses;
+pub(super) struct Responses {
+    /// The last event was received.
+    ended: bool,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Event {
@@ -66,7 +69,11 @@ impl Kind {
 // === impl Responses ===
 
 impl Dialect for Responses {
-    const PATHS: &'static [&'static [Path<Field>]] = &[PATHS, usage_paths!(Field::Usage, "response")];
+    const PATHS: &'static [&'static [Path<Field>]] = &[
+        PATHS,
+        input_usage_paths!(Field::Usage, "response"),
+        output_usage_paths!(Field::Usage, "response"),
+    ];
 
     type Event = Event;
 
@@ -85,21 +92,27 @@ impl Dialect for Responses {
         }
     }
 
-    fn commit(&mut self, event: Event, name: &[u8], totals: &mut Totals) {
+    fn commit(&mut self, event: Event, usage: ReportedUsage, name: &[u8], totals: &mut Totals) {
         let Event {
             kind,
             status,
             incomplete,
         } = event;
+        totals.usage.update(usage);
         match kind.or_else(|| Kind::from_wire(name)) {
             Some(Kind::End(reason)) => {
                 // vLLM sends `response.completed` even if the response's status is incomplete.
                 totals.finish_reasons.add(incomplete.or(status).unwrap_or(reason));
                 totals.state.error |= matches!(reason, FinishReason::Error);
                 totals.state.done = true;
+                self.ended = true;
             }
             Some(Kind::Error) => totals.state.error = true,
             None => {}
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.ended
     }
 }

@@ -39,6 +39,7 @@ fn stream(facts: &ResponseFacts) -> (bool, bool, bool) {
         BodyState::Stream(StreamState {
             error,
             done,
+            finished: _,
             malformed: _,
         }) => (error, facts.finish_reasons.any(), done),
         other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ pub(super) fn split<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(Stri
     let mut data = Vec::new();
     let mut on = |piece: Piece<'_>| match piece {
         Piece::Data(bytes) => data.extend_from_slice(bytes),
-        Piece::End { name } => events.push((
+        Piece::End { name, has_error: _ } => events.push((
             String::from_utf8_lossy(name).into_owned(),
             String::from_utf8_lossy(&std::mem::take(&mut data)).into_owned(),
         )),
@@ -67,6 +67,44 @@ fn event_without_data_is_not_dispatched() {
         data_of("datax: a\n\nxdata: a\n\n data: a\n\ndata : a\n\nDATA: a\n\n"),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn error_field_makes_an_event() {
+    let errors = |text: &str| {
+        let read = |chunks: &[&[u8]]| {
+            let (mut parser, mut errors) = (Parser::default(), Vec::new());
+            let mut on = |piece: Piece<'_>| {
+                if let Piece::End { has_error, .. } = piece {
+                    errors.push(has_error);
+                }
+            };
+            for chunk in chunks {
+                parser.feed(chunk, &mut on);
+            }
+            parser.finish(&mut on);
+            errors
+        };
+        let unchunked = read(&[text.as_bytes()]);
+        for at in 0..=text.len() {
+            let (before, after) = text.as_bytes().split_at(at);
+            assert_eq!(read(&[before, after]), unchunked, "cut at {at} of {text}");
+        }
+        unchunked
+    };
+    for (text, expected) in [
+        (
+            "data: a\n\nerror: {\"code\":500}\n\ndata: b\n\n",
+            vec![false, true, false],
+        ),
+        ("error\n\n", vec![true]),
+        ("error: {\"co", vec![true]),
+        ("err", vec![]),
+        ("errors: x\n\n: error: x\n\ndata: error: x\n\n", vec![false]),
+        ("error: x\ndata: y\n\n", vec![true]),
+    ] {
+        assert_eq!(errors(text), expected, "{text}");
+    }
 }
 
 #[test]

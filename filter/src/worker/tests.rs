@@ -1,7 +1,7 @@
 use super::*;
 use crate::exchange::{Outcome, TerminatedBy};
 use crate::fakes::FakeHost;
-use crate::labels::ErrorCode;
+use crate::labels::{ErrorCode, UsageSource};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -212,6 +212,25 @@ fn response_may_precede_the_end_of_the_request() {
     assert_eq!(running(&host, "a"), 0);
 }
 
+#[test]
+fn usage_that_a_server_reports_unasked_is_not_missing_for_want_of_a_request() {
+    let (mut host, mut worker) = (FakeHost::default(), Worker::new(Config::default()));
+    let mut stream = |body: &str| {
+        let mut exchange = request(&mut worker, &mut host, r#"{"model":"m"}"#);
+        exchange.response_headers(200, Some(b"text/event-stream"), None);
+        exchange.response_body(body.len());
+        exchange.read_response(body.as_bytes());
+        worker
+            .finish(&mut exchange, 4, BY_CLIENT, &mut host)
+            .unwrap()
+            .usage_source
+    };
+    let aborted = "data: {\"model\":\"m\",\"choices\":[{\"index\":0}]}\n\n";
+    let usage = "data: {\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n";
+    assert_eq!(stream(aborted), Some(UsageSource::MissingNotRequested));
+    assert_eq!(stream(usage), Some(UsageSource::Reported));
+    assert_eq!(stream(aborted), Some(UsageSource::MissingAborted));
+}
 mod publishing;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -225,7 +244,7 @@ mod captures {
         let bytes = std::fs::read(path).unwrap();
         let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|window| window == text);
         let at = find(&bytes, b"\r\n\r\n").unwrap();
-        let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
+        let head = lower_case_names(std::str::from_utf8(&bytes[..at]).unwrap());
         let mut rest = &bytes[at + 4..];
         if !head.contains("transfer-encoding: chunked") {
             return (head, rest.to_vec());
@@ -237,6 +256,15 @@ mod captures {
             rest = &rest[line + 4 + size..];
         }
         (head, body)
+    }
+
+    /// A head whose field names are in lower case.
+    fn lower_case_names(head: &str) -> String {
+        let lower = |line: &str| match line.split_once(": ") {
+            Some((name, value)) => format!("{}: {value}", name.to_ascii_lowercase()),
+            None => line.to_owned(),
+        };
+        head.split("\r\n").map(lower).collect::<Vec<_>>().join("\r\n")
     }
 
     /// The record of an exchange and all stats.
@@ -279,7 +307,7 @@ mod captures {
     #[test]
     fn record_and_stats_of_a_capture_do_not_depend_on_chunk_boundaries() {
         let mut captures = 0;
-        for folder in ["vllm-0.32.0", "vllm-0.32.0-embed"] {
+        for folder in ["vllm-0.32.0", "vllm-0.32.0-embed", "llama.cpp-0.5.0", "formats"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("../tests/fixtures")
                 .join(folder);
@@ -303,6 +331,60 @@ mod captures {
                 }
             }
         }
-        assert!(captures > 150, "{captures} captures");
+        assert!(captures > 190, "{captures} captures");
+    }
+
+    #[test]
+    fn formats_of_other_servers_report_these_facts() {
+        // File, response's model, input/output/cached/reasoning tokens, usage source, finish reasons, outcome.
+        let expected = [
+            "anthropic_messages: claude-sonnet-4-5-20250929 266/64/256/- reported length*1 Success",
+            "anthropic_messages_stream: claude-sonnet-4-5-20250929 19114/15/18000/- reported stop*1 Success",
+            "lmdeploy_chat_stream_n2: m 9/7/0/- reported stop*1 length*1 Success",
+            "ollama_chat_stream: m:latest 26/3/-/- reported stop*1 Success",
+            "openai_chat_stream: gpt-4o-mini-2024-07-18 1117/46/1024/20 reported stop*1 Success",
+            "openai_responses_failed: gpt-4.1-2025-04-14 -/-/-/- missing_truncated error*1 Failed(ModelServerError)",
+            "openai_responses_stream: gpt-4.1-2025-04-14 37/11/0/0 reported stop*1 Success",
+            "openai_transcription_duration: whisper-1 -/-/-/- reported_duration Success",
+            "openai_transcription_tokens: whisper-1 14/45/-/- reported Success",
+            "sglang_chat: m 9/8/-/3 reported stop*1 Success",
+            "sglang_chat_stream_continuous_n2: m 9/12/4/5 reported stop*1 length*1 Success",
+            "sglang_chat_stream_continuous_only_n2: m 9/12/-/5 reported stop*1 length*1 Success",
+            "tgi_chat_stream: org/m 9/3/-/- reported length*1 Success",
+        ];
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/formats");
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "resp") {
+                continue;
+            }
+            let (record, _) = replay(&message(&path.with_extension("req")), &message(&path), 0);
+            assert!(
+                !record.invalid_request && !record.invalid_response,
+                "{}",
+                path.display()
+            );
+            let tokens = [
+                record.usage.input,
+                record.usage.output,
+                record.usage.cached_input,
+                record.usage.reasoning_output,
+            ];
+            let mut words = vec![
+                record.labels.target.as_str().to_owned(),
+                tokens
+                    .map(|count| count.map_or("-".to_owned(), |count| count.to_string()))
+                    .join("/"),
+                record.usage_source.unwrap().as_str().to_owned(),
+            ];
+            let reasons = record.finish_reasons.iter();
+            words.extend(reasons.map(|(reason, count)| format!("{}*{count}", reason.as_str())));
+            words.push(format!("{:?}", record.outcome));
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            lines.push(format!("{name}: {}", words.join(" ")));
+        }
+        lines.sort();
+        assert_eq!(lines, expected);
     }
 }

@@ -75,7 +75,10 @@ pub fn seeds(target: &str) -> std::io::Result<Vec<Seed>> {
                 }
             }
             "sse" if capture.is_stream() => add(name.clone(), with_header(&[], response)),
-            "request" => add(name.clone(), with_header(&[capture.api], request)),
+            "request" => {
+                add(name.clone(), with_header(&[capture.api, 0], request));
+                add(format!("{name}.gz"), with_header(&[capture.api, 1], &gzip(request)?));
+            }
             "response" => {
                 let kind = |coding| [capture.api, capture.content_type, coding];
                 add(name.clone(), with_header(&kind(0), response));
@@ -133,6 +136,11 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
+/// A content type without its parameters.
+fn media_type(content_type: Option<&str>) -> Option<&str> {
+    content_type.map(|value| value.split(';').next().unwrap_or(value))
+}
+
 /// The captured responses of `/v1/models`.
 fn model_lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut lists = Vec::new();
@@ -172,6 +180,7 @@ impl Capture {
         let path = request_head.split(' ').nth(1)?;
         let api = Routes::default().api(b"POST", path.as_bytes())?;
         let status: u16 = response_head.split(' ').nth(1)?.parse().ok()?;
+        let response_head = response_head.to_ascii_lowercase();
         let content_type = response_head
             .lines()
             .find_map(|line| line.strip_prefix("content-type: "));
@@ -182,7 +191,7 @@ impl Capture {
             api: index_in(&APIS, |known| *known == api)?,
             request: request.to_vec(),
             status: index_in(&STATUSES, |known| *known == status)?,
-            content_type: index_in(&CONTENT_TYPES, |known| *known == content_type)?,
+            content_type: index_in(&CONTENT_TYPES, |known| media_type(*known) == media_type(content_type))?,
             response: shortened(if chunked {
                 dechunked(response)
             } else {

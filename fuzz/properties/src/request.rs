@@ -1,6 +1,6 @@
-//! The property of the request reader. Input: the API, a body.
+//! The property of the request reader. Input: the API, the content coding, a body.
 
-use infertally_filter::exchange::MAX_STATE_BYTES;
+use infertally_filter::exchange::{MAX_INFLATING_BYTES, MAX_STATE_BYTES};
 use infertally_filter::json::MAX_TEXT;
 use infertally_filter::request::{ModelName, RequestFacts, RequestReader};
 use infertally_filter::route::Api;
@@ -9,6 +9,7 @@ use infertally_oracle::tree::Tree;
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
+use crate::response::CODINGS;
 
 /// A byte chooses from this list.
 pub(crate) const APIS: [Api; 10] = [
@@ -29,32 +30,38 @@ pub(crate) const APIS: [Api; 10] = [
 pub fn check(input: &[u8]) {
     let mut choices = Choices(input);
     let Some(api) = choices.pick(&APIS) else { return };
+    let coding = choices.pick(&CODINGS).flatten();
     let body = Body::read(choices);
 
-    let facts = body.read_in_every_way(|chunks| read(api, chunks, false));
+    let facts = body.read_in_every_way(|chunks| read(api, coding, chunks, false));
     // Chunks after `wants_more` returns false make no difference.
-    assert_eq!(body.read_in_every_way(|chunks| read(api, chunks, true)), facts);
+    assert_eq!(body.read_in_every_way(|chunks| read(api, coding, chunks, true)), facts);
     let [
         _,
         RequestFacts {
             model,
             include_usage,
             malformed,
+            encoded,
         },
     ] = facts;
     assert!(model.as_ref().is_none_or(|name| (1..=MAX_TEXT).contains(&name.len())));
-    assert!(!malformed || (model.is_none() && !include_usage));
+    let is_plain = coding.is_none_or(|coding| ["", "Identity"].contains(&coding));
+    assert!(!(malformed || encoded) || (model.is_none() && !include_usage));
+    assert!(if is_plain { !encoded } else { !malformed });
 
-    let mut reader = RequestReader::new(api);
+    let mut reader = RequestReader::new(api, coding.map(str::as_bytes));
     let held = heap::peak(|| {
         for chunk in body.chunks() {
             reader.feed(chunk);
         }
         reader.finish();
     });
-    assert!(held <= MAX_STATE_BYTES, "{held} bytes held");
+    let bound = if is_plain { MAX_STATE_BYTES } else { MAX_INFLATING_BYTES };
+    assert!(held <= bound, "{held} bytes held");
 
-    if api != Api::Audio
+    if is_plain
+        && api != Api::Audio
         && let Some(tree) = Tree::parse(&body.bytes)
     {
         assert_eq!(model, name_of(tree.last(&["model"])));
@@ -74,8 +81,13 @@ pub fn check(input: &[u8]) {
 }
 
 /// The facts after the last chunk, and after the end of the body.
-fn read(api: Api, chunks: &mut dyn Iterator<Item = &[u8]>, only_wanted: bool) -> [RequestFacts; 2] {
-    let mut reader = RequestReader::new(api);
+fn read(
+    api: Api,
+    coding: Option<&str>,
+    chunks: &mut dyn Iterator<Item = &[u8]>,
+    only_wanted: bool,
+) -> [RequestFacts; 2] {
+    let mut reader = RequestReader::new(api, coding.map(str::as_bytes));
     for chunk in chunks {
         if !only_wanted || reader.wants_more() {
             reader.feed(chunk);

@@ -195,6 +195,7 @@ fn compare(facts: &ResponseFacts, wanted: oracle::ResponseFacts) {
         output,
         cached_input,
         reasoning_output,
+        audio_seconds,
     } = *usage;
     let kept = |name: String| name.bytes().take(MAX_TEXT).collect::<Vec<_>>();
     assert_eq!(*model, wanted.model.map(kept));
@@ -203,6 +204,7 @@ fn compare(facts: &ResponseFacts, wanted: oracle::ResponseFacts) {
         output,
         cached_input,
         reasoning_output,
+        audio_seconds,
     };
     assert_eq!(usage, wanted.usage);
     assert_eq!(*counted_output, wanted.counted_output);
@@ -218,9 +220,16 @@ fn compare(facts: &ResponseFacts, wanted: oracle::ResponseFacts) {
         BodyState::Json(JsonState::Malformed) if wanted.body == INCOMPLETE => INCOMPLETE,
         BodyState::Json(JsonState::Malformed) => oracle::BodyState::Document(oracle::DocumentState::Malformed),
         BodyState::Json(JsonState::Incomplete) => INCOMPLETE,
-        BodyState::Stream(StreamState { error, done, malformed }) => oracle::BodyState::Stream(oracle::StreamState {
+        BodyState::Json(JsonState::Failed) => oracle::BodyState::Document(oracle::DocumentState::Failed),
+        BodyState::Stream(StreamState {
+            error,
+            done,
+            finished,
+            malformed,
+        }) => oracle::BodyState::Stream(oracle::StreamState {
             error,
             ended: done,
+            finished,
             malformed,
         }),
     };

@@ -30,11 +30,12 @@ fn split(chunks: &mut dyn Iterator<Item = &[u8]>) -> Vec<Event> {
     let (mut events, mut data) = (Vec::new(), Vec::new());
     let mut on_piece = |piece: Piece<'_>| match piece {
         Piece::Data(bytes) => data.extend_from_slice(bytes),
-        Piece::End { name } => {
+        Piece::End { name, has_error } => {
             assert!(name.len() <= MAX_NAME, "{} bytes", name.len());
             events.push(Event {
                 name: name.to_vec(),
                 data: std::mem::take(&mut data),
+                has_error,
             });
         }
     };

@@ -69,7 +69,7 @@ impl<'a> Stats<'a> {
             let (models, facts) = facts(record);
             let is_over_limit = record.label_overflow;
             // A name of a header is looked up only, so not every `other` is one over the limit.
-            assert!(!is_over_limit || models.has_other(), "{models:?}");
+            assert!(!is_over_limit || (models.has_other() && facts.is_success), "{models:?}");
             vms.entry(*vm).or_default().add(&models, is_over_limit, &facts);
         }
         let (mut sums, mut seconds) = (Sums::default(), BTreeMap::new());
@@ -195,6 +195,7 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
         output,
         cached_input,
         reasoning_output,
+        audio_seconds,
     } = *usage;
     let models = ModelPair {
         model: labels.model.as_str().to_owned(),
@@ -218,6 +219,7 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
             output,
             cached_input,
             reasoning_output,
+            audio_seconds,
         },
         usage_source: usage_source.map(|source| source.as_str()),
         finish_reasons: finish_reasons

@@ -68,6 +68,8 @@ fn every_form_of_error_event_is_recognized() {
         (r#"data: {"error":"x"}"#, true),
         (r#"data: {"object":"error","message":"x"}"#, true),
         ("event: error\ndata: overloaded", true),
+        // llama.cpp's older form: a field of the event.
+        (r#"error: {"code":500,"message":"x"}"#, true),
         (r#"data: {"error":null,"choices":[]}"#, false),
         (
             r#"data: {"choices":[{"error":{"message":"x"},"delta":{"content":"\"error\":{}"}}]}"#,
@@ -124,7 +126,90 @@ fn malformed_event_is_reported_and_the_next_one_counts() {
         BodyState::Stream(StreamState {
             error: false,
             done: true,
+            finished: false,
             malformed: true
         })
     );
+}
+
+#[test]
+fn usage_of_single_choices_is_summed_unless_all_choices_are_reported() {
+    let choice = |index: usize, usage: &str| {
+        format!("data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}}}}],\"usage\":{usage}}}\n\n")
+    };
+    let tokens_of =
+        |output: u64| format!(r#"{{"prompt_tokens":5,"completion_tokens":{output},"reasoning_tokens":{output}}}"#);
+    let interleaved = [
+        choice(0, &tokens_of(1)),
+        choice(1, &tokens_of(1)),
+        choice(0, &tokens_of(3)),
+        choice(1, "null"),
+        choice(1, &tokens_of(4)),
+    ]
+    .concat();
+    let facts = read(Api::Chat, SSE, &interleaved);
+    assert_eq!(
+        (tokens(&facts), facts.usage.reasoning_output),
+        ((Some(5), Some(7)), Some(7))
+    );
+    let all = r#"data: {"choices":[],"usage":{"prompt_tokens":6,"completion_tokens":9}}"#;
+    for body in [format!("{interleaved}{all}\n\n"), format!("{all}\n\n{interleaved}")] {
+        let facts = read(Api::Completions, SSE, &body);
+        assert_eq!(
+            (tokens(&facts), facts.usage.reasoning_output),
+            ((Some(6), Some(9)), Some(7))
+        );
+    }
+    // The usage of an event with several choices is that of all choices.
+    let several = "data: {\"choices\":[{\"index\":0},{\"index\":1}],\"usage\":{\"completion_tokens\":8}}\n\n";
+    assert_eq!(
+        read(Api::Chat, SSE, &format!("{interleaved}{several}")).usage.output,
+        Some(8)
+    );
+    // Without `n`, no index is needed.
+    let single = "data: {\"choices\":[{}],\"usage\":{\"completion_tokens\":8}}\n\n";
+    assert_eq!(read(Api::Chat, SSE, &single.repeat(3)).usage.output, Some(8));
+}
+
+#[test]
+fn output_of_too_many_choices_is_unknown_until_all_are_reported() {
+    let mut reader = ResponseReader::new(Api::Chat, SSE, None);
+    let mut output = |index: usize| {
+        let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":2}"#;
+        reader.feed(format!("data: {{\"choices\":[{{\"index\":{index}}}],{usage}}}\n\n").as_bytes());
+        reader.facts().usage.output
+    };
+    assert_eq!((0..128).map(&mut output).last(), Some(Some(256)));
+    assert_eq!([output(7), output(128)], [Some(256), None]);
+    reader.feed(b"data: {\"choices\":[],\"usage\":{\"completion_tokens\":258}}\n\n");
+    assert_eq!(tokens(&reader.facts()), (Some(5), Some(258)));
+}
+
+#[test]
+fn stream_is_finished_when_every_choice_that_started_is() {
+    let event = |choices: &str| format!("data: {{\"choices\":[{choices}]}}\n\n");
+    let choice = |index: usize, reason: &str| format!(r#"{{"index":{index},"finish_reason":{reason}}}"#);
+    let (zero, one) = (choice(0, "null"), choice(1, "null"));
+    for (body, expected) in [
+        (event(""), false),
+        (event(&zero), false),
+        (event(&zero) + &event(&choice(0, "\"stop\"")), true),
+        (event(&choice(0, "\"stop\"")), true),
+        (event(&format!("{zero},{one}")) + &event(&choice(0, "\"stop\"")), false),
+        (
+            event(&one) + &event(&choice(0, "\"stop\"")) + &event(&choice(1, "\"length\"")),
+            true,
+        ),
+        (event(r#"{"finish_reason":"stop"}"#) + &event(&zero), true),
+        // An incomplete event starts no choice.
+        (
+            event(&choice(0, "\"stop\"")) + "data: {\"choices\":[{\"index\":1}]",
+            true,
+        ),
+    ] {
+        let BodyState::Stream(state) = read(Api::Chat, SSE, &body).body else {
+            panic!("{body}");
+        };
+        assert_eq!(state.finished, expected, "{body}");
+    }
 }

@@ -98,3 +98,15 @@ fn malformed_event_contributes_nothing() {
         assert!(facts.finish_reasons.any() && stream(&facts).0, "{api:?}");
     }
 }
+
+#[test]
+fn event_with_empty_data_is_ignored() {
+    for api in [Api::Chat, Api::Responses, Api::Messages] {
+        let facts = read(
+            api,
+            SSE,
+            "data:\n\ndata\n\ndata: \n\ndata:\ndata:\n\nevent: message_stop\ndata:\n\n",
+        );
+        assert_eq!(facts.body, BodyState::Stream(StreamState::default()), "{api:?}");
+    }
+}

@@ -156,9 +156,26 @@ fn cached_and_reasoning_tokens_are_read_in_every_api() {
             r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":3,"cache_creation_input_tokens":9}}"#,
             (Some(3), None),
         ),
+        // SGLang's form.
+        (
+            Api::Chat,
+            r#"{"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":null,"reasoning_tokens":2,"completion_tokens_details":{"accepted_prediction_tokens":1}}}"#,
+            (None, Some(2)),
+        ),
+        (
+            Api::Chat,
+            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":3},"reasoning_tokens":2,"x":{"reasoning_tokens":7}}}"#,
+            (None, Some(3)),
+        ),
+        // A count under another name stays.
+        (
+            Api::Chat,
+            r#"{"usage":{"cache_read_input_tokens":5,"prompt_tokens_details":null,"reasoning_tokens":2,"completion_tokens_details":null}}"#,
+            (Some(5), Some(2)),
+        ),
         (
             Api::Embeddings,
-            r#"{"usage":{"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            r#"{"usage":{"reasoning_tokens":2,"completion_tokens_details":{"reasoning_tokens":2}}}"#,
             (None, None),
         ),
     ] {
@@ -169,4 +186,62 @@ fn cached_and_reasoning_tokens_are_read_in_every_api() {
             "{body}"
         );
     }
+}
+
+#[test]
+fn document_may_report_a_failure() {
+    for (api, body, failed) in [
+        (
+            Api::Responses,
+            r#"{"status":"failed","usage":{"input_tokens":5}}"#,
+            true,
+        ),
+        (Api::Responses, r#"{"status":"failed","status":"completed"}"#, false),
+        (Api::Responses, r#"{"status":"incomplete","error":null}"#, false),
+        (Api::Responses, r#"{"status":"error"}"#, false),
+        (Api::Responses, r#"{"output":[{"status":"failed","error":{}}]}"#, false),
+        (Api::Chat, r#"{"status":"failed"}"#, false),
+        (Api::Chat, r#"{"error":{"message":"x","code":500}}"#, true),
+        (Api::Embeddings, r#"{"error":{}}"#, true),
+        (Api::Chat, r#"{"error":{},"error":null}"#, false),
+        (Api::Chat, r#"{"error":null}"#, false),
+        (Api::Chat, r#"{"error":"x"}"#, false),
+        (Api::Chat, r#"{"error":[]}"#, false),
+        (Api::Chat, r#"{"choices":[{"error":{}}]}"#, false),
+    ] {
+        let expected = if failed { JsonState::Failed } else { JsonState::Complete };
+        assert_eq!(read(api, JSON, body).body, BodyState::Json(expected), "{api:?} {body}");
+    }
+    let facts = read(
+        Api::Responses,
+        JSON,
+        r#"{"model":"m","status":"failed","usage":{"input_tokens":5}}"#,
+    );
+    assert_eq!(
+        (facts.model.as_deref(), facts.usage.input),
+        (Some(b"m".as_slice()), Some(5))
+    );
+    assert_eq!(reasons(&facts), [("error", 1)]);
+}
+
+#[test]
+fn duration_of_audio_is_read_in_place_of_tokens() {
+    for (usage, seconds) in [
+        (r#"{"type":"duration","seconds":27}"#, Some(27)),
+        (r#"{"seconds":27,"type":"duration"}"#, Some(27)),
+        (r#"{"type":"duration","seconds":27.01}"#, Some(28)),
+        (r#"{"type":"duration","seconds":0}"#, Some(0)),
+        (r#"{"type":"duration","seconds":-1}"#, None),
+        (r#"{"type":"duration","seconds":1e300}"#, None),
+        (r#"{"type":"duration","seconds":"27"}"#, None),
+        (r#"{"type":"duration"}"#, None),
+        (r#"{"seconds":27}"#, None),
+        (r#"{"type":"tokens","seconds":27}"#, None),
+    ] {
+        let facts = read(Api::Audio, JSON, &format!(r#"{{"text":"a","usage":{usage}}}"#));
+        assert_eq!(facts.usage.audio_seconds, seconds, "{usage}");
+        assert!(!facts.usage.is_reported());
+    }
+    let tokens_usage = r#"{"usage":{"type":"tokens","input_tokens":14,"output_tokens":45}}"#;
+    assert_eq!(tokens(&read(Api::Audio, JSON, tokens_usage)), (Some(14), Some(45)));
 }

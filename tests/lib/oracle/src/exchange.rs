@@ -112,6 +112,14 @@ fn outcome(response: &Response, facts: &ResponseFacts, completion: Completion) -
         (BodyState::Stream(stream), _) if stream.error => Outcome::Failed("StreamError"),
         // Clients close the connection once they have the end marker.
         (BodyState::Stream(stream), _) if stream.ended => Outcome::Success,
+        (BodyState::Document(DocumentState::Failed), _) => Outcome::Failed("ModelServerError"),
+        // The client has everything that it waited for.
+        (BodyState::Document(DocumentState::Complete), Completion::ClientDisconnect) => Outcome::Success,
+        (BodyState::Stream(stream), Completion::ClientDisconnect)
+            if stream.finished && facts.usage.input.or(facts.usage.output).is_some() =>
+        {
+            Outcome::Success
+        }
         (_, Completion::ClientDisconnect) => Outcome::Cancelled,
         (_, Completion::UpstreamReset) => Outcome::Failed("UpstreamReset"),
         (BodyState::Stream(_), Completion::Complete) if facts.finish_reasons.is_empty() => Outcome::Failed("Truncated"),
@@ -128,6 +136,7 @@ fn usage_source(api: Api, request: &RequestFacts, facts: &ResponseFacts, outcome
     let is_option = api.has_usage_option() && matches!(facts.body, BodyState::Stream(_));
     match outcome {
         _ if facts.usage.input.or(facts.usage.output).is_some() => "reported",
+        _ if facts.usage.audio_seconds.is_some() => "reported_duration",
         _ if facts.counted_output.is_some() => "counted",
         _ if facts.body == BodyState::Encoded => "missing_encoded",
         _ if is_option && !request.includes_usage => "missing_not_requested",
@@ -144,6 +153,8 @@ fn is_invalid(response: &Response, facts: &ResponseFacts, completion: Completion
             completion == Completion::Complete && !response.body.is_empty()
         }
         BodyState::Stream(stream) => stream.malformed,
-        BodyState::Document(DocumentState::Complete) | BodyState::Encoded | BodyState::Unreadable => false,
+        BodyState::Document(DocumentState::Complete | DocumentState::Failed)
+        | BodyState::Encoded
+        | BodyState::Unreadable => false,
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::exchange::{Facts, Outcome};
 use crate::labels::{Admission, ModelPair, UNKNOWN};
 use crate::metrics::{
-    CANCELLED, CONFIG_ERRORS, ERRORS, FINISH_REASONS, HISTOGRAMS, Histogram, LABEL_OVERFLOW, Observed, PARSE_FAILURES,
-    REQUESTS, RUNNING, USAGE,
+    AUDIO_SECONDS, CANCELLED, CONFIG_ERRORS, ERRORS, FINISH_REASONS, HISTOGRAMS, Histogram, LABEL_OVERFLOW, Observed,
+    PARSE_FAILURES, REQUESTS, RUNNING, USAGE,
 };
 use crate::stats::{Series, Stats, difference, total};
 
@@ -65,7 +65,7 @@ impl Sums {
             duration_us: _,
             request_bytes: _,
             response_bytes: _,
-            usage: _,
+            usage,
             usage_source,
             finish_reasons,
             invalid_request,
@@ -84,6 +84,9 @@ impl Sums {
         }
         if let Some(source) = usage_source {
             self.count(USAGE, &with("source", source), 1);
+        }
+        if let Some(seconds) = usage.audio_seconds.filter(|seconds| *seconds > 0) {
+            self.count(AUDIO_SECONDS, &pair, seconds);
         }
         for (is_invalid, source) in [(invalid_request, "request"), (invalid_response, "response")] {
             if *is_invalid {

@@ -8,6 +8,7 @@ pub(crate) const REQUESTS: &str = "inference_model_request_total";
 pub(crate) const ERRORS: &str = "inference_model_request_error_total";
 pub(crate) const CANCELLED: &str = "inference_model_client_cancelled_total";
 pub(crate) const FINISH_REASONS: &str = "inference_model_finish_reason_total";
+pub(crate) const AUDIO_SECONDS: &str = "inference_model_audio_seconds_total";
 pub(crate) const USAGE: &str = "inference_model_usage_total";
 pub(crate) const RUNNING: &str = "inference_model_running_requests";
 pub(crate) const PARSE_FAILURES: &str = "infertally_filter_parse_failures_total";

@@ -24,7 +24,13 @@ impl RequestFacts {
     /// # Errors
     /// As [`Document::parse`].
     pub fn read(api: Api, body: &[u8]) -> Result<Self, Undecidable> {
-        if api == Api::Audio || body.trim_ascii().is_empty() {
+        if api == Api::Audio {
+            return Ok(Self {
+                model: form_field(body, "model").filter(|name| !name.is_empty()),
+                ..Self::default()
+            });
+        }
+        if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
         Ok(match Document::parse(body)? {
@@ -39,6 +45,21 @@ impl RequestFacts {
             },
         })
     }
+}
+
+/// The last part of a form with this name. The first line is the delimiter.
+fn form_field(form: &[u8], name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(form);
+    let (delimiter, _) = text.split_once("\r\n")?;
+    let text = format!("\r\n{text}");
+    let parts: Vec<_> = text.split(&format!("\r\n{delimiter}")).collect();
+    let (_, parts) = parts.split_last()?;
+    let named = |part: &&str| {
+        let (head, content) = part.split_once("\r\n\r\n")?;
+        let is_wanted = head.contains(&format!("; name=\"{name}\""));
+        is_wanted.then(|| content.to_owned())
+    };
+    parts.iter().filter_map(named).next_back()
 }
 
 fn includes_usage(request: &Tree) -> bool {

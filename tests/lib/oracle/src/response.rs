@@ -48,6 +48,8 @@ pub enum DocumentState {
     Incomplete,
     /// It is.
     Complete,
+    /// It is, and reports that the request failed.
+    Failed,
     /// It is not JSON.
     Malformed,
 }
@@ -59,6 +61,8 @@ pub struct StreamState {
     pub error: bool,
     /// The end marker.
     pub ended: bool,
+    /// A finish reason of every choice that has started.
+    pub finished: bool,
     /// An event whose data is not what its API sends.
     pub malformed: bool,
 }

@@ -11,23 +11,27 @@ pub struct Event {
     pub name: Vec<u8>,
     /// The `data` fields, joined by LF.
     pub data: Vec<u8>,
+    /// It has a field named `error`, as llama.cpp sends.
+    pub has_error: bool,
 }
 
-/// The events of a stream that have data.
+/// The events of a stream that have data, or a field named `error`.
 pub fn events(stream: &[u8]) -> Vec<Event> {
     let text = stream.strip_prefix("\u{feff}".as_bytes()).unwrap_or(stream);
     let mut events = Vec::new();
-    let (mut name, mut data) = (Vec::new(), Vec::new());
+    let (mut name, mut data, mut has_error) = (Vec::new(), Vec::new(), false);
     for line in lines(text).into_iter().chain([&[][..]]) {
         if line.is_empty() {
-            if !data.is_empty() {
+            if !data.is_empty() || has_error {
                 events.push(Event {
                     name: std::mem::take(&mut name),
                     data: data.join(&b'\n'),
+                    has_error,
                 });
             }
             name.clear();
             data.clear();
+            has_error = false;
             continue;
         }
         let mut parts = line.splitn(2, |byte| *byte == b':');
@@ -37,6 +41,7 @@ pub fn events(stream: &[u8]) -> Vec<Event> {
         match field {
             b"data" => data.push(value.to_vec()),
             b"event" => name = value.iter().copied().take(MAX_NAME).collect(),
+            b"error" => has_error = true,
             _ => {}
         }
     }

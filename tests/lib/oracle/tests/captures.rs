@@ -10,7 +10,7 @@ use infertally_oracle::capture::Capture;
 use infertally_oracle::response::Usage;
 use infertally_oracle::{Completion, Facts, Outcome, read};
 
-const FOLDERS: [&str; 2] = ["vllm-0.32.0", "vllm-0.32.0-embed"];
+const FOLDERS: [&str; 4] = ["vllm-0.32.0", "vllm-0.32.0-embed", "llama.cpp-0.5.0", "formats"];
 const HEADER: &str = "# capture: requested model -> response's model, form, request and response bytes, input/output/cached/reasoning tokens, \
                       usage source, finish reasons, outcome\n";
 
@@ -39,6 +39,7 @@ fn line(name: &str, facts: &Facts) -> String {
         output,
         cached_input,
         reasoning_output,
+        audio_seconds: _,
     } = usage;
     let model = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
     let tokens = [input, output, cached_input, reasoning_output];

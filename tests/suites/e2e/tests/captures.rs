@@ -17,8 +17,13 @@ use infertally_oracle::api::Api;
 use infertally_oracle::{Completion, Expected, duration, read};
 use infertally_sim::{Replay, ReplayConfig};
 
-/// Captures of a server with generating models, and of one with an embedding model.
-const FOLDERS: [&str; 2] = ["tests/fixtures/vllm-0.32.0", "tests/fixtures/vllm-0.32.0-embed"];
+/// Captures of a vLLM with generating models, of one with an embedding model, of a llama-server, and the forms of others.
+const FOLDERS: [&str; 4] = [
+    "tests/fixtures/vllm-0.32.0",
+    "tests/fixtures/vllm-0.32.0-embed",
+    "tests/fixtures/llama.cpp-0.5.0",
+    "tests/fixtures/formats",
+];
 
 /// How the response is cut, and the request.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +107,7 @@ async fn run(chunking: Chunking) {
         measured += expected.requests();
         assert_eq!(envoy.log().matches("wasm").count(), 0, "{}", envoy.log());
     }
-    assert_eq!(measured, 120);
+    assert_eq!(measured, 120 + 22 + 13);
 }
 
 #[tokio::test]
@@ -134,7 +139,7 @@ async fn every_capture_is_measured_in_chunks_of_seven_bytes() {
 
 #[tokio::test]
 async fn a_client_disconnect_in_a_stream_is_no_error() {
-    let [folder, _] = FOLDERS;
+    let [folder, ..] = FOLDERS;
     let replay = replay(folder).await;
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), replay.addr(), 1, Ok)
         .await

@@ -1,6 +1,7 @@
 //! Responses that are one JSON document.
 
-use super::{BodyState, DocumentState, ResponseFacts, Usage};
+use super::usage::Counts;
+use super::{BodyState, DocumentState, ResponseFacts};
 use crate::Undecidable;
 use crate::api::Api;
 use crate::json::Document;
@@ -14,7 +15,11 @@ pub(super) fn read(api: Api, body: &[u8]) -> Result<ResponseFacts, Undecidable> 
     };
     Ok(match Document::parse(body)? {
         Document::Complete(tree) => {
-            let mut facts = state(DocumentState::Complete);
+            let mut facts = state(if has_failed(api, &tree) {
+                DocumentState::Failed
+            } else {
+                DocumentState::Complete
+            });
             read_tree(api, &tree, &mut facts);
             facts
         }
@@ -23,9 +28,15 @@ pub(super) fn read(api: Api, body: &[u8]) -> Result<ResponseFacts, Undecidable> 
     })
 }
 
+/// Whether a document reports that its request failed.
+fn has_failed(api: Api, tree: &Tree) -> bool {
+    matches!(tree.last(&["error"]), Some(Tree::Object(_)))
+        || (api == Api::Responses && tree.last_text(&["status"]) == Some("failed"))
+}
+
 fn read_tree(api: Api, tree: &Tree, facts: &mut ResponseFacts) {
     facts.model = tree.last_name(&["model"]);
-    facts.usage = Usage::read(tree.last(&["usage"]));
+    facts.usage = Counts::read(tree.last(&["usage"])).usage(api);
     match api {
         Api::Chat | Api::Completions => {
             for choice in tree.last(&["choices"]).map(Tree::elements).unwrap_or_default() {
@@ -39,8 +50,5 @@ fn read_tree(api: Api, tree: &Tree, facts: &mut ResponseFacts) {
         }
         Api::Messages => facts.finish(tree.last_text(&["stop_reason"])),
         Api::Audio | Api::Embeddings => {}
-    }
-    if !api.generates() {
-        facts.usage = facts.usage.without_output();
     }
 }
