@@ -39,11 +39,16 @@ impl Contribution {
         }
     }
 
-    /// Makes the contribution equal to `value`, if this VM holds it or can acquire it.
-    pub(crate) fn hold(&mut self, value: u64, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+    /// Makes the gauge appear.
+    pub(crate) fn define(&mut self, sink: &mut impl StatSink) {
         self.gauge = self
             .gauge
-            .or_else(|| host.define(StatKind::Gauge, &stat_name(&[], self.metric.metric().name)));
+            .or_else(|| sink.define(StatKind::Gauge, &stat_name(&[], self.metric.metric().name)));
+    }
+
+    /// Makes the contribution equal to `value`, if this VM holds it or can acquire it.
+    pub(crate) fn hold(&mut self, value: u64, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
+        self.define(host);
         let (read, before) = match host.get(&self.key) {
             None if value == 0 => return,
             None => (None, 0),

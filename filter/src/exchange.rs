@@ -77,7 +77,7 @@ pub(crate) struct ExchangeSummary {
     pub(crate) facts: ResponseFacts,
     /// `None` unless the status is 2xx.
     pub(crate) usage_source: Option<UsageSource>,
-    /// The response is a stream that has usage on request only, and the request did not ask for it.
+    /// The response is a stream that has usage on request only, and the request did not include it.
     pub(crate) is_usage_unrequested: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The models whose servers report usage in streams that do not ask for it, such as vLLM with `--enable-force-include-usage`.
+//! The models whose servers report usage in streams without being requested to, such as vLLM with `--enable-force-include-usage`.
 //!
 //! Of such a server, a stream without usage was cut off, whatever its request. It is known for each VM by itself and from
 //! the traffic: until the first complete stream of a model in a VM, an aborted one counts as not requested.
@@ -18,7 +18,7 @@ pub(crate) struct ForcedUsage(HashSet<ModelLabel>);
 // === impl ForcedUsage ===
 
 impl ForcedUsage {
-    /// Learns from a stream whose request did not ask for usage, and returns the source of its counts.
+    /// Learns from a stream whose request did not include usage, and returns the source of its counts.
     pub(crate) fn resolve(&mut self, model: &ModelLabel, source: UsageSource, outcome: Outcome) -> UsageSource {
         match (source, outcome) {
             (UsageSource::Reported, _) => {

@@ -24,9 +24,9 @@ use clock::monotonic_ns;
 /// buffered must not be copied in one piece.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Envoy ends a stream within microseconds of its last byte, unless a filter in front of this one holds the response: for
-/// longer than this, if it calls a service. Only then the client may have received another status, and it is worth a host
-/// call.
+/// Envoy ends a stream within microseconds of its last byte, unless a filter in front of this one holds the response. If
+/// that filter calls a service, it takes longer than this. Only then the client may have received another status, and it
+/// is worth a host call.
 const HELD_NS: u64 = 50_000;
 
 const BUILD: BuildInfo<'static> = BuildInfo {

@@ -65,7 +65,7 @@ pub struct RequestFacts {
     pub include_usage: bool,
     /// The body is neither empty nor a complete JSON document.
     pub malformed: bool,
-    /// The body has a content coding and can't be read: what it asks for is unknown.
+    /// The body has a content coding and can't be read: what it requests is unknown.
     pub encoded: bool,
 }
 

@@ -85,7 +85,11 @@ impl Running {
 
     /// Publishes the requests that started and finished. `now_ns` is monotonic and the same clock in all VMs.
     pub(crate) fn publish(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        if std::mem::take(&mut self.is_dirty) && self.models.values().any(|count| count.running != count.published) {
+        if !std::mem::take(&mut self.is_dirty) {
+            return;
+        }
+        self.define_gauges(host);
+        if self.models.values().any(|count| count.running != count.published) {
             self.write(now_ns, host);
         }
     }
@@ -94,12 +98,22 @@ impl Running {
     /// its own, so that together they examine every slot with every beat.
     pub(crate) fn heartbeat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
         self.is_dirty = false;
+        self.define_gauges(host);
         if self.lease.is_some() || self.models.values().any(|count| count.running > 0) {
             self.write(now_ns, host);
         }
         if !self.examine(now_ns, host) && self.next_slot > 0 {
             self.next_slot = 0;
             self.examine(now_ns, host);
+        }
+    }
+
+    /// A model has its gauge from its first request on, even if that ends before it is published.
+    fn define_gauges(&mut self, sink: &mut impl StatSink) {
+        for (model, count) in &mut self.models {
+            if count.gauge.is_none() {
+                count.gauge = define(model, sink);
+            }
         }
     }
 
@@ -124,11 +138,6 @@ impl Running {
 
     /// Writes this VM's share and changes the gauges accordingly.
     fn write(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
-        for (model, count) in &mut self.models {
-            if count.gauge.is_none() {
-                count.gauge = define(model, host);
-            }
-        }
         if let Some(lease) = &self.lease {
             let key = slot_key(lease.slot);
             let held = host

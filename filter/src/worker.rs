@@ -46,6 +46,8 @@ pub struct Worker {
     published_ns: Option<u64>,
     /// When the next heartbeat is due.
     next_heartbeat_ns: u64,
+    /// No tick follows.
+    has_ended: bool,
     /// Something was recorded, or a request started or finished, since the last publishing.
     is_dirty: bool,
 }
@@ -66,6 +68,7 @@ impl Worker {
             errors: 0,
             published_ns: None,
             next_heartbeat_ns: 0,
+            has_ended: false,
             is_dirty: false,
         }
     }
@@ -88,7 +91,10 @@ impl Worker {
             MetricId::FilterConfigErrors,
         );
         self.errors = errors as u64;
-        self.contribute(now_ns, host);
+        self.admitted.define(host);
+        self.config_errors.define(host);
+        // The next tick contributes, not this callback: Envoy first configures a VM that it discards without a word.
+        self.next_heartbeat_ns = 0;
         self.recorder.add_zeros();
         self.publish(now_ns, host);
     }
@@ -196,7 +202,7 @@ impl Worker {
                 true,
             )
         };
-        // A request that can't be read may have asked for usage.
+        // A request that can't be read may have included usage.
         let is_usage_unrequested = is_usage_unrequested && !exchange.request().malformed;
         let usage_source = usage_source.map(|source| match is_usage_unrequested {
             true => self.forced_usage.resolve(&labels.target, source, outcome),
@@ -229,7 +235,7 @@ impl Worker {
         };
         self.recorder.record(&record);
         let is_quiet = |published_ns| now_ns.saturating_sub(published_ns) >= QUIET_NS;
-        if self.published_ns.is_none_or(is_quiet) {
+        if self.has_ended || self.published_ns.is_none_or(is_quiet) {
             self.publish(now_ns, host);
         }
         Some(record)
@@ -254,8 +260,7 @@ impl Worker {
         self.running.release(host);
         self.admitted.release(host);
         self.config_errors.release(host);
-        // An exchange that ends after this has no tick to wait for.
-        self.published_ns = None;
+        self.has_ended = true;
     }
 
     /// Hands everything that exchanges have added to Envoy.

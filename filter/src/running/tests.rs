@@ -37,6 +37,17 @@ fn gauge_counts_requests_in_flight() {
 }
 
 #[test]
+fn model_has_a_gauge_even_if_no_request_was_ever_published() {
+    let mut host = FakeHost::default();
+    let mut running = Running::default();
+    running.start(&model("a"));
+    running.finish(&model("a"));
+    running.publish(1, &mut host);
+    assert_eq!(host.stats().into_values().collect::<Vec<_>>(), [0]);
+    assert_eq!(host.log(), ["define"]);
+}
+
+#[test]
 fn finish_without_start_changes_nothing() {
     let mut host = FakeHost::default();
     let mut running = Running::default();

@@ -99,7 +99,7 @@ fn error_field_makes_an_event() {
         ),
         ("error\n\n", vec![true]),
         ("error: {\"co", vec![true]),
-        ("erro", vec![]),
+        ("err", vec![]),
         ("errors: x\n\n: error: x\n\ndata: error: x\n\n", vec![false]),
         ("error: x\ndata: y\n\n", vec![true]),
     ] {

@@ -67,7 +67,10 @@ impl<'a> Stats<'a> {
         let mut vms: HashMap<usize, Sums> = HashMap::new();
         for Finished { vm, record } in exchanges {
             let (models, facts) = facts(record);
-            vms.entry(*vm).or_default().add(&models, &facts);
+            let is_over_limit = record.label_overflow;
+            // A name of a header is looked up only, so not every `other` is one over the limit.
+            assert!(!is_over_limit || (models.has_other() && facts.is_success), "{models:?}");
+            vms.entry(*vm).or_default().add(&models, is_over_limit, &facts);
         }
         let (mut sums, mut seconds) = (Sums::default(), BTreeMap::new());
         for vm in vms.into_values() {
@@ -76,23 +79,6 @@ impl<'a> Stats<'a> {
                 *seconds.entry(series.clone()).or_default() += distribution.sum / MICROSECONDS_PER_SECOND;
             }
             sums.merge(vm);
-        }
-        // A target that a header names is `other` without being over the limit, and only the record says so.
-        let is_overflow = |record: &Record| {
-            let other = [&record.labels.model, &record.labels.target]
-                .iter()
-                .any(|label| label.as_str() == "other");
-            assert!(
-                !record.label_overflow || (other && record.usage_source.is_some()),
-                "{record:?}"
-            );
-            record.label_overflow
-        };
-        let overflows = exchanges.iter().filter(|finished| is_overflow(&finished.record));
-        let series = Series::new("infertally_filter_label_overflow_total", &[]);
-        match overflows.count() as u64 {
-            0 => _ = sums.counters.remove(&series),
-            count => _ = sums.counters.insert(series, count),
         }
         self.check_counters(sums.counters);
         assert!(
@@ -202,7 +188,6 @@ fn facts(record: &Record) -> (ModelPair, Facts) {
         is_stream,
         invalid_request,
         invalid_response,
-        // Compared apart.
         label_overflow: _,
     } = record;
     let Usage {

@@ -2,13 +2,21 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 
+const REQUEST: &[u8] = br#"{"model":"a"}"#;
 const RESPONSE: &str = r#"{"model":"a","choices":[{"finish_reason":"stop"}],
                            "usage":{"prompt_tokens":5,"completion_tokens":8}}"#;
 
 fn exchange(worker: &mut Worker, host: &mut FakeHost, now_ns: u64) {
-    let mut exchange = request(worker, host, r#"{"model":"a"}"#);
+    let mut exchange = Exchange::new(Api::Chat, now_ns, None);
+    exchange.request_body(REQUEST.len());
+    exchange.read_request(REQUEST);
+    exchange.request_end();
+    worker.resolve_label(&mut exchange, host);
     exchange.response_headers(200, Some(b"application/json"), None);
     exchange.response_body(RESPONSE.len());
     exchange.read_response(RESPONSE.as_bytes());
@@ -73,9 +81,11 @@ fn end_and_new_configuration_publish_everything() {
     }
     worker.end(TICK_NS + 10, &mut host);
     assert_eq!(requests(&host), 9);
-    // An exchange that ends even later.
-    exchange(&mut worker, &mut host, TICK_NS + 11);
-    assert_eq!(requests(&host), 10);
+    // No tick follows.
+    for number in 10..13 {
+        exchange(&mut worker, &mut host, TICK_NS + number + 1);
+        assert_eq!(requests(&host), number as i64);
+    }
 }
 
 #[test]
@@ -102,7 +112,7 @@ fn host_calls_of_a_quiet_small_json_exchange_are_as_documented() {
     let before = host.log().len();
     exchange(&mut worker, &mut host, 2 * TICK_NS);
     // No shared data: a request that starts and ends between two publishings never was in the gauge.
-    assert_eq!(calls(&host.log()[before..]), BTreeMap::from([("add", 133)]));
+    assert_eq!(calls(&host.log()[before..]), BTreeMap::from([("add", 140)]));
 }
 
 #[test]
@@ -111,16 +121,21 @@ fn configuration_errors_of_all_filters_add_up() {
     let errors = |host: &FakeHost| host.value("infertally_filter_config_errors");
     let mut vms: Vec<_> = (0..6).map(|_| Worker::new(Config::default())).collect();
     for (index, vm) in vms.iter_mut().enumerate() {
-        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"two") } else { (3, b"three") };
+        let (count, text): (_, &[u8]) = if index % 2 == 0 { (2, b"first") } else { (3, b"second") };
         vm.configure(Config::default(), count, &[b"infertally", text], 1, &mut host);
+    }
+    assert_eq!(errors(&host), 0, "Envoy discards the first VM that it configures");
+    for vm in &mut vms {
+        vm.tick(2, 0, &mut host);
     }
     assert_eq!(errors(&host), 5);
     for vm in vms.iter_mut().step_by(2) {
-        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 2, &mut host);
+        vm.configure(Config::default(), 0, &[b"infertally", b"fixed"], 3, &mut host);
+        vm.tick(4, 0, &mut host);
     }
     assert_eq!(errors(&host), 3);
     for vm in vms.iter_mut() {
-        vm.end(3, &mut host);
+        vm.end(5, &mut host);
     }
     assert_eq!(errors(&host), 0);
 }

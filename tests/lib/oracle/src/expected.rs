@@ -54,8 +54,8 @@ pub struct Expected {
 // === impl Sums ===
 
 impl Sums {
-    /// Adds an exchange with these labels.
-    pub fn add(&mut self, models: &ModelPair, facts: &Facts) {
+    /// Adds an exchange with these labels. `is_over_limit` if a label is `other` because the limit of names was reached.
+    pub fn add(&mut self, models: &ModelPair, is_over_limit: bool, facts: &Facts) {
         let Facts {
             requested_model: _,
             response_model: _,
@@ -93,7 +93,7 @@ impl Sums {
                 self.count(PARSE_FAILURES, &[("source", source)], 1);
             }
         }
-        if *is_success && models.overflows() {
+        if *is_success && is_over_limit {
             self.count(LABEL_OVERFLOW, &[], 1);
         }
         for histogram in &HISTOGRAMS {
@@ -176,7 +176,8 @@ impl Expected {
     pub fn add(&mut self, facts: &Facts) {
         let [requested, response] = [&facts.requested_model, &facts.response_model].map(Option::as_deref);
         let models = self.admission.pair(requested, response, facts.is_success);
-        self.sums.add(&models, facts);
+        // Names come from bodies only here, so a 2xx response admits each below the limit.
+        self.sums.add(&models, models.has_other(), facts);
         if models.model != UNKNOWN {
             self.running.insert(models.model);
         }

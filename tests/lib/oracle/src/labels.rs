@@ -36,7 +36,7 @@ impl ModelPair {
     }
 
     /// Whether a name of it is not admitted.
-    pub(crate) fn overflows(&self) -> bool {
+    pub fn has_other(&self) -> bool {
         [&self.model, &self.target].iter().any(|name| *name == OTHER)
     }
 }

@@ -111,7 +111,14 @@ async fn every_configuration_error_is_reported_and_the_filter_keeps_working() {
         .await
         .unwrap();
     let errors = Series::new("infertally_filter_config_errors", &[]);
-    assert_eq!(envoy.scrape().await.unwrap().get(&errors), Some(&2));
+    // They follow with the first heartbeat.
+    envoy
+        .scrape_until(|stats| match stats.get(&errors) {
+            Some(2) => Ok(()),
+            seen => Err(format!("{seen:?} errors")),
+        })
+        .await
+        .unwrap();
     for message in [
         r#"invalid plugin configuration: key "maxModels": expected an integer from 0 to 10000, got "many""#,
         r#"invalid plugin configuration: unknown key "modles""#,

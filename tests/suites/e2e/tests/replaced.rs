@@ -40,8 +40,11 @@ async fn response_that_a_service_rejected_is_an_error_with_the_status_that_the_c
     }
 }
 
-/// A gRPC service for Envoy's ext_proc that rejects every response with a 403. Returns its port.
+/// A gRPC service for Envoy's ext_proc that passes the head of a response and rejects its body with a 403. Returns its
+/// port.
 async fn rejecting_service() -> u16 {
+    // ProcessingResponse { response_headers {} }.
+    const PASS: &[u8] = &[0, 0, 0, 0, 2, 0x12, 0];
     // ProcessingResponse { immediate_response { status { code: 403 }, body: "no" } }, framed as gRPC does.
     const REJECT: &[u8] = &[0, 0, 0, 0, 11, 0x3a, 9, 0x0a, 3, 0x08, 0x93, 0x03, 0x1a, 2, b'n', b'o'];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,12 +57,13 @@ async fn rejecting_service() -> u16 {
                     let (request, mut respond) = stream?;
                     tokio::spawn(async move {
                         let mut body = request.into_body();
-                        // The first message holds the whole body of the response.
-                        let message = body.data().await;
                         let head = http::Response::builder().header("content-type", "application/grpc");
                         let mut send = respond.send_response(head.body(()).unwrap(), false)?;
-                        if message.is_some() {
-                            send.send_data(Bytes::from_static(REJECT), false)?;
+                        // Two messages: the head, then all of the body.
+                        for reply in [PASS, REJECT] {
+                            let Some(message) = body.data().await else { break };
+                            body.flow_control().release_capacity(message?.len())?;
+                            send.send_data(Bytes::from_static(reply), false)?;
                         }
                         let mut trailers = http::HeaderMap::new();
                         trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
@@ -81,7 +85,7 @@ async fn response_that_an_external_processor_rejected_is_an_error_with_the_statu
         "ext_proc",
         "ExternalProcessor",
         ", grpc_service: {envoy_grpc: {cluster_name: processor}}, processing_mode: {request_header_mode: SKIP, \
-         response_header_mode: SKIP, response_body_mode: BUFFERED}",
+         response_header_mode: SEND, response_body_mode: BUFFERED}",
     );
     let mut envoy = CheckedEnvoy::start(sim.addr(), |config| {
         let cluster = format!("{}, {}", edits::cluster("processor", port), edits::HTTP2);

@@ -14,6 +14,8 @@ use infertally_harness::envoy::{Binaries, Envoy};
 use infertally_harness::stats::{Series, Stats};
 use infertally_harness::{PATIENCE, client, eventually};
 use infertally_sim::{Sim, SimConfig};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// The filter built so that a header traps its VM; see `filter/Cargo.toml`.
 fn with_trap() -> Binaries {
@@ -95,7 +97,6 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
     })
     .await
     .unwrap();
-    let before = envoy.scrape().await.unwrap();
     let successes = |stats: &Stats| {
         let labels = [
             ("model_name", "tiny"),
@@ -107,6 +108,18 @@ async fn after_a_trap_the_worker_serves_again_and_the_gauge_heals() {
             .copied()
             .unwrap_or_default()
     };
+    // What the last exchanges added is published a little later: wait until it rests for longer than that.
+    let before = eventually(|| async {
+        let first = envoy.scrape().await?;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let second = envoy.scrape().await?;
+        match successes(&first) == successes(&second) {
+            true => Ok(second),
+            false => Err("still rising".into()),
+        }
+    })
+    .await
+    .unwrap();
     for _ in 0..20 {
         client::exchange(envoy.listener(), &stream(""), usize::MAX)
             .await
@@ -139,14 +152,13 @@ async fn gauge_is_exact_after_the_process_was_stopped_for_longer_than_a_lease() 
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, Ok)
         .await
         .unwrap();
-    let streams: Vec<_> = (0..STREAMS)
-        .map(|_| {
-            let listener = envoy.listener();
-            tokio::spawn(
-                async move { client::disconnect_after_events(listener, &stream("hang=event:3"), usize::MAX).await },
-            )
-        })
-        .collect();
+    // Clients with more patience than the harness's.
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        let mut client = TcpStream::connect(envoy.listener()).await.unwrap();
+        client.write_all(&stream("hang=event:3")).await.unwrap();
+        streams.push(client);
+    }
     let all_run = |stats: &Stats| match running(stats) {
         STREAMS => Ok(()),
         other => Err(format!("{other} running")),
@@ -164,9 +176,7 @@ async fn gauge_is_exact_after_the_process_was_stopped_for_longer_than_a_lease() 
         }
         envoy.scrape_until(all_run).await.unwrap();
     }
-    for stream in streams {
-        stream.abort();
-    }
+    drop(streams);
     let none_runs = |stats: &Stats| match running(stats) {
         0 => Ok(()),
         other => Err(format!("{other} running")),
