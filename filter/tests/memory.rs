@@ -145,7 +145,7 @@ fn hostile_events() {
 
 #[test]
 fn large_form() {
-    let noise: Vec<u8> = (0..MIB).map(|index| (index * 7919 >> 3) as u8).collect();
+    let noise: Vec<u8> = (0..MIB).map(|index| ((index * 7919) >> 3) as u8).collect();
     let mut form: Vec<&[u8]> = vec![b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n"];
     form.extend(std::iter::repeat_n(&noise[..], 25));
     form.push(b"\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n");
