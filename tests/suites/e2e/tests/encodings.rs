@@ -9,12 +9,13 @@
 
 use std::io::Read;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use infertally_harness::client;
+use flate2::Compression;
+use flate2::read::{GzEncoder, MultiGzDecoder, ZlibDecoder};
 use infertally_harness::envoy::{Binaries, Envoy};
 use infertally_harness::stats::{Series, Stats};
 use infertally_harness::upstream::Upstream;
-use infertally_sim::{Sim, SimConfig};
+use infertally_harness::{client, repository};
+use infertally_sim::{Replay, ReplayConfig, Sim, SimConfig};
 
 fn value(stats: &Stats, name: &str, more: &[(&str, &str)]) -> u64 {
     let labels = [&[("model_name", "tiny"), ("target_model_name", "tiny")], more].concat();
@@ -104,5 +105,36 @@ async fn a_coding_that_cannot_be_decoded_is_reported() {
                 .keys()
                 .all(|series| !series.name.contains("tokens") && !series.name.contains("error_total"))
         );
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_read_and_no_parse_failure() {
+    let replay = Replay::start(ReplayConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        dir: repository("tests/fixtures/formats"),
+    })
+    .await
+    .unwrap();
+    let envoy = Envoy::start(&Binaries::from_env().unwrap(), replay.addr(), 1, Ok)
+        .await
+        .unwrap();
+    let mut compressed = Vec::new();
+    GzEncoder::new(&br#"{"messages":[],"model":"asked"}"#[..], Compression::default())
+        .read_to_end(&mut compressed)
+        .unwrap();
+    // One that can't be decoded names no model, and the response's stands in.
+    for (coding, model) in [("gzip", "asked"), ("br", "org/m")] {
+        let headers = [("x-sim-replay", "tgi_chat_stream"), ("content-encoding", coding)];
+        let request = client::request("POST", "/v1/chat/completions", &headers, &compressed);
+        client::exchange(envoy.listener(), &request, 7).await.unwrap();
+        let labels = [("model_name", model), ("target_model_name", "org/m")];
+        let requests = Series::new("inference_model_request_total", &labels);
+        let failures = Series::new("infertally_filter_parse_failures_total", &[("source", "request")]);
+        let check = |stats: &Stats| match (stats.get(&requests), stats.get(&failures)) {
+            (Some(1), Some(0)) => Ok(()),
+            seen => Err(format!("{coding}: {seen:?}")),
+        };
+        envoy.scrape_until(check).await.unwrap();
     }
 }
