@@ -120,11 +120,11 @@ async fn a_compressed_request_is_read_and_no_parse_failure() {
         .await
         .unwrap();
     let mut compressed = Vec::new();
-    GzEncoder::new(&br#"{"messages":[],"model":"asked"}"#[..], Compression::default())
+    GzEncoder::new(&br#"{"messages":[],"model":"requested"}"#[..], Compression::default())
         .read_to_end(&mut compressed)
         .unwrap();
     // One that can't be decoded names no model, and the response's stands in.
-    for (coding, model) in [("gzip", "asked"), ("br", "org/m")] {
+    for (coding, model) in [("gzip", "requested"), ("br", "org/m")] {
         let headers = [("x-sim-replay", "tgi_chat_stream"), ("content-encoding", coding)];
         let request = client::request("POST", "/v1/chat/completions", &headers, &compressed);
         client::exchange(envoy.listener(), &request, 7).await.unwrap();
