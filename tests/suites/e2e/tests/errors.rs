@@ -193,6 +193,8 @@ async fn an_error_event_in_any_form_is_a_stream_error() {
         r#"data: {"model":"tiny","choices":[],"error":{"message":"died"}}"#,
         r#"data: {"object":"error","message":"died","code":500}"#,
         "event: error\ndata: {\"message\":\"died\"}",
+        // llama.cpp's form.
+        "error: {\"code\":500}",
         "event: error\ndata: died",
         "data: {\"error\":\ndata: {\"message\":\"died\"}}",
     ];
@@ -212,7 +214,6 @@ async fn an_error_event_in_any_form_is_a_stream_error() {
         r#"data: {"choices":[{"text":"{\"error\":1}","error":1}]}"#,
         "event: message\ndata: {\"choices\":[]}",
         ": error",
-        r#"error: {"error":1}"#,
         r#"data: error"#,
     ] {
         responses.push((format!("{start}{event}\n\ndata: [DONE]\n\n"), None));

@@ -14,7 +14,7 @@ use infertally_harness::edits::{self, HTTP2};
 use infertally_harness::envoy::EnvoyConfig;
 use infertally_harness::http2::{Client, Goaway, Server, read_body, send_headers, wait_for_reset};
 use infertally_harness::{Result, client};
-use infertally_oracle::Measured;
+use infertally_oracle::{Measured, Outcome};
 use infertally_sim::{Sim, SimConfig};
 use tokio::sync::mpsc;
 
@@ -176,18 +176,30 @@ async fn a_client_reset_is_no_error_for_every_reason() {
             .check_after(Measured::cancelled(STREAM.len(), 0))
             .await
             .unwrap_or_else(|error| panic!("{reason} before the response: {error}"));
-        // and in the middle of it.
+        // in the middle of it,
+        let sent = client.post(COMPLETIONS, "hang=event:1", STREAM).await.unwrap();
+        let (mut incoming, mut body) = sent.headers().await.unwrap();
+        incoming.wait_for("\n\n").await.unwrap();
+        body.send_reset(reason);
+        envoy
+            .check_after(Measured::cancelled(STREAM.len(), incoming.response.body.len()))
+            .await
+            .unwrap_or_else(|error| panic!("{reason} in the response: {error}"));
+        // and once it has everything but the end marker, which is a success.
         let sent = client.post(COMPLETIONS, "hang=event:5", STREAM).await.unwrap();
         let (mut incoming, mut body) = sent.headers().await.unwrap();
         // Only the event with the usage has this.
         incoming.wait_for("\"system_fingerprint\"").await.unwrap();
         incoming.wait_for("51a0c0de\"}\n\n").await.unwrap();
         body.send_reset(reason);
-        let exchange = Measured::cancelled(STREAM.len(), incoming.response.body.len()).tokens(3, 4);
+        let exchange = Measured {
+            outcome: Outcome::Success,
+            ..Measured::cancelled(STREAM.len(), incoming.response.body.len()).tokens(3, 4)
+        };
         envoy
             .check_after(exchange)
             .await
-            .unwrap_or_else(|error| panic!("{reason} in the response: {error}"));
+            .unwrap_or_else(|error| panic!("{reason} after the response: {error}"));
     }
 }
 
