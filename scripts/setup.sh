@@ -5,7 +5,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 scripts/check-prerequisites.sh
 scripts/setup-wasm-std.sh
-scripts/tool.sh setup envoy cargo-deny typos prometheus promtool kubectl
+scripts/tool.sh setup envoy envoy-oldest cargo-deny typos prometheus promtool kubectl
 
 # Directories that a killed run left behind; a day old, because another run may be using a newer one.
 find "$TOOLS" -maxdepth 1 -name 'tmp.*' -mtime +0 -exec rm -rf {} +
