@@ -9,7 +9,8 @@ use infertally_filter::worker::{HEARTBEAT_NS, Worker};
 use crate::choices::Choices;
 use crate::heap;
 use crate::program::{CONFIGS, Event, PATHS, STATUSES, STREAMS, TARGETS, WORKERS};
-use crate::response::{CODINGS, CONTENT_TYPES};
+use crate::request::CODINGS;
+use crate::response::CONTENT_TYPES;
 use crate::stats::{Finished, check_running};
 
 /// Flag in the status byte of [`Event::Log`]: Envoy follows a redirect internally.

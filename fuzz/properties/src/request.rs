@@ -9,7 +9,6 @@ use infertally_oracle::tree::Tree;
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
-use crate::response::CODINGS;
 
 /// A byte chooses from this list.
 pub(crate) const APIS: [Api; 10] = [
@@ -23,6 +22,17 @@ pub(crate) const APIS: [Api; 10] = [
     Api::Pooling,
     Api::Classify,
     Api::Audio,
+];
+/// Chosen by a byte.
+pub(crate) const CODINGS: [Option<&str>; 8] = [
+    None,
+    Some("gzip"),
+    Some("br"),
+    Some("deflate"),
+    Some("zstd"),
+    Some("Identity"),
+    Some("gzip, br"),
+    Some(""),
 ];
 
 /// # Panics

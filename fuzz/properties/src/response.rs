@@ -15,7 +15,7 @@ use infertally_oracle::{api, response as oracle};
 use crate::body::Body;
 use crate::choices::Choices;
 use crate::heap;
-use crate::request::APIS;
+use crate::request::{APIS, CODINGS};
 
 /// Chosen by a byte.
 pub(crate) const CONTENT_TYPES: [Option<&str>; 8] = [
@@ -27,17 +27,6 @@ pub(crate) const CONTENT_TYPES: [Option<&str>; 8] = [
     Some("text/plain"),
     Some(";"),
     Some("application/x-ndjson"),
-];
-/// Chosen by a byte.
-pub(crate) const CODINGS: [Option<&str>; 8] = [
-    None,
-    Some("gzip"),
-    Some("br"),
-    Some("deflate"),
-    Some("zstd"),
-    Some("Identity"),
-    Some("gzip, br"),
-    Some(""),
 ];
 const INCOMPLETE: oracle::BodyState = oracle::BodyState::Document(oracle::DocumentState::Incomplete);
 
