@@ -1,5 +1,5 @@
 //! Processes that reserve ports at the same time never share one.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,7 +1,7 @@
 //! The oracle against every measured capture of a real vLLM: its facts are the golden table's, line by line.
 //!
 //! `UPDATE_GOLDEN=1` rewrites the table; the change is for a reviewer.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use std::path::{Path, PathBuf};
 

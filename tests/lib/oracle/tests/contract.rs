@@ -1,5 +1,5 @@
 //! Rules of the contract that no capture shows: duplicate keys, absurd numbers, streams that are cut off, codings.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use std::io::Read as _;
 

@@ -1,5 +1,5 @@
 //! The documents against the repository: paths, links, `make` targets, and the tables of the filter's metrics.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, reason = "a failed helper fails the test")]
 
 use infertally_filter::metrics::{Kind, METRICS};
 use infertally_harness::repository;

@@ -1,6 +1,6 @@
 //! HTTP framing: chunks, pipelining, trailers, 1xx responses and upgrades change no number, and requests that are not measured
 //! leave no series.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use bytes::Bytes;
 use http::HeaderMap;

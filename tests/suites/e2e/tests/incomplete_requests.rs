@@ -1,6 +1,6 @@
 //! Incomplete requests: the client disconnects in the body, stalls, violates the protocol, or receives the response early.
 //! One record each with the bytes that passed, and nothing running afterwards.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy, PROMPT, tiny_admitted};
 use infertally_harness::connection::{Connection, Disconnect};

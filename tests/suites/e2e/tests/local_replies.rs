@@ -1,6 +1,6 @@
 //! Envoy's local replies: whatever rejects a request on its way, it counts once and has the code of the status that the
 //! client received.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use std::net::SocketAddr;
 

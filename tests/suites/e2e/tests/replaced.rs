@@ -1,6 +1,6 @@
 //! A response that a filter in front of ours replaces after its last byte has passed ours, as a guardrail does: what the
 //! client got decides if that filter called a service. A filter that decides at once can't be distinguished from none.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use bytes::Bytes;
 use infertally_harness::CheckedEnvoy;

@@ -1,6 +1,6 @@
 //! Retries, internal redirects and mirrors: a client's request is one exchange however often Envoy sends it, and has the
 //! outcome that the client received.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy, PROMPT, STREAM, tiny_admitted};
 use infertally_harness::connection::Connection;

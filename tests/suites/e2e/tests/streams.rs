@@ -1,6 +1,6 @@
 //! Streams in every form that servers and networks produce: reported tokens count exactly once, and the size has every
 //! byte.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed helper fails the test")]
 
 use infertally_harness::checked_envoy::{COMPLETIONS, CheckedEnvoy};
 use infertally_oracle::Measured;
