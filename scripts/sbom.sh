@@ -10,8 +10,9 @@ host=$(rustc --version --verbose | sed -n 's/^host: //p')
 
 # The tool writes beside each Cargo.toml, so it works on a copy.
 scratch
-mkdir "$SCRATCH/src"
+mkdir -p "$SCRATCH/src/fuzz"
 cp -r Cargo.toml Cargo.lock filter syncer tests "$SCRATCH/src"
+cp -r fuzz/properties "$SCRATCH/src/fuzz"
 mkdir -p dist
 
 # list TARGET [DIRECTORY PROGRAM]...: lists the crates that are compiled into each program for that target.
