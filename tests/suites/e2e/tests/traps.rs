@@ -140,14 +140,14 @@ fn signal(envoy: &Envoy, name: &str) {
     assert!(status.success());
 }
 
-/// Every lease expires while the process is stopped, and every VM wakes with all others believed dead. `make test` runs
-/// two rounds; `INFERTALLY_SLEEP_ROUNDS` sets another number.
+/// Every lease expires while the process is stopped, and every VM wakes with all others believed dead.
+/// `INFERTALLY_SLEEP_ROUNDS` sets the number of rounds.
 #[tokio::test]
 async fn gauge_is_exact_after_the_process_was_stopped_for_longer_than_a_lease() {
     const STREAMS: u64 = 32;
     const WORKERS: u64 = 8;
     const STOPPED: Duration = Duration::from_millis(11_500);
-    let rounds = std::env::var("INFERTALLY_SLEEP_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("INFERTALLY_SLEEP_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
     let sim = Sim::start(SimConfig::default()).await.unwrap();
     let envoy = Envoy::start(&Binaries::from_env().unwrap(), sim.addr(), WORKERS, Ok)
         .await
