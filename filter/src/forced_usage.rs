@@ -1,7 +1,8 @@
-//! The models whose servers report usage in streams without being requested to, such as vLLM with `--enable-force-include-usage`.
+//! The models whose servers report usage that the request did not include, such as vLLM with
+//! `--enable-force-include-usage`.
 //!
-//! Of such a server, a stream without usage was cut off, whatever its request. It is known for each VM by itself and from
-//! the traffic: until the first complete stream of a model in a VM, an aborted one counts as not requested.
+//! A stream of such a server that has no usage was cut off, whatever its request. Each VM learns this from its own
+//! traffic: until the first complete stream of a model in a VM, an aborted one counts as not requested.
 
 use std::collections::HashSet;
 

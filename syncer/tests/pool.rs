@@ -391,11 +391,3 @@ async fn shows(syncer: &Syncer, lines: &[String], parts: &[&str]) -> String {
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
     syncer.shows(&lines, parts).await.unwrap()
 }
-
-#[tokio::test]
-async fn soak_with_pods_and_envoys_that_start_stop_hang_and_serve_invalid_pages() {
-    let summary = infertally_harness::soak::soak(Path::new(BINARY), Duration::from_secs(15))
-        .await
-        .unwrap();
-    println!("{summary}");
-}
