@@ -1,8 +1,8 @@
 //! The state of one worker's VM: configuration, label admission, the gauge of requests in flight and the recorder.
 //!
 //! It is the only place that resolves an exchange's model labels, and it decides when what exchanges add is published: at
-//! the end of an exchange while the worker is quiet, with the next tick under load, and when the VM ends. It does not know the host: shared data and stats are
-//! passed in as traits.
+//! the end of an exchange while the worker is quiet, with the next tick under load, and when the VM ends.
+//! It does not know the host: shared data and stats are passed in as traits.
 
 use crate::access_log;
 use crate::admission::Admission;
