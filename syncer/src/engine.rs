@@ -51,7 +51,7 @@ pub enum ReadError {
     TooManyLabels(String),
 }
 
-/// Reads the load from a page.
+/// Reads the load from a page, which may come in several pieces of whole lines.
 ///
 /// Several series of a metric are ranks or models: they are summed, or averaged for the KV cache. A number of requests must
 /// be finite, not negative and plausible, a utilization from 0 to 1, and series must be unique. Otherwise the metric is
@@ -59,7 +59,11 @@ pub enum ReadError {
 ///
 /// # Errors
 /// If Prometheus would reject the page too, as far as it is read, or if a limit is exceeded.
-pub fn read(page: &[u8], format: Format, options: &EngineOptions) -> Result<ServerLoad, ReadError> {
+pub fn read<'a>(
+    page: impl IntoIterator<Item = &'a [u8]>,
+    format: Format,
+    options: &EngineOptions,
+) -> Result<ServerLoad, ReadError> {
     let rows = || {
         table::ROWS
             .iter()

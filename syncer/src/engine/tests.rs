@@ -24,7 +24,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn read_text(page: impl AsRef<[u8]>, options: &EngineOptions) -> Result<ServerLoad, ReadError> {
-    read(page.as_ref(), Format::Text, options)
+    read([page.as_ref()], Format::Text, options)
 }
 
 fn load(page: impl AsRef<[u8]>) -> ServerLoad {
@@ -161,7 +161,7 @@ fn configured_metrics_take_precedence_over_the_engines() {
     // The configured name is matched verbatim in OpenMetrics, too.
     let page = b"my_cache_total 0.25\n# EOF\n";
     assert_eq!(
-        read(page, Format::OpenMetrics, &options).unwrap(),
+        read([&page[..]], Format::OpenMetrics, &options).unwrap(),
         ServerLoad::default()
     );
 }
@@ -186,7 +186,7 @@ fn counters_in_openmetrics_are_read_with_their_suffix() {
         "vllm:num_requests_waiting_created{engine=\"0\"} 1.7e9\nvllm:num_requests_running 2\n",
         "vllm:kv_cache_usage_perc_total 0.5\nvllm:kv_cache_usage_perc 0.25\n# EOF\n",
     );
-    let load = read(page.as_bytes(), Format::OpenMetrics, &AUTO).unwrap();
+    let load = read([page.as_bytes()], Format::OpenMetrics, &AUTO).unwrap();
     assert_eq!(numbers(&load), [Some(3.0), Some(2.0), Some(0.25)]);
     assert_eq!(
         read_text("vllm:num_requests_waiting_total 3\n", &AUTO).unwrap().waiting,
@@ -334,7 +334,7 @@ fn an_invalid_page_is_an_error() {
             "line 2: expected `# EOF`, found the end of the line",
         ),
     ] {
-        assert_eq!(read(page, format, &AUTO).unwrap_err().to_string(), message);
+        assert_eq!(read([page], format, &AUTO).unwrap_err().to_string(), message);
     }
 }
 
@@ -366,7 +366,7 @@ proptest! {
     ) {
         let mut page: String = lines.iter().map(|(name, labels, value)| format!("{name}{labels} {value}\n")).collect();
         page.push_str("# EOF\n");
-        if let Ok(load) = read(page.as_bytes(), format, &AUTO) {
+        if let Ok(load) = read([page.as_bytes()], format, &AUTO) {
             let requests = load.waiting.into_iter().chain(load.running);
             prop_assert!(requests.into_iter().all(|value| (0.0..=1e9).contains(&value)), "{}", page);
             prop_assert!(load.kv_cache.is_none_or(|value| (0.0..=1.0).contains(&value)), "{}", page);

@@ -115,7 +115,7 @@ proptest! {
         let mut page = String::new();
         encode(&families, format, &mut page);
         let mut samples: Vec<ParsedSample> = Vec::new();
-        parse(page.as_bytes(), format, |_| true, |sample| {
+        parse([page.as_bytes()], format, |_| true, |sample| {
             let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
             samples.push((sample.name.to_owned(), labels, bits(sample.value)));
         })
@@ -127,7 +127,7 @@ proptest! {
     fn no_bytes_make_the_parser_panic(format in format(), page in prop_oneof![page_like(), vec(any::<u8>(), 0..200)]) {
         let lines = page.split(|byte| *byte == b'\n').count();
         for wanted in [true, false] {
-            let result = parse(&page, format, |_| wanted, |sample| _ = sample.labels.iter().count());
+            let result = parse([&*page], format, |_| wanted, |sample| _ = sample.labels.iter().count());
             if let Err(error) = result {
                 prop_assert!((1..=lines + 1).contains(&error.line()), "{}", error);
                 prop_assert!(error.to_string().len() < 600, "{}", error);
@@ -136,10 +136,32 @@ proptest! {
     }
 
     #[test]
+    fn a_page_in_pieces_of_whole_lines_is_the_same_page(format in format(), page in page_like(), size in 1_usize..4) {
+        let read = |pieces: &[&[u8]]| {
+            let mut seen = Vec::new();
+            let result = parse(pieces.iter().copied(), format, |_| true, |sample| {
+                let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+                seen.push((sample.name.to_owned(), labels, bits(sample.value)) as ParsedSample);
+            });
+            (result, seen)
+        };
+        let lines: Vec<&[u8]> = page.split_inclusive(|byte| *byte == b'\n').collect();
+        let pieces: Vec<Vec<u8>> = lines.chunks(size).map(<[_]>::concat).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        let (whole, split) = (read(&[&page]), read(&pieces));
+        prop_assert_eq!(&whole.1, &split.1);
+        match (whole.0, split.0) {
+            // An error after `# EOF` quotes what follows in the piece.
+            (Err(whole), Err(split)) => prop_assert_eq!(whole.line(), split.line()),
+            (whole, split) => prop_assert_eq!(whole, split),
+        }
+    }
+
+    #[test]
     fn skipping_other_names_does_not_change_the_samples_of_one(page in page_like()) {
         let read = |only_a: bool| {
             let mut seen = Vec::new();
-            let result = parse(&page, Format::Text, |name| !only_a || name == "a", |sample| {
+            let result = parse([&*page], Format::Text, |name| !only_a || name == "a", |sample| {
                 if sample.name == "a" {
                     seen.push((sample.labels.iter().collect::<Vec<_>>(), bits(sample.value)));
                 }

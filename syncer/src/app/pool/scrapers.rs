@@ -86,7 +86,7 @@ impl PodScrapers {
             let mut log = ScrapeLog::new("pod", Arc::clone(&target.name));
             loop {
                 ticks.next().await;
-                let read = |page: &Page| engine::read(&page.body, page.format, &options);
+                let read = |page: &Page| engine::read(page.body.pieces(), page.format, &options);
                 let attempt = attempt(&client, &url, timeout, read).await;
                 log.record(&attempt);
                 if attempts.send((target.clone(), attempt)).await.is_err() {
@@ -111,7 +111,7 @@ pub(super) fn start_envoy(
         let mut log = ScrapeLog::new("Envoy", Arc::clone(&name));
         loop {
             ticks.next().await;
-            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(&page.body)).await;
+            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(page.body.pieces())).await;
             log.record(&attempt);
             if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
                 return;
