@@ -11,7 +11,7 @@ use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::MetricsEndpoint;
 use crate::target::Target;
 
-/// Where the model servers' metrics are, and who may read them.
+/// Where the model servers' metrics are, and how the syncer proves its identity to them.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TargetAccess {
     /// Port of the pods' metrics, if it is not the InferencePool's target port (for Triton: 8002). Requires --kubernetes
