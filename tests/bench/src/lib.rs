@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  workload ─▶ upstream ◀── Envoys (variant) ◀── client
-//!                              │ cost
+//!                              │   ▲▼
+//!                         cost │  ext_proc
 //!                              ▼
 //!                             run ─▶ summary ─▶ report
 //! ```
@@ -14,6 +15,7 @@
 mod check;
 mod client;
 mod cost;
+pub mod ext_proc;
 pub mod report;
 pub mod run;
 mod summary;

@@ -22,6 +22,9 @@ struct Arguments {
     /// Another build of the filter to compare with
     #[arg(long, value_name = "FILE")]
     other: Option<PathBuf>,
+    /// An ext_proc server to compare with
+    #[arg(long, value_name = "FILE")]
+    ext_proc: Option<PathBuf>,
     /// Run only this workload: small, large, bulk or paced; may be repeated
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
         wasm,
         noop,
         other,
+        ext_proc,
         only,
         rounds,
         quick,
@@ -50,6 +54,7 @@ async fn main() -> ExitCode {
         wasm,
         noop,
         other,
+        ext_proc,
         only,
         rounds,
         percent,

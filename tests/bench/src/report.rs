@@ -24,7 +24,7 @@ pub fn tables(figures: &Figures) -> String {
     let p50: fn(&Slices) -> &[f64] = |slices| &slices.p50_us;
     table(
         &mut text,
-        "Envoy's CPU, µs per request",
+        "CPU, µs per request",
         figures,
         cpu,
         Spread::of_differences,
@@ -35,6 +35,14 @@ pub fn tables(figures: &Figures) -> String {
         "Client latency, p50, µs",
         figures,
         p50,
+        Spread::of_differences,
+    );
+    let p99: fn(&Slices) -> &[f64] = |slices| &slices.p99_us;
+    table(
+        &mut text,
+        "Client latency, p99, µs",
+        figures,
+        p99,
         Spread::of_differences,
     );
     memory(&mut text, figures);
