@@ -24,4 +24,5 @@ cargo build --quiet --release --package infertally-bench
 scripts/wasm-env.sh cargo build --quiet --package infertally-noop --profile wasm
 say "bench: measuring for about two minutes; other work on this machine adds noise"
 exec "$CARGO_TARGET_DIR/release/infertally-bench" --envoy "$envoy" --wasm dist/infertally.wasm \
-    --noop "$CARGO_TARGET_DIR/wasm32-unknown-unknown/wasm/infertally_noop.wasm" "$@"
+    --noop "$CARGO_TARGET_DIR/wasm32-unknown-unknown/wasm/infertally_noop.wasm" \
+    --ext-proc "$CARGO_TARGET_DIR/release/ext-proc" "$@"
