@@ -6,7 +6,7 @@
 //!                              │   ▲▼
 //!                         cost │  ext_proc
 //!                              ▼
-//!                             run ─▶ summary ─▶ report
+//!                             run ─▶ summary ─▶ report, goals
 //! ```
 //!
 //! A run has figures only if every Envoy counted exactly what was sent: see `check`. Absolute numbers depend on the machine,
@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod cost;
 pub mod ext_proc;
+pub mod goals;
 pub mod report;
 pub mod run;
 mod summary;

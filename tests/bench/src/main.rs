@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use infertally_bench::goals::marks;
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
 
@@ -59,15 +60,19 @@ async fn main() -> ExitCode {
         rounds,
         percent,
     };
-    match run(&options).await {
-        Ok(figures) => {
-            print!("{}", tables(&figures));
+    let wasm_bytes = std::fs::metadata(&options.wasm).map(|file| file.len());
+    match (run(&options).await, wasm_bytes) {
+        (Ok(figures), Ok(wasm_bytes)) => {
+            print!("{}{}", tables(&figures), marks(&figures, wasm_bytes));
             println!("\nEvery Envoy counted all requests, bytes and tokens that were sent.");
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        (Err(error), _) => fail(&*error),
+        (_, Err(error)) => fail(&error),
     }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }

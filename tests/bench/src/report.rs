@@ -22,13 +22,7 @@ pub fn tables(figures: &Figures) -> String {
     );
     let cpu: fn(&Slices) -> &[f64] = |slices| &slices.cpu_us;
     let p50: fn(&Slices) -> &[f64] = |slices| &slices.p50_us;
-    table(
-        &mut text,
-        "CPU, µs per request",
-        figures,
-        cpu,
-        Spread::of_differences,
-    );
+    table(&mut text, "CPU, µs per request", figures, cpu, Spread::of_differences);
     table(&mut text, "The same, 10th percentile", figures, cpu, Spread::of_fastest);
     table(
         &mut text,

@@ -250,7 +250,9 @@ impl Instance {
         latencies.sort();
         let percentile = |percent: usize| {
             let latency = latencies.get(latencies.len() * percent / 100);
-            latency.map(|latency| latency.as_secs_f64() * 1e6).ok_or("the slice is empty")
+            latency
+                .map(|latency| latency.as_secs_f64() * 1e6)
+                .ok_or("the slice is empty")
         };
         Ok(Slice {
             cpu_us: cpu as f64 / 1e3 / workload.slice() as f64,
