@@ -10,7 +10,7 @@ use infertally_harness::{Behaviour, Mount, Pod, Syncer, eventually};
 const BINARY: &str = env!("CARGO_BIN_EXE_infertally-syncer");
 const LORA: [&str; 5] = ["lora", "--metrics-address", "127.0.0.1", "--metrics-port", "0"];
 
-/// Waits until the log has this line so many times.
+/// Waits until this is in the log a number of times.
 async fn logs(syncer: &Syncer, part: &str, times: usize) {
     let logged = eventually(async || {
         let log = syncer.log();
