@@ -49,7 +49,10 @@ pub(crate) async fn hold(envoy: SocketAddr, streams: usize) -> Result<HeldStream
         }
         for request in sent {
             let (mut response, _) = request.headers().await?;
-            response.wait_for("model").await?;
+            response
+                .wait_for("model")
+                .await
+                .map_err(|error| format!("open stream {}: {error}", held._responses.len()))?;
             held._responses.push(response);
         }
         held._connections.push(client);

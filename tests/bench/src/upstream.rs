@@ -14,6 +14,8 @@ use crate::workload::{Response, SELECT};
 
 /// Size of a connection's read buffer. There may be ten thousand.
 const READ_BYTES: usize = 16 * 1024;
+/// Of a connection's thread.
+const STACK_BYTES: usize = 128 * 1024;
 
 /// Responses by the name of their workload.
 type Responses = HashMap<String, Response>;
@@ -24,11 +26,15 @@ pub(crate) fn start(responses: Responses) -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     let responses = Arc::new(responses);
     std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
+        for connection in listener.incoming() {
+            let connection = connection?;
             let responses = Arc::clone(&responses);
             // The client reports the missing response.
-            std::thread::spawn(move || serve(&connection, &responses));
+            std::thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn(move || serve(&connection, &responses))?;
         }
+        Ok::<_, std::io::Error>(())
     });
     Ok(address)
 }

@@ -82,10 +82,11 @@ impl Workload {
         Self::new(name, title, &requests, Response::json(&chat_response(60, 16)), 16)
     }
 
-    /// Streams that stay open after three events, until their connection is closed.
+    /// Streams that stay open after the first event, until their connection is closed. (More events of a hundred streams
+    /// would fill the flow-control window of their connection.)
     pub(crate) fn held(name: &str) -> Self {
         let mut workload = Self::stream(name, name, EVENTS, None);
-        workload.response.pieces.truncate(4);
+        workload.response.pieces.truncate(2);
         workload.response.hangs = true;
         workload
     }
