@@ -1,6 +1,4 @@
-//! Literal names, and the search for the byte that ends an unescaped run of a string.
-
-use memchr::memchr2;
+//! Literal names.
 
 use super::Value;
 
@@ -28,16 +26,4 @@ impl Literal {
             Self::MinusInfinity => (b"-Infinity", Value::Null),
         }
     }
-}
-
-/// The position of the first quote or backslash. Keys are mostly short, and there a plain loop beats the set-up of SIMD
-/// search.
-pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let start = bytes.get(..SHORT).unwrap_or(bytes);
-    if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-        return Some(at);
-    }
-    let rest = bytes.get(SHORT..)?;
-    memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
 }
