@@ -16,6 +16,17 @@ pub(super) enum Literal {
 // === impl Literal ===
 
 impl Literal {
+    pub(super) fn from_first_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            b't' => Self::True,
+            b'f' => Self::False,
+            b'n' => Self::Null,
+            b'N' => Self::NaN,
+            b'I' => Self::Infinity,
+            _ => return None,
+        })
+    }
+
     pub(super) fn bytes_and_value(self) -> (&'static [u8], Value<'static>) {
         match self {
             Self::True => (b"true", Value::Bool(true)),
