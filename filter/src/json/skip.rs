@@ -6,6 +6,7 @@
 const BLOCK: usize = 16;
 
 /// The position of the first quote or backslash, or the number of bytes.
+#[inline(never)]
 pub(super) fn end_of_text(bytes: &[u8]) -> usize {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut at = 0;
