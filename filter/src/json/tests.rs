@@ -1,3 +1,6 @@
+mod keys;
+mod strings;
+
 use serde_json::Value as Json;
 
 use super::*;

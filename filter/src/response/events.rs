@@ -141,8 +141,15 @@ impl<D: Dialect> Events<D> {
         match piece {
             Piece::Data(bytes) => {
                 self.marker.read(bytes);
-                let Self { scanner, event, .. } = self;
-                scanner.feed(bytes, |field, value| event.read::<D>(field, value));
+                let Self {
+                    scanner, event, totals, ..
+                } = self;
+                let wants_model = totals.model.is_none();
+                scanner.feed(bytes, |field, value| match field {
+                    // Every event has it, and the first one decides.
+                    Field::Model if !wants_model => {}
+                    field => event.read::<D>(field, value),
+                });
             }
             Piece::End { name, has_error } => self.end_event(name, has_error),
         }
