@@ -1,12 +1,13 @@
-//! An incremental JSON scanner that emits the values at given paths. It builds no tree and buffers only the current string
-//! or number.
+//! An incremental JSON scanner that emits the values at given paths. It builds no tree and buffers only a string or number
+//! that is cut or has escapes.
 //!
 //! It owns the grammar of RFC 8259 and knows nothing about the meaning of values. Invariant: the emitted values do not
 //! depend on the chunk boundaries, and memory stays below [`MAX_TEXT`] plus a constant.
 //!
 //! It accepts every document that `serde_json` accepts, up to [`MAX_DEPTH`] levels, and some that only the lenient Python
-//! parsers of model servers accept: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and invalid
-//! escapes and numbers in values at no path. Anything else that violates the grammar is a [`ScanError`].
+//! parsers of model servers accept: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and, where no
+//! path leads, invalid escapes and numbers. Anything else that violates the grammar is a [`ScanError`], also in values that no
+//! path selects: they take fewer steps, but none is left out.
 
 mod literal;
 mod machine;
