@@ -5,15 +5,22 @@ use infertally_harness::envoy::Envoy;
 use infertally_harness::stats::{Series, Stats, difference};
 use infertally_harness::{Result, eventually};
 
+use crate::ext_proc::{ExtProc, Totals};
 use crate::variant::Variant;
 use crate::workload::{MODEL, Workload};
 
 /// Compares the metrics of one Envoy with the number of requests of each workload that were sent to it.
-pub(crate) async fn check(variant: &Variant, envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
+pub(crate) async fn check(
+    variant: &Variant,
+    envoy: &Envoy,
+    server: Option<&ExtProc>,
+    sent: &[(&Workload, u64)],
+) -> Result<()> {
     match variant {
         Variant::Plain | Variant::Noop(_) => Ok(()),
         Variant::Infertally | Variant::OtherBuild(_) => infertally(envoy, sent).await,
         Variant::Cpp => cpp(envoy, sent).await,
+        Variant::ExtProc(_) => ext_proc(server.ok_or("the server is missing")?, sent).await,
     }
     .map_err(|error| format!("{} did not process what was sent:\n{error}", variant.title()).into())
 }
@@ -90,6 +97,24 @@ async fn cpp(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
             }
         }
         Ok(())
+    })
+    .await
+}
+
+async fn ext_proc(server: &ExtProc, sent: &[(&Workload, u64)]) -> Result<()> {
+    let sum = |of: fn(&Workload) -> u64| sent.iter().map(|(workload, count)| of(workload) * count).sum();
+    let expected = Totals {
+        requests: sum(|_| 1),
+        input_tokens: sum(|workload| workload.prompt_tokens),
+        output_tokens: sum(|workload| workload.completion_tokens),
+    };
+    eventually(|| async {
+        let totals = server.totals().await?;
+        if totals == expected {
+            Ok(())
+        } else {
+            Err(format!("expected {expected:?}, got {totals:?}").into())
+        }
     })
     .await
 }

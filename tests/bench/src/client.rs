@@ -9,6 +9,8 @@ use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
 
+/// The start of every response that a figure may include.
+const OK: &[u8] = b"HTTP/1.1 200 ";
 /// The end of a chunked body. These bytes appear nowhere else in the responses of the bench.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -64,6 +66,9 @@ impl Client {
                 Some(End::LastChunk) => received.ends_with(LAST_CHUNK),
             };
             if complete {
+                if !received.starts_with(OK) {
+                    return Err(format!("unexpected response: {}", String::from_utf8_lossy(received)).into());
+                }
                 return Ok((started.elapsed(), length));
             }
         }

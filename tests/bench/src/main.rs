@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use infertally_bench::goals::marks;
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
 
@@ -22,6 +23,9 @@ struct Arguments {
     /// Another build of the filter to compare with
     #[arg(long, value_name = "FILE")]
     other: Option<PathBuf>,
+    /// An ext_proc server to compare with
+    #[arg(long, value_name = "FILE")]
+    ext_proc: Option<PathBuf>,
     /// Run only this workload: small, large, bulk or paced; may be repeated
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
@@ -40,6 +44,7 @@ async fn main() -> ExitCode {
         wasm,
         noop,
         other,
+        ext_proc,
         only,
         rounds,
         quick,
@@ -50,19 +55,24 @@ async fn main() -> ExitCode {
         wasm,
         noop,
         other,
+        ext_proc,
         only,
         rounds,
         percent,
     };
-    match run(&options).await {
-        Ok(figures) => {
-            print!("{}", tables(&figures));
+    let wasm_bytes = std::fs::metadata(&options.wasm).map(|file| file.len());
+    match (run(&options).await, wasm_bytes) {
+        (Ok(figures), Ok(wasm_bytes)) => {
+            print!("{}{}", tables(&figures), marks(&figures, wasm_bytes));
             println!("\nEvery Envoy counted all requests, bytes and tokens that were sent.");
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+        (Err(error), _) => fail(&*error),
+        (_, Err(error)) => fail(&error),
     }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
 }

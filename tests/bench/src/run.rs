@@ -10,6 +10,7 @@ use infertally_harness::envoy::{Binaries, Envoy};
 use crate::check::check;
 use crate::client::Client;
 use crate::cost::{cpu_ns, resident_bytes};
+use crate::ext_proc::ExtProc;
 use crate::upstream;
 use crate::variant::Variant;
 use crate::workload::Workload;
@@ -30,6 +31,8 @@ pub struct Options {
     pub noop: Option<PathBuf>,
     /// Another build of the filter, for one more comparison.
     pub other: Option<PathBuf>,
+    /// The `ext_proc` server to compare with.
+    pub ext_proc: Option<PathBuf>,
     /// The names of the workloads to run; empty means all.
     pub only: Vec<String>,
     /// Slices per workload and Envoy.
@@ -61,10 +64,20 @@ pub struct WorkloadFigures {
 /// The figures of one workload through one Envoy, by round.
 #[derive(Clone, Debug, Default)]
 pub struct Slices {
-    /// Envoy's CPU time per request, in microseconds.
+    /// The CPU time of Envoy, and of the `ext_proc` server if there is one, per request, in microseconds.
     pub cpu_us: Vec<f64>,
     /// The median latency, in microseconds.
     pub p50_us: Vec<f64>,
+    /// The 99th percentile of the latency, in microseconds.
+    pub p99_us: Vec<f64>,
+}
+
+/// The figures of one slice.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    cpu_us: f64,
+    p50_us: f64,
+    p99_us: f64,
 }
 
 /// A running Envoy and its clients.
@@ -72,6 +85,7 @@ pub struct Slices {
 struct Instance {
     variant: Variant,
     envoy: Envoy,
+    ext_proc: Option<ExtProc>,
     clients: Vec<Client>,
     /// Requests by workload.
     sent: Vec<u64>,
@@ -99,12 +113,17 @@ pub async fn run(options: &Options) -> Result<Figures> {
         envoy: options.envoy.clone(),
         wasm: options.wasm.clone(),
     };
+    let mut ext_proc = match &options.ext_proc {
+        Some(binary) => Some(ExtProc::start(binary).await?),
+        None => None,
+    };
     let variants = [
         Some(Variant::Plain),
         options.noop.clone().map(Variant::Noop),
         Some(Variant::Infertally),
         options.other.clone().map(Variant::OtherBuild),
         Some(Variant::Cpp),
+        ext_proc.as_ref().map(|server| Variant::ExtProc(server.port())),
     ];
     let mut instances = Vec::new();
     for variant in variants.into_iter().flatten() {
@@ -116,6 +135,7 @@ pub async fn run(options: &Options) -> Result<Figures> {
             .map(|_| Client::connect(envoy.listener()))
             .collect();
         instances.push(Instance {
+            ext_proc: ext_proc.take_if(|_| matches!(variant, Variant::ExtProc(_))),
             variant,
             envoy,
             clients: clients?,
@@ -137,7 +157,7 @@ pub async fn run(options: &Options) -> Result<Figures> {
     for instance in &instances {
         memory.push(resident_bytes(instance.envoy.process_id())?);
         let sent: Vec<_> = workloads.iter().zip(instance.sent.iter().copied()).collect();
-        check(&instance.variant, &instance.envoy, &sent).await?;
+        check(&instance.variant, &instance.envoy, instance.ext_proc.as_ref(), &sent).await?;
     }
     Ok(Figures {
         variants: instances.into_iter().map(|instance| instance.variant).collect(),
@@ -159,9 +179,10 @@ fn measure(instances: &mut [Instance], workloads: &[Workload], rounds: usize) ->
             let mut turns: Vec<_> = instances.iter_mut().zip(&mut slices).collect();
             turns.rotate_left(first);
             for (instance, slices) in turns {
-                let (cpu_us, p50_us) = instance.slice(index, workload)?;
+                let Slice { cpu_us, p50_us, p99_us } = instance.slice(index, workload)?;
                 slices.cpu_us.push(cpu_us);
                 slices.p50_us.push(p50_us);
+                slices.p99_us.push(p99_us);
             }
         }
         figures.push(WorkloadFigures {
@@ -195,11 +216,15 @@ impl Instance {
         self.slice(index, workload).map(|_| ())
     }
 
-    /// Returns the CPU time per request and the median latency, in microseconds.
-    fn slice(&mut self, index: usize, workload: &Workload) -> Result<(f64, f64)> {
-        let process = self.envoy.process_id();
+    /// The CPU time of all processes, in nanoseconds.
+    fn cpu_ns(&self) -> Result<u64> {
+        let server = self.ext_proc.as_ref().map(|server| cpu_ns(server.process_id()));
+        Ok(cpu_ns(self.envoy.process_id())? + server.transpose()?.unwrap_or_default())
+    }
+
+    fn slice(&mut self, index: usize, workload: &Workload) -> Result<Slice> {
         std::thread::sleep(SETTLE);
-        let before = cpu_ns(process)?;
+        let before = self.cpu_ns()?;
         let mut latencies = Vec::new();
         let clients = self.clients.iter_mut().take(workload.connections);
         std::thread::scope(|scope| {
@@ -220,11 +245,20 @@ impl Instance {
             )
         })?;
         std::thread::sleep(SETTLE);
-        let cpu = cpu_ns(process)?.saturating_sub(before);
+        let cpu = self.cpu_ns()?.saturating_sub(before);
         self.count(index, workload.slice());
         latencies.sort();
-        let p50 = latencies.get(latencies.len() / 2).ok_or("the slice is empty")?;
-        Ok((cpu as f64 / 1e3 / workload.slice() as f64, p50.as_secs_f64() * 1e6))
+        let percentile = |percent: usize| {
+            let latency = latencies.get(latencies.len() * percent / 100);
+            latency
+                .map(|latency| latency.as_secs_f64() * 1e6)
+                .ok_or("the slice is empty")
+        };
+        Ok(Slice {
+            cpu_us: cpu as f64 / 1e3 / workload.slice() as f64,
+            p50_us: percentile(50)?,
+            p99_us: percentile(99)?,
+        })
     }
 
     fn count(&mut self, index: usize, requests: u64) {

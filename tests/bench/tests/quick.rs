@@ -12,12 +12,13 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
         wasm,
         noop: None,
         other: None,
+        ext_proc: Some(env!("CARGO_BIN_EXE_ext-proc").into()),
         only: Vec::new(),
         rounds: 1,
         percent: 10,
     };
     let figures = run(&options).await.unwrap();
-    assert_eq!((figures.variants.len(), figures.workloads.len()), (3, 4));
+    assert_eq!((figures.variants.len(), figures.workloads.len()), (4, 4));
     for workload in &figures.workloads {
         for slices in &workload.variants {
             assert!(
@@ -26,5 +27,5 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
             );
         }
     }
-    assert!(tables(&figures).contains("Envoy's CPU"));
+    assert!(tables(&figures).contains("CPU, µs"));
 }
