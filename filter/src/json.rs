@@ -7,7 +7,7 @@
 //! It accepts every document that `serde_json` accepts, up to [`MAX_DEPTH`] levels, and some that only the lenient Python
 //! parsers of model servers accept: a byte order mark, `NaN`, `Infinity`, raw control characters in strings, and, where no
 //! path leads, invalid escapes and numbers. Anything else that violates the grammar is a [`ScanError`], also in values that no
-//! path selects: they take fewer steps, but none is left out.
+//! path selects.
 
 mod literal;
 mod machine;

@@ -1,5 +1,5 @@
-//! The state machine of the grammar. It knows the nodes of the paths but not the reader's identifiers, so all readers share
-//! its code: in Envoy it runs seldom enough to be cold in the processor's caches.
+//! The state machine of the grammar. It knows the nodes of the paths but not the readers' identifiers, so all readers share its
+//! code: between two requests Envoy pushes it out of the processor's caches, and less code comes back sooner.
 
 use super::literal::Literal;
 use super::path::MAX_SEGMENTS;
