@@ -23,6 +23,7 @@ use crate::discovery::file;
 use crate::discovery::kubernetes::{self, ClientError};
 use crate::envoys::Envoys;
 use crate::exposition::{Family, Metric, Value};
+use crate::file::Reload;
 use crate::http_client::access::AccessError;
 use crate::pool::Pool;
 use crate::scrape::schedule::Schedule;
@@ -59,12 +60,13 @@ struct Metrics {
     aliases: Vec<AliasSet>,
 }
 
-/// Runs the role until `shutdown` completes.
+/// Runs the role until `shutdown` completes. A `reload` reads the targets file and the certificates at once.
 ///
 /// # Errors
 /// If it cannot start.
-pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
-    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, Limits::default()).await?;
+pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, reload: Reload) -> Result<(), PoolError> {
+    let limits = Limits::default();
+    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, limits, reload.clone()).await?;
     let pod_client = access::pods(&args).await?;
     let envoy_client = access::envoys(&args).await?;
     let schedule = Schedule {
@@ -96,7 +98,7 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
         .map(|(name, url)| start_envoy(name, url, envoy_client.client.clone(), schedule, envoy_attempts.clone()))
         .collect();
     let inputs = Inputs {
-        discovered: discover(&args).await?,
+        discovered: discover(&args, reload).await?,
         pods,
         envoys: envoy_pages,
     };
@@ -114,10 +116,10 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
 }
 
 /// Starts the source of targets. Without one the pool is empty.
-async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolError> {
+async fn discover(args: &PoolArgs, reload: Reload) -> Result<mpsc::Receiver<Discovered>, PoolError> {
     let (out, discovered) = mpsc::channel(1);
     if let Some(path) = &args.targets_file {
-        tokio::spawn(file::watch(path.clone(), out));
+        tokio::spawn(file::watch(path.clone(), reload, out));
     } else if let Some(name) = &args.dns {
         tokio::spawn(dns::watch(name.clone(), args.access.scheme(), Resolver::system()?, out));
     } else if let Some(pool) = &args.kubernetes {
