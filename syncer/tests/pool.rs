@@ -308,7 +308,7 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             "requires --metrics-auth token",
         ),
         (&["--target", "http://h:1", "--tls-cert", "f"], "require each other"),
-        (&["--target", "http://h:1", "--ca-file", "/nowhere"], "/nowhere"),
+        (&["--target", "http://h:1", "--target-ca-file", "/nowhere"], "/nowhere"),
         (
             &[
                 "--target",

@@ -7,6 +7,7 @@
 //!              one scraper per pod and per Envoy
 //! ```
 
+mod access;
 mod scrapers;
 mod writer;
 
@@ -22,9 +23,9 @@ use crate::discovery::file;
 use crate::discovery::kubernetes::{self, ClientError};
 use crate::envoys::Envoys;
 use crate::exposition::{Family, Metric, Value};
-use crate::http_client::tls::{self, TlsError};
+use crate::file::Reload;
+use crate::http_client::access::AccessError;
 use crate::pool::Pool;
-use crate::scrape::fetch::Client;
 use crate::scrape::schedule::Schedule;
 use crate::serve::{Limits, Pages};
 use crate::target::Discovered;
@@ -33,8 +34,6 @@ use crate::version::{BUILD_REF, COMMIT};
 use scrapers::{PodScrapers, start_envoy};
 use writer::{Inputs, Snapshot, write};
 
-/// Limit of an Envoy's page, which has Envoy's own stats, too. A pair of model names has some three hundred lines.
-const MAX_ENVOY_PAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Attempts that are queued for the writer, which takes up to 256 at once. If the queue is full, scrapers wait.
 const ATTEMPT_QUEUE: usize = 1024;
 
@@ -44,9 +43,9 @@ pub enum PoolError {
     /// The DNS configuration of the system is invalid.
     #[error(transparent)]
     Dns(#[from] DnsConfigError),
-    /// The TLS configuration for scrapes is invalid.
+    /// A certificate, key or token for scrapes cannot be used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Access(#[from] AccessError),
     /// There is no Kubernetes client for `--kubernetes`.
     #[error("--kubernetes")]
     Kubernetes(#[from] ClientError),
@@ -61,13 +60,15 @@ struct Metrics {
     aliases: Vec<AliasSet>,
 }
 
-/// Runs the role until `shutdown` completes.
+/// Runs the role until `shutdown` completes. A `reload` reads the targets file and the certificates at once.
 ///
 /// # Errors
 /// If it cannot start.
-pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
-    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, Limits::default()).await?;
-    let tls = tls::client_config(args.ca_file.as_deref())?;
+pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, reload: Reload) -> Result<(), PoolError> {
+    let limits = Limits::default();
+    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, limits, reload.clone()).await?;
+    let pod_client = access::pods(&args).await?;
+    let envoy_client = access::envoys(&args).await?;
     let schedule = Schedule {
         interval: args.scrape_interval,
         timeout: args.timeout(),
@@ -85,22 +86,19 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
     let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPT_QUEUE);
-    let max_page_bytes = usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX);
-    let client = Client::new(max_page_bytes, tls.clone());
     let scrapers = PodScrapers::new(
-        client,
+        pod_client.client.clone(),
         schedule,
-        args.metrics_path.clone(),
+        args.access.metrics_path.clone(),
         args.engine_options(),
         pod_attempts,
     );
-    let envoy_client = Client::new(MAX_ENVOY_PAGE_BYTES, tls);
     let _envoy_tasks: Vec<_> = envoys
         .into_iter()
-        .map(|(name, url)| start_envoy(name, url, envoy_client.clone(), schedule, envoy_attempts.clone()))
+        .map(|(name, url)| start_envoy(name, url, envoy_client.client.clone(), schedule, envoy_attempts.clone()))
         .collect();
     let inputs = Inputs {
-        discovered: discover(&args).await?,
+        discovered: discover(&args, reload).await?,
         pods,
         envoys: envoy_pages,
     };
@@ -118,14 +116,15 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
 }
 
 /// Starts the source of targets. Without one the pool is empty.
-async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolError> {
+async fn discover(args: &PoolArgs, reload: Reload) -> Result<mpsc::Receiver<Discovered>, PoolError> {
     let (out, discovered) = mpsc::channel(1);
     if let Some(path) = &args.targets_file {
-        tokio::spawn(file::watch(path.clone(), out));
+        tokio::spawn(file::watch(path.clone(), reload, out));
     } else if let Some(name) = &args.dns {
-        tokio::spawn(dns::watch(name.clone(), Resolver::system()?, out));
+        tokio::spawn(dns::watch(name.clone(), args.access.scheme(), Resolver::system()?, out));
     } else if let Some(pool) = &args.kubernetes {
-        tokio::spawn(kubernetes::watch(kubernetes::client().await?, pool.clone(), out));
+        let client = kubernetes::client().await?;
+        tokio::spawn(kubernetes::watch(client, pool.clone(), args.access.endpoint(), out));
     } else {
         _ = out.send(Discovered::Targets(args.targets.clone())).await;
     }

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 
 use super::duration::duration;
 use super::serve::{AuthMode, ServeArgs};
+use super::target_access::{Sources, TargetAccess};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
 use crate::discovery::kubernetes::PoolRef;
@@ -74,6 +75,10 @@ pub struct PoolArgs {
     /// additional label `envoy`.
     #[arg(long = "envoy", env = "INFERTALLY_ENVOY", value_name = "URL", value_delimiter = ',', value_parser = envoy_url)]
     pub envoys: Vec<Uri>,
+    /// Certificate authorities (PEM) that sign the certificates of https Envoys, instead of the system's. Re-read when it
+    /// changes
+    #[arg(long, env = "INFERTALLY_ENVOY_CA_FILE", value_name = "FILE")]
+    pub envoy_ca_file: Option<PathBuf>,
     /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
     ///
     /// The default names are those of the Gateway API Inference Extension v0.4 to v1.0. inference_objective has its names
@@ -98,16 +103,6 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub kv_cache_metric: Option<Selector>,
-    /// Path of the model servers' metrics, for targets without one (for trtllm-serve: /prometheus/metrics)
-    #[arg(
-        long,
-        env = "INFERTALLY_METRICS_PATH",
-        value_name = "PATH",
-        default_value = "/metrics"
-    )]
-    #[arg(help_heading = SCRAPE_HEADING)]
-    #[arg(value_parser = metrics_path)]
-    pub metrics_path: PathAndQuery,
     /// Time between two scrapes of a model server or Envoy, such as 1s or 900ms
     #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     #[arg(help_heading = SCRAPE_HEADING)]
@@ -124,10 +119,9 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_MAX_PAGE_BYTES", value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = SCRAPE_HEADING)]
     pub max_page_bytes: u64,
-    /// Trust these certificate authorities (PEM) for https targets and Envoys, in addition to the system's
-    #[arg(long, env = "INFERTALLY_CA_FILE", value_name = "FILE")]
-    #[arg(help_heading = SCRAPE_HEADING)]
-    pub ca_file: Option<PathBuf>,
+    /// Where the model servers' metrics are.
+    #[command(flatten, next_help_heading = "Access to model servers")]
+    pub access: TargetAccess,
 
     /// How /metrics is served.
     #[command(flatten, next_help_heading = "Access to /metrics")]
@@ -235,6 +229,11 @@ impl PoolArgs {
                 errors.push(format!("duplicate --envoy {a}"));
             }
         }
+        errors.extend(self.access.usage_errors(&Sources {
+            targets: &self.targets,
+            dns: self.dns.as_ref(),
+            kubernetes: self.kubernetes.is_some(),
+        }));
         errors.extend(self.serve.usage_errors());
         errors
     }
@@ -242,13 +241,6 @@ impl PoolArgs {
 
 fn envoy_url(text: &str) -> Result<Uri, String> {
     base_url(text).map(|url| with_default_path(&url, &PathAndQuery::from_static(STATS_PATH)))
-}
-
-fn metrics_path(text: &str) -> Result<PathAndQuery, String> {
-    match text.parse() {
-        Ok(path) if text.starts_with('/') => Ok(path),
-        _ => Err("expected a path that begins with '/'".to_owned()),
-    }
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {

@@ -8,6 +8,7 @@
 //! ```
 //! Through failures the last targets stay, and each failure is reported once.
 
+mod annotations;
 mod client;
 mod error;
 mod pods;
@@ -27,6 +28,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::target::{Discovered, MAX_TARGETS};
+use annotations::InvalidAnnotations;
+pub use annotations::MetricsEndpoint;
 pub use client::{ClientError, client, client_for};
 use pods::{Member, targets};
 pub use pool_ref::{PoolRef, PoolRefError};
@@ -48,12 +51,14 @@ struct Discovery {
     /// Only while `v1` does not have the pool.
     v1alpha2: Option<PoolReflector>,
     pods: Option<(PoolSpec, Reflector<Pod, Member>)>,
+    endpoint: MetricsEndpoint,
+    invalid_annotations: InvalidAnnotations,
 }
 
 /// Watches the pool and its pods and sends the targets whenever they change, until the receiver is dropped. A pool that
 /// does not exist is an empty set and a failure.
-pub async fn watch(client: Client, pool: PoolRef, out: mpsc::Sender<Discovered>) {
-    let mut discovery = Discovery::new(client, pool);
+pub async fn watch(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, out: mpsc::Sender<Discovered>) {
+    let mut discovery = Discovery::new(client, pool, endpoint);
     let mut publisher = Publisher::default();
     let mut publish_at = None;
     loop {
@@ -65,6 +70,7 @@ pub async fn watch(client: Client, pool: PoolRef, out: mpsc::Sender<Discovered>)
             }
             Some(()) = OptionFuture::from(publish_at.map(sleep_until)) => {
                 publish_at = None;
+                discovery.log_invalid_annotations();
                 for update in publisher.updates(discovery.status()) {
                     if out.send(update).await.is_err() {
                         return;
@@ -78,12 +84,14 @@ pub async fn watch(client: Client, pool: PoolRef, out: mpsc::Sender<Discovered>)
 // === impl Discovery ===
 
 impl Discovery {
-    fn new(client: Client, pool: PoolRef) -> Self {
+    fn new(client: Client, pool: PoolRef, endpoint: MetricsEndpoint) -> Self {
         let namespace = pool.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         Self {
             v1: reflect_pool(&client, &namespace, &pool.name, Version::V1),
             v1alpha2: None,
             pods: None,
+            endpoint,
+            invalid_annotations: InvalidAnnotations::default(),
             name: pool.name,
             namespace,
             client,
@@ -157,6 +165,15 @@ impl Discovery {
         self.pods = Some((found, Reflector::new(api, config, |pod| Member::from(pod))));
     }
 
+    fn log_invalid_annotations(&mut self) {
+        let pods = self.pods.as_ref().and_then(|(_, pods)| pods.objects());
+        if self.endpoint.use_annotations {
+            let pods = pods.into_iter().flatten();
+            self.invalid_annotations
+                .log(pods.map(|(name, pod)| (name, &pod.endpoint)));
+        }
+    }
+
     fn status(&self) -> DiscoveryStatus {
         let about_pool = |why| format!("InferencePool {}/{}: {why}", self.namespace, self.name);
         match (self.resolution(), &self.pods) {
@@ -170,7 +187,7 @@ impl Discovery {
             },
             (Resolution::Found(_, _, error), Some((pool, pods))) => {
                 let error = error.or_else(|| Some(pods.error()?.about("pods")));
-                match pods.objects().map(|pods| targets(pool, pods)) {
+                match pods.objects().map(|pods| targets(pool, pods, &self.endpoint)) {
                     Some(all) if all.len() > MAX_TARGETS => DiscoveryStatus {
                         targets: None,
                         error: Some(about_pool(format!("{} targets, the limit is {MAX_TARGETS}", all.len()))),

@@ -167,7 +167,7 @@ impl Pod {
             (
                 _,
                 Some(LastAttempt {
-                    failure: Some(Reason::Connect | Reason::Timeout),
+                    failure: Some(Reason::Connect | Reason::Tls | Reason::Timeout),
                     ..
                 }),
             ) => PodState::Unreachable,

@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::uri::Scheme;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::error::error_chain;
 use crate::exposition::Format;
-use crate::http_client::{AGENT, connector};
+use crate::http_client::AGENT;
+use crate::http_client::access::{Access, Change};
+use crate::http_client::connector::{Connector, request_tls_failure};
 use crate::scrape_status::Reason;
 
 /// Prefers text 0.0.4: it is cheaper to produce and to parse, and every server has it.
@@ -36,13 +38,23 @@ const SHARED_BYTES: usize = 128 * 1024 * 1024;
 /// Size of a connection's read buffer; there may be a thousand connections.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
-/// Fetches pages. Clones share connections, which are kept alive, and [`SHARED_BYTES`].
+/// Fetches pages. Clones share connections, which are kept alive, and [`SHARED_BYTES`]. Redirects are not followed: another
+/// host must not receive the token.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    http: Arc<watch::Sender<Http>>,
+    server_name: Option<ServerName<'static>>,
+    token_over_http: bool,
     max_bytes: usize,
     /// One permit per byte of [`SHARED_BYTES`].
     shared_bytes: Arc<Semaphore>,
+}
+
+/// What requests are sent with at the moment.
+#[derive(Clone, Debug)]
+struct Http {
+    client: HyperClient<Connector, Empty<Bytes>>,
+    authorization: Option<HeaderValue>,
 }
 
 /// A metrics page.
@@ -60,12 +72,18 @@ pub enum FetchError {
     /// The connection failed, or closed before the response's headers.
     #[error("{0}")]
     Connect(String),
+    /// TLS failed: a certificate is not accepted, or one side does not speak TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The response was not complete in time.
     #[error("no complete response within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// The status was not 200.
     #[error("status {0}")]
     Status(StatusCode),
+    /// The status was 401, and the token was not sent because the URL is `http`.
+    #[error("status 401 Unauthorized; the bearer token is not sent over http without --target-token-over-http")]
+    TokenNotSent,
     /// The body was incomplete or cannot be decoded.
     #[error("{0}")]
     Body(String),
@@ -87,7 +105,8 @@ impl FetchError {
         match self {
             Self::Connect(_) => Reason::Connect,
             Self::Timeout(_) => Reason::Timeout,
-            Self::Status(_) => Reason::Status,
+            Self::Tls(_) => Reason::Tls,
+            Self::Status(_) | Self::TokenNotSent => Reason::Status,
             Self::Body(_) => Reason::Body,
             Self::TooLarge(_) | Self::MemoryExhausted => Reason::TooLarge,
         }
@@ -97,19 +116,31 @@ impl FetchError {
 // === impl Client ===
 
 impl Client {
-    /// Fetches pages of up to `max_bytes`, decompressed. `tls` is for `https` URLs, see [`crate::http_client`].
-    pub fn new(max_bytes: usize, tls: ClientConfig) -> Self {
-        let http = HyperClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .http1_max_buf_size(READ_BUFFER_BYTES)
-            .build(connector(tls));
+    /// Fetches pages of up to `max_bytes`, decompressed.
+    pub fn new(max_bytes: usize, access: Access) -> Self {
+        let Access {
+            tls,
+            server_name,
+            authorization,
+            token_over_http,
+        } = access;
+        let client = http(tls, server_name.clone());
         Self {
-            http,
+            http: Arc::new(watch::Sender::new(Http { client, authorization })),
+            server_name,
+            token_over_http,
             max_bytes,
             shared_bytes: Arc::new(Semaphore::new(SHARED_BYTES)),
         }
+    }
+
+    /// Uses what has changed for all further requests. With a new TLS configuration connections are opened again, so that
+    /// no server stays trusted that no longer is.
+    pub fn apply(&self, change: Change) {
+        self.http.send_modify(|current| match change {
+            Change::Tls(tls) => current.client = http(*tls, self.server_name.clone()),
+            Change::Authorization(header) => current.authorization = Some(header),
+        });
     }
 
     /// Fetches a page.
@@ -123,20 +154,31 @@ impl Client {
     }
 
     async fn get(&self, url: &Uri) -> Result<Page, FetchError> {
-        let request = Request::get(url)
+        let Http { client, authorization } = self.http.borrow().clone();
+        let mut request = Request::get(url)
             .header(ACCEPT, ACCEPTED_TYPES)
             .header(ACCEPT_ENCODING, ACCEPTED_ENCODINGS)
-            .header(USER_AGENT, AGENT)
+            .header(USER_AGENT, AGENT);
+        let is_private = url.scheme() == Some(&Scheme::HTTPS) || self.token_over_http;
+        let has_token = authorization.is_some();
+        if let Some(token) = authorization.filter(|_| is_private) {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let request = request
             .body(Empty::new())
             .map_err(|error| FetchError::Connect(error.to_string()))?;
-        let response = self
-            .http
+        let response = client
             .request(request)
             .await
-            .map_err(|error| FetchError::Connect(error_chain(&error)))?;
-        if response.status() != StatusCode::OK {
-            // The body is not read, so the connection closes.
-            return Err(FetchError::Status(response.status()));
+            .map_err(|error| match request_tls_failure(&error) {
+                Some(failure) => FetchError::Tls(failure),
+                None => FetchError::Connect(error_chain(&error)),
+            })?;
+        // The body is not read, so the connection closes.
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED if has_token && !is_private => return Err(FetchError::TokenNotSent),
+            status => return Err(FetchError::Status(status)),
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let format = header(CONTENT_TYPE).map_or(Format::Text, Format::from_content_type);
@@ -196,6 +238,15 @@ impl Client {
             Err(error) => Err(FetchError::Body(format!("gzip: {error}"))),
         }
     }
+}
+
+fn http(tls: ClientConfig, server_name: Option<ServerName<'static>>) -> HyperClient<Connector, Empty<Bytes>> {
+    HyperClient::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(1)
+        .http1_max_buf_size(READ_BUFFER_BYTES)
+        .build(Connector::new(tls, server_name))
 }
 
 #[cfg(test)]
