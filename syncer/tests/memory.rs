@@ -90,5 +90,7 @@ async fn a_page_is_held_once() {
             "{case}: the peak is {peak} bytes"
         );
         server.abort();
+        // Its response is dropped before the next case begins.
+        _ = server.await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - vLLM: `vllm/v1/metrics/loggers.py`; `gpu_cache_usage_perc` before 0.10.
 //! - SGLang: `python/sglang/srt/observability/metrics_collector.py`. A disaggregated server has more queues. A prefill
-//!   request waits for its decode server in the bootstrap queue (`prealloc` before 0.5.6), then in the usual one; a decode
+//!   request waits for its decode server in the bootstrap queue (`prealloc` before May 2026), then in the usual one; a decode
 //!   request waits for memory in the prealloc queue. The inflight and transfer queues hold requests whose KV cache is being
 //!   sent, so they neither wait nor run. With priorities, `priority=""` is the complete queue and the other series are parts
 //!   of it. With `--enable-metrics-for-all-schedulers`, tensor-parallel and
