@@ -11,9 +11,7 @@ use http::uri::Scheme;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_rustls::rustls::ClientConfig;
@@ -21,9 +19,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::error::error_chain;
 use crate::exposition::Format;
+use crate::http_client::AGENT;
 use crate::http_client::access::{Access, Change};
-use crate::http_client::tls_error::tls_failure;
-use crate::http_client::{AGENT, connector_for};
+use crate::http_client::connector::{Connector, request_tls_failure};
 use crate::scrape_status::Reason;
 
 /// Prefers text 0.0.4: it is cheaper to produce and to parse, and every server has it.
@@ -55,7 +53,7 @@ pub struct Client {
 /// What requests are sent with at the moment.
 #[derive(Clone, Debug)]
 struct Http {
-    client: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: HyperClient<Connector, Empty<Bytes>>,
     authorization: Option<HeaderValue>,
 }
 
@@ -172,7 +170,7 @@ impl Client {
         let response = client
             .request(request)
             .await
-            .map_err(|error| match tls_failure(&error) {
+            .map_err(|error| match request_tls_failure(&error) {
                 Some(failure) => FetchError::Tls(failure),
                 None => FetchError::Connect(error_chain(&error)),
             })?;
@@ -242,16 +240,13 @@ impl Client {
     }
 }
 
-fn http(
-    tls: ClientConfig,
-    server_name: Option<ServerName<'static>>,
-) -> HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>> {
+fn http(tls: ClientConfig, server_name: Option<ServerName<'static>>) -> HyperClient<Connector, Empty<Bytes>> {
     HyperClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(1)
         .http1_max_buf_size(READ_BUFFER_BYTES)
-        .build(connector_for(tls, server_name))
+        .build(Connector::new(tls, server_name))
 }
 
 #[cfg(test)]

@@ -140,7 +140,9 @@ struct ScrapeLog {
     name: Arc<str>,
     /// Of a pod; pods of two pools may have the same name.
     pool: Option<PoolId>,
-    failing: Option<Reason>,
+    /// The reason; for TLS with the message, which is the same for each attempt: after a certificate is replaced, the next
+    /// one to be rejected is news.
+    failing: Option<(Reason, Option<String>)>,
 }
 
 // === impl ScrapeLog ===
@@ -157,7 +159,12 @@ impl ScrapeLog {
 
     fn record<T>(&mut self, attempt: &Attempt<T>) {
         let error = attempt.result.as_ref().err();
-        let previous = std::mem::replace(&mut self.failing, error.map(|error| error.reason));
+        let failing = error.map(|error| {
+            let message = (error.reason == Reason::Tls).then(|| error.message.clone());
+            (error.reason, message)
+        });
+        let is_new = failing != self.failing;
+        let previous = std::mem::replace(&mut self.failing, failing);
         let Self {
             kind,
             name,
@@ -166,7 +173,7 @@ impl ScrapeLog {
         } = self;
         let pool = pool.as_ref().map(tracing::field::display);
         match error {
-            Some(error) if previous != Some(error.reason) => {
+            Some(error) if is_new => {
                 let reason = error.reason.as_str();
                 tracing::warn!(pool, %name, reason, error = error.message, "scrape of {kind} failed, retrying each interval");
             }
