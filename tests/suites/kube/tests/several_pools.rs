@@ -204,7 +204,8 @@ async fn a_namespace_without_permission_holds_up_no_other_until_it_has_the_docum
         let age = format!("inference_pool_discovery_age_seconds{{name=\"{pool}\",namespace=\"{namespace}\"}} ");
         let age = page.lines().find_map(|line| line.strip_prefix(&age)).unwrap();
         assert!(age.parse::<f64>()? > 0.0, "{page}");
-        let message = format!("in the namespace \"{namespace}\"");
+        // The text log escapes quotes.
+        let message = format!("in the namespace \\\"{namespace}\\\"");
         assert!(syncer.log().contains(&message), "{}", syncer.log());
     }
     apply(&cluster, &overlays::build(&overlays::with("base/pool-reader")?.text)?).await?;
