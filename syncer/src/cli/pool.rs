@@ -96,7 +96,7 @@ pub struct PoolArgs {
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
-    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, or auto to detect it by its metrics
+    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, llamacpp, tgi, or auto to detect it by its metrics
     #[arg(long, env = "INFERTALLY_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine)]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub engine: EngineChoice,

@@ -98,7 +98,7 @@ impl PodScrapers {
             let mut log = ScrapeLog::new("pod", Arc::clone(&target.name), Some(pool.clone()));
             loop {
                 ticks.next().await;
-                let read = |page: &Page| engine::read(&page.body, page.format, &options);
+                let read = |page: &Page| engine::read(page.body.pieces(), page.format, &options);
                 let attempt = attempt(&client, &url, timeout, read).await;
                 log.record(&attempt);
                 let (pool, target) = (pool.clone(), target.clone());
@@ -124,7 +124,7 @@ pub(super) fn start_envoy(
         let mut log = ScrapeLog::new("Envoy", Arc::clone(&name), None);
         loop {
             ticks.next().await;
-            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(&page.body)).await;
+            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(page.body.pieces())).await;
             log.record(&attempt);
             if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
                 return;
