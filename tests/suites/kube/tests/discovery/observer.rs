@@ -27,7 +27,12 @@ impl Observer {
     pub fn start(config: Config) -> Self {
         let (out, events) = channel(16);
         let endpoint = MetricsEndpoint::default();
-        tokio::spawn(watch(client_for(config).unwrap(), "chat".parse().unwrap(), endpoint, out));
+        tokio::spawn(watch(
+            client_for(config).unwrap(),
+            "chat".parse().unwrap(),
+            endpoint,
+            out,
+        ));
         Self {
             events,
             targets: None,
