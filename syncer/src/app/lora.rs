@@ -161,7 +161,8 @@ async fn dry_run(mut reconciler: Reconciler) -> Completion {
     let several = state.polls().count() > 1;
     for (server, poll) in state.polls() {
         if let Some(Err(error)) = poll {
-            eprintln!("error: model server {server} cannot be polled: {error}");
+            let name = if several { format!(" {server}") } else { String::new() };
+            eprintln!("error: model server{name} cannot be polled: {error}");
             completion = Completion::Failed;
             continue;
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::future::select_all;
 use http::Uri;
 use operations::Completed;
-use server_tasks::{ServerEvent, ServerTasks};
+use server_tasks::{Await, ServerEvent, ServerTasks};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -106,20 +106,20 @@ impl Reconciler {
                     sleep_until(deadline).await;
                     invalid.take()
                 }, if self.servers.is_empty() && invalid.is_some() => return Err(error),
-                (server, event) = self.next_event(true) => self.handle(&server, event),
+                (server, event) = self.next_event(Await::Everything) => self.handle(&server, event),
             }
         }
         self.shut_down().await;
         Ok(())
     }
 
-    /// Polls each server once.
+    /// Polls each server once. Starts no action.
     pub(super) async fn poll_once(&mut self) {
         for server in &mut self.servers {
             server.start_poll();
         }
         while self.servers.iter().any(ServerTasks::is_polling) {
-            let (server, event) = self.next_event(false).await;
+            let (server, event) = self.next_event(Await::Polls).await;
             self.handle(&server, event);
         }
     }
@@ -127,7 +127,7 @@ impl Reconciler {
     /// Carries out the plans of the last polls.
     pub(super) async fn carry_out_plans(&mut self) {
         while !self.servers.iter().all(ServerTasks::is_idle) {
-            let (server, event) = self.next_event(false).await;
+            let (server, event) = self.next_event(Await::Actions).await;
             self.handle(&server, event);
         }
     }
@@ -192,10 +192,10 @@ impl Reconciler {
     }
 
     /// Waits for the next event of any server. Cancel safe.
-    async fn next_event(&mut self, scheduled: bool) -> (Uri, ServerEvent) {
+    async fn next_event(&mut self, awaited: Await) -> (Uri, ServerEvent) {
         let events = self.servers.iter_mut().map(|server| {
             Box::pin(async move {
-                let event = server.next_event(scheduled).await;
+                let event = server.next_event(awaited).await;
                 (server.address.clone(), event)
             })
         });

@@ -86,7 +86,8 @@ impl ServerState {
         self.status(
             |models| models.adapters.contains_key(&spec.id) && !unloaded,
             |models, loaded| {
-                if loaded && self.history.is_current(spec, models) {
+                // Not before the list has confirmed it, with the root that is remembered.
+                if loaded && !self.awaits_confirmation(&spec.id) && self.history.is_current(spec, models) {
                     ServerStatus::new(Reason::Loaded)
                 } else if !loaded && models.base.contains(&spec.id) {
                     ServerStatus::of_base_model(Reason::LoadRejected)
@@ -145,9 +146,11 @@ impl ServerState {
 
     /// Whether a load from the configured source is in flight, or awaits confirmation.
     fn is_loading(&self, id: &str) -> bool {
-        let in_flight = self.in_flight.get(id).is_some_and(Action::loads_configured);
-        let unconfirmed = self.history.unconfirmed(id);
-        in_flight || matches!(unconfirmed, Some(Operation::Load | Operation::Reload))
+        self.in_flight.get(id).is_some_and(Action::loads_configured) || self.awaits_confirmation(id)
+    }
+
+    fn awaits_confirmation(&self, id: &str) -> bool {
+        matches!(self.history.unconfirmed(id), Some(Operation::Load | Operation::Reload))
     }
 
     fn failure(&self, id: &str) -> Option<ServerStatus> {

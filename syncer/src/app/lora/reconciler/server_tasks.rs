@@ -18,6 +18,17 @@ pub(super) struct ServerTasks {
     poll: JoinSet<Observed>,
 }
 
+/// Which events are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Await {
+    /// The results of polls in flight; nothing starts meanwhile.
+    Polls,
+    /// These, and what actions do.
+    Actions,
+    /// All of these, and polls that are due.
+    Everything,
+}
+
 pub(super) enum ServerEvent {
     PollDue,
     Polled(Result<Observed, JoinError>),
@@ -60,17 +71,18 @@ impl ServerTasks {
         self.operations.is_idle() && self.poll.is_empty()
     }
 
-    /// Waits for the next event. Polls are due only if `scheduled`. Cancel safe.
-    pub async fn next_event(&mut self, scheduled: bool) -> ServerEvent {
+    /// Waits for the next event. Cancel safe.
+    pub async fn next_event(&mut self, awaited: Await) -> ServerEvent {
         // The list of a poll may be older than a response that arrives meanwhile, so the response waits.
         let completions = self.poll.is_empty();
         tokio::select! {
             Some(observed) = self.poll.join_next() => ServerEvent::Polled(observed),
-            () = sleep_until(self.schedule.next()), if scheduled && completions => ServerEvent::PollDue,
-            event = self.operations.next_event(completions) => match event {
+            () = sleep_until(self.schedule.next()), if awaited == Await::Everything && completions => ServerEvent::PollDue,
+            event = self.operations.next_event(completions), if awaited != Await::Polls => match event {
                 OperationEvent::MayStart => ServerEvent::MayStart,
                 OperationEvent::Completed(completed) => ServerEvent::Completed(completed),
             },
+            else => std::future::pending().await,
         }
     }
 }
