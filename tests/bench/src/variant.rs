@@ -41,6 +41,35 @@ const CPP_FILTERS: &str = "
                         selectors: [{key: usage}, {key: completion_tokens}]
                         on_present: {metadata_namespace: llm, key: output, type: NUMBER}";
 
+/// An `ext_proc` filter that sends everything to [`crate::ext_proc`] and waits for its responses.
+const EXT_PROC_FILTER: &str = "
+          - name: envoy.filters.http.ext_proc
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
+              grpc_service: {envoy_grpc: {cluster_name: ext_proc}}
+              message_timeout: 10s
+              processing_mode:
+                request_header_mode: SEND
+                request_body_mode: FULL_DUPLEX_STREAMED
+                request_trailer_mode: SEND
+                response_header_mode: SEND
+                response_body_mode: FULL_DUPLEX_STREAMED
+                response_trailer_mode: SEND";
+const FIRST_CLUSTER: &str = "  clusters:\n";
+/// The server of [`EXT_PROC_FILTER`].
+const EXT_PROC_CLUSTER: &str = "  - name: ext_proc
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+    load_assignment:
+      cluster_name: ext_proc
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: <port>}}}
+";
+
 /// The HTTP filters of an Envoy before the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -54,6 +83,8 @@ pub enum Variant {
     OtherBuild(PathBuf),
     /// Envoy's `json_to_metadata` and `sse_to_metadata`.
     Cpp,
+    /// `ext_proc`, with the program that serves it.
+    ExtProc(PathBuf),
 }
 
 // === impl Variant ===
@@ -67,16 +98,22 @@ impl Variant {
             Self::Infertally => "infertally",
             Self::OtherBuild(_) => "other build",
             Self::Cpp => "Envoy's C++",
+            Self::ExtProc(_) => "ext_proc",
         }
     }
 
-    /// Replaces the filter in the shipped configuration.
-    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str) -> Result<EnvoyConfig> {
+    /// Replaces the filter `wasm` in the shipped configuration. `server` is the port of the `ext_proc` server.
+    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str, server: Option<u16>) -> Result<EnvoyConfig> {
         match self {
             Self::Plain => replace_filter(config, ""),
             Self::Noop(other) | Self::OtherBuild(other) => config.replace(wasm, &other.display().to_string()),
             Self::Infertally => Ok(config),
             Self::Cpp => replace_filter(config, CPP_FILTERS),
+            Self::ExtProc(_) => {
+                let port = server.ok_or("the ext_proc server is missing")?;
+                let cluster = EXT_PROC_CLUSTER.replace("<port>", &port.to_string());
+                replace_filter(config, EXT_PROC_FILTER)?.replace(FIRST_CLUSTER, &format!("{FIRST_CLUSTER}{cluster}"))
+            }
         }
     }
 }
@@ -97,7 +134,7 @@ mod tests {
     use super::*;
 
     fn changed(variant: &Variant) -> String {
-        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm");
+        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm", None);
         config.unwrap().text().to_owned()
     }
 
