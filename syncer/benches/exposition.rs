@@ -1,6 +1,10 @@
 //! How fast a page of a real vLLM is parsed, and how fast the page of a thousand pods and that of a real Envoy are encoded,
 //! in each media type. With a thousand pods and an interval of one second, the syncer parses some 60 MB a second.
-#![allow(clippy::unwrap_used, reason = "a benchmark cannot continue without its page")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark measures real time and cannot continue without its page"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,6 +1,10 @@
 //! The parser beside Go's on the same pages: `expfmt`, which Go programs use, and `textparse`, which Prometheus scrapes
 //! with. Both sides take turns, so that other work on the machine hits both. Run it with `scripts/bench.sh parsers`.
-#![allow(clippy::unwrap_used, reason = "a benchmark cannot continue without its page")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark measures real time and cannot continue without its page"
+)]
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
