@@ -6,7 +6,8 @@
 //!
 //! Invariant: the summary depends on the bytes and the order of the events, never on the chunk boundaries.
 
-use crate::labels::{ErrorCode, ModelLabel, UsageSource};
+use crate::labels::{ErrorCode, UsageSource};
+use crate::names::ModelId;
 use crate::request::{ModelName, RequestFacts, RequestReader};
 use crate::response::{BodyState, JsonState, ResponseFacts, ResponseReader};
 use crate::route::Api;
@@ -31,7 +32,7 @@ pub struct Exchange {
     response_bytes: u64,
     response_ended_ns: Option<u64>,
     /// `model_name`, once it is resolved. From then on the exchange counts as running.
-    pub label: Option<ModelLabel>,
+    pub label: Option<ModelId>,
 }
 
 /// How Envoy reports that an exchange ended.
