@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: measures what the filter costs, compared with Envoy
-# without it, with Envoy's own C++ filters and with another build of the filter.
+# bench.sh [--quick | --rounds N] [--only WORKLOAD]... [--other WASM]...: measures what the filter costs, compared with Envoy
+# without it, with Envoy's own C++ filters and with other builds of the filter.
 # bench.sh syncer-scale | syncer-soak [OPTION...]: measures or soaks the syncer instead.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"

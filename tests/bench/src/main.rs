@@ -19,9 +19,9 @@ struct Arguments {
     /// A Wasm filter that does nothing
     #[arg(long, value_name = "FILE")]
     noop: Option<PathBuf>,
-    /// Another build of the filter to compare with
+    /// Another build of the filter to compare with; may be repeated
     #[arg(long, value_name = "FILE")]
-    other: Option<PathBuf>,
+    other: Vec<PathBuf>,
     /// Run only this workload: small, large, bulk or paced; may be repeated
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,

@@ -28,8 +28,8 @@ pub struct Options {
     pub wasm: PathBuf,
     /// A Wasm filter that does nothing, for one more comparison.
     pub noop: Option<PathBuf>,
-    /// Another build of the filter, for one more comparison.
-    pub other: Option<PathBuf>,
+    /// Other builds of the filter, for one more comparison each: what a change gains shows only in one run.
+    pub other: Vec<PathBuf>,
     /// The names of the workloads to run; empty means all.
     pub only: Vec<String>,
     /// Slices per workload and Envoy.
@@ -99,15 +99,14 @@ pub async fn run(options: &Options) -> Result<Figures> {
         envoy: options.envoy.clone(),
         wasm: options.wasm.clone(),
     };
-    let variants = [
-        Some(Variant::Plain),
-        options.noop.clone().map(Variant::Noop),
-        Some(Variant::Infertally),
-        options.other.clone().map(Variant::OtherBuild),
-        Some(Variant::Cpp),
-    ];
+    let variants = [Variant::Plain]
+        .into_iter()
+        .chain(options.noop.clone().map(Variant::Noop))
+        .chain([Variant::Infertally])
+        .chain(options.other.iter().cloned().map(Variant::OtherBuild))
+        .chain([Variant::Cpp]);
     let mut instances = Vec::new();
-    for variant in variants.into_iter().flatten() {
+    for variant in variants {
         let wasm = binaries.wasm.display().to_string();
         let change = |config| variant.configure(config, &wasm);
         let envoy = Envoy::start(&binaries, upstream, WORKERS, change).await?;

@@ -60,13 +60,13 @@ pub enum Variant {
 
 impl Variant {
     /// The title of its column.
-    pub fn title(&self) -> &'static str {
+    pub fn title(&self) -> String {
         match self {
-            Self::Plain => "no filter",
-            Self::Noop(_) => "no-op Wasm",
-            Self::Infertally => "infertally",
-            Self::OtherBuild(_) => "other build",
-            Self::Cpp => "Envoy's C++",
+            Self::Plain => "no filter".to_owned(),
+            Self::Noop(_) => "no-op Wasm".to_owned(),
+            Self::Infertally => "infertally".to_owned(),
+            Self::OtherBuild(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Cpp => "Envoy's C++".to_owned(),
         }
     }
 
@@ -136,6 +136,7 @@ mod tests {
                 "envoy.filters.http.router",
             ],
         );
+        assert_eq!(Variant::OtherBuild("/tmp/before.wasm".into()).title(), "before");
         let noop = changed(&Variant::Noop("noop.wasm".into()));
         assert!(noop.contains("filename: noop.wasm") && !noop.contains("dist/infertally.wasm"));
     }

@@ -9,15 +9,15 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
     let Binaries { envoy, wasm } = Binaries::from_env().unwrap();
     let options = Options {
         envoy,
+        other: vec![wasm.clone(); 2],
         wasm,
         noop: None,
-        other: None,
         only: Vec::new(),
         rounds: 1,
         percent: 10,
     };
     let figures = run(&options).await.unwrap();
-    assert_eq!((figures.variants.len(), figures.workloads.len()), (3, 4));
+    assert_eq!((figures.variants.len(), figures.workloads.len()), (5, 4));
     for workload in &figures.workloads {
         for slices in &workload.variants {
             assert!(
