@@ -19,6 +19,10 @@ use crate::worker::{BuildInfo, TICK_NS, Worker};
 use abi::{Buffer, Headers, Level, monotonic_ns};
 use calls::EnvoyHost;
 
+/// The standard library's allocator, dlmalloc, is larger and slower.
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// Bytes copied from Envoy's buffer per host call. Linear memory never shrinks, so a body that an earlier filter has
 /// buffered must not be copied in one piece.
 const READ_BYTES: usize = 64 * 1024;

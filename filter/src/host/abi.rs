@@ -185,9 +185,7 @@ pub(super) fn buffer(buffer: Buffer, start: usize, size: usize) -> Bytes {
 /// The first value of a header. Allowed only in the callback of these headers.
 pub(super) fn header(headers: Headers, name: &str) -> Option<Bytes> {
     // SAFETY: the host reads the name, and writes a pointer and a size to the two addresses.
-    value(|data, length| unsafe {
-        proxy_get_header_map_value(headers as u32, name.as_ptr(), name.len(), data, length)
-    })
+    value(|data, length| unsafe { proxy_get_header_map_value(headers as u32, name.as_ptr(), name.len(), data, length) })
 }
 
 /// A property. The parts of `path` are separated by a zero byte.
