@@ -9,6 +9,24 @@ pub use serving::ServingError;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::file::Reload;
+
+/// Sends a request for each SIGHUP, which would otherwise end the process.
+///
+/// # Errors
+/// If the signal handler cannot be installed.
+pub fn reload() -> std::io::Result<Reload> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (requests, reload) = Reload::channel();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("received SIGHUP, reading files and certificates again");
+            requests.send_replace(());
+        }
+    });
+    Ok(reload)
+}
+
 /// Completes on SIGTERM or SIGINT.
 ///
 /// # Errors

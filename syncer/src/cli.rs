@@ -5,12 +5,14 @@ mod duration;
 pub mod lora;
 pub mod pool;
 mod serve;
+mod target_access;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::version;
 use duration::duration;
 pub use serve::{AuthMode, ServeArgs};
+pub use target_access::TargetAccess;
 
 /// The parsed arguments.
 #[derive(Debug, Parser)]

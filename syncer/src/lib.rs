@@ -11,7 +11,8 @@
 //! serve           /metrics, who scrapes  ─▶ exposition, file, error
 //! scrape          fetches pages          ─▶ exposition, scrape_status, http_client, error
 //! discovery       finds pods             ─▶ file, target, error
-//! http_client, file
+//! http_client     shared by clients    ─▶ file, error
+//! file
 //!
 //! ── pure ─────────────────────────────────────────────────────────────────────────────────
 //! pool            state of the pods      ─▶ engine, exposition, scrape_status, target

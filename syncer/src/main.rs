@@ -60,16 +60,16 @@ fn main() -> ExitCode {
         Err(error) => return fail(EXIT_INTERNAL, &error),
     };
     runtime.block_on(async {
-        let shutdown = match app::shutdown() {
-            Ok(shutdown) => shutdown,
-            Err(error) => return fail(EXIT_INTERNAL, &error),
+        let (shutdown, reload) = match (app::shutdown(), app::reload()) {
+            (Ok(shutdown), Ok(reload)) => (shutdown, reload),
+            (Err(error), _) | (_, Err(error)) => return fail(EXIT_INTERNAL, &error),
         };
         match cli.role {
-            Role::Pool(args) => match app::pool::run(*args, shutdown).await {
+            Role::Pool(args) => match app::pool::run(*args, shutdown, reload).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(error.is_configuration(), &error),
             },
-            Role::Lora(args) => match app::lora::run(*args, shutdown).await {
+            Role::Lora(args) => match app::lora::run(*args, shutdown, reload).await {
                 Ok(Completion::Succeeded) => ExitCode::SUCCESS,
                 Ok(Completion::Failed) => ExitCode::from(EXIT_FAILURE),
                 Err(error) => failed(error.is_configuration(), &error),

@@ -28,6 +28,8 @@ pub struct ScrapeError {
 pub enum Reason {
     /// The connection could not be opened, or it broke before the response's headers.
     Connect,
+    /// TLS failed: a certificate is not accepted, or one side does not speak TLS.
+    Tls,
     /// The response was not complete within the timeout.
     Timeout,
     /// The status was not 200.
@@ -62,8 +64,9 @@ pub struct LastAttempt {
 
 impl Reason {
     /// All reasons, in the order of their discriminants.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connect,
+        Self::Tls,
         Self::Timeout,
         Self::Status,
         Self::Body,
@@ -75,6 +78,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Status => "status",
             Self::Body => "body",

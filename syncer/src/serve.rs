@@ -31,6 +31,7 @@ use tracing::{debug, info, warn};
 
 use crate::error_chain;
 use crate::exposition::Family;
+use crate::file::Reload;
 use auth::Auth;
 use connection::Protocol;
 pub use limits::Limits;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// What clients can take.
     pub limits: Limits,
+    /// Requests to read the certificate at once.
+    pub reload: Reload,
 }
 
 /// A server that is bound to its address, and not serving yet.
@@ -109,6 +112,7 @@ impl Server {
             auth,
             tls,
             limits,
+            reload,
         } = settings;
         info!(address = %listen, tls = tls.is_some(), "serving");
         let protocol = Arc::new(Protocol::new(routes::router(pages, auth, &limits), tls, limits));
@@ -117,7 +121,7 @@ impl Server {
         let mut connections = JoinSet::new();
         let reload = async {
             match &protocol.tls {
-                Some(tls) => tls.reload(limits.tls_reload).await,
+                Some(tls) => tls.reload(limits.tls_reload, reload).await,
                 None => pending().await,
             }
         };

@@ -1,6 +1,7 @@
 //! `infertally-syncer check-health`: requests a page once.
 
 use crate::cli::check::CheckArgs;
+use crate::http_client::access::Access;
 use crate::http_client::tls::{self, TlsError};
 use crate::scrape::fetch::{Client, FetchError};
 
@@ -23,7 +24,7 @@ pub enum CheckError {
 /// # Errors
 /// There is no response with 200 within the timeout.
 pub async fn run(args: &CheckArgs) -> Result<(), CheckError> {
-    let client = Client::new(MAX_BYTES, tls::client_config(args.ca_file.as_deref())?);
+    let client = Client::new(MAX_BYTES, Access::new(tls::client_config(args.ca_file.as_deref())?));
     client.fetch(&args.url, args.timeout).await?;
     Ok(())
 }

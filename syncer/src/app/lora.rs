@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::serving::{self, ServingError};
 use crate::cli::lora::{LoraArgs, ReadyWhen};
 use crate::exposition::Family;
+use crate::file::Reload;
 use crate::http_client::tls::{self, TlsError};
 use crate::lora::Reason;
 use crate::lora::config::Parsed;
@@ -66,11 +67,16 @@ struct Metrics {
     ready_when: ReadyWhen,
 }
 
-/// Runs the role until `shutdown`, or until its mode has a result.
+/// Runs the role until `shutdown`, or until its mode has a result. A `reload` reads the configuration file and the
+/// certificates at once.
 ///
 /// # Errors
 /// The configuration, certificates or the address of the metrics server cannot be used.
-pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> Result<Completion, LoraError> {
+pub async fn run(
+    args: LoraArgs,
+    shutdown: impl Future<Output = ()> + Send,
+    reload: Reload,
+) -> Result<Completion, LoraError> {
     if let Some(path) = &args.check {
         return Ok(check(path).await?);
     }
@@ -95,9 +101,13 @@ pub async fn run(args: LoraArgs, shutdown: impl Future<Output = ()> + Send) -> R
         drain_timeout: DRAIN,
         ..Limits::default()
     };
-    let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits).await?;
+    let server = serving::bind(args.listen(), args.auth_mode(), &args.serve, limits, reload.clone()).await?;
     let (updates_tx, updates) = mpsc::channel(1);
-    let _watch = AbortOnDropHandle::new(tokio::spawn(config_file::watch(args.config.clone(), updates_tx)));
+    let _watch = AbortOnDropHandle::new(tokio::spawn(config_file::watch(
+        args.config.clone(),
+        reload,
+        updates_tx,
+    )));
     let shutdown = shutdown.shared();
     let metrics = Arc::new(Metrics {
         state,

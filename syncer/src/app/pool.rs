@@ -1,13 +1,15 @@
 //! Runs the pool role. One task writes the state; requests read snapshots and never wait for a scrape.
 //!
 //! ```text
-//! discovery ──targets──▶ writer ──▶ snapshot ──▶ /metrics
+//! sources ────targets──▶ writer ──▶ snapshot ──▶ /metrics
 //!                        │    ▲
 //!                 starts ▼    │ attempts
 //!              one scraper per pod and per Envoy
 //! ```
 
+mod access;
 mod scrapers;
+mod sources;
 mod writer;
 
 use std::sync::Arc;
@@ -17,24 +19,21 @@ use tokio::sync::{mpsc, watch};
 use super::serving::{self, ServingError};
 use crate::aliases::{self, AliasSet};
 use crate::cli::pool::PoolArgs;
-use crate::discovery::dns::{self, DnsConfigError, Resolver};
-use crate::discovery::file;
-use crate::discovery::kubernetes::{self, ClientError};
+use crate::discovery::dns::DnsConfigError;
+use crate::discovery::kubernetes::ClientError;
 use crate::envoys::Envoys;
 use crate::exposition::{Family, Metric, Value};
-use crate::http_client::tls::{self, TlsError};
-use crate::pool::Pool;
-use crate::scrape::fetch::Client;
+use crate::file::Reload;
+use crate::http_client::access::AccessError;
+use crate::pool::Pools;
 use crate::scrape::schedule::Schedule;
 use crate::serve::{Limits, Pages};
-use crate::target::Discovered;
 use crate::url::host_and_port;
 use crate::version::{BUILD_REF, COMMIT};
-use scrapers::{PodScrapers, start_envoy};
+use scrapers::{ScraperConfig, start_envoy};
+use sources::Sources;
 use writer::{Inputs, Snapshot, write};
 
-/// Limit of an Envoy's page, which has Envoy's own stats, too. A pair of model names has some three hundred lines.
-const MAX_ENVOY_PAGE_BYTES: usize = 64 * 1024 * 1024;
 /// Attempts that are queued for the writer, which takes up to 256 at once. If the queue is full, scrapers wait.
 const ATTEMPT_QUEUE: usize = 1024;
 
@@ -44,9 +43,9 @@ pub enum PoolError {
     /// The DNS configuration of the system is invalid.
     #[error(transparent)]
     Dns(#[from] DnsConfigError),
-    /// The TLS configuration for scrapes is invalid.
+    /// A certificate, key or token for scrapes cannot be used.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Access(#[from] AccessError),
     /// There is no Kubernetes client for `--kubernetes`.
     #[error("--kubernetes")]
     Kubernetes(#[from] ClientError),
@@ -61,13 +60,15 @@ struct Metrics {
     aliases: Vec<AliasSet>,
 }
 
-/// Runs the role until `shutdown` completes.
+/// Runs the role until `shutdown` completes. A `reload` reads the targets file and the certificates at once.
 ///
 /// # Errors
 /// If it cannot start.
-pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), PoolError> {
-    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, Limits::default()).await?;
-    let tls = tls::client_config(args.ca_file.as_deref())?;
+pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, reload: Reload) -> Result<(), PoolError> {
+    let limits = Limits::default();
+    let server = serving::bind(args.listen, args.auth_mode(), &args.serve, limits, reload.clone()).await?;
+    let pod_client = access::pods(&args).await?;
+    let envoy_client = access::envoys(&args).await?;
     let schedule = Schedule {
         interval: args.scrape_interval,
         timeout: args.timeout(),
@@ -78,29 +79,27 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
         .map(|url| (Arc::from(host_and_port(url)), url.clone()))
         .collect();
     let names = envoys.iter().map(|(name, _)| Arc::clone(name));
+    let Sources { pools, updates } = sources::start(&args, reload).await?;
     let (written, snapshot) = watch::channel(Snapshot {
-        pool: Pool::new(args.pool_name(), args.stale_after()),
+        pools: Pools::new(pools, args.pool.as_deref(), args.stale_after()),
         envoys: Envoys::new(names, args.stale_after()),
     });
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
     let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPT_QUEUE);
-    let max_page_bytes = usize::try_from(args.max_page_bytes).unwrap_or(usize::MAX);
-    let client = Client::new(max_page_bytes, tls.clone());
-    let scrapers = PodScrapers::new(
-        client,
+    let scrapers = ScraperConfig {
+        client: pod_client.client.clone(),
         schedule,
-        args.metrics_path.clone(),
-        args.engine_options(),
-        pod_attempts,
-    );
-    let envoy_client = Client::new(MAX_ENVOY_PAGE_BYTES, tls);
+        default_path: args.access.metrics_path.clone(),
+        options: args.engine_options(),
+        attempts: pod_attempts,
+    };
     let _envoy_tasks: Vec<_> = envoys
         .into_iter()
-        .map(|(name, url)| start_envoy(name, url, envoy_client.clone(), schedule, envoy_attempts.clone()))
+        .map(|(name, url)| start_envoy(name, url, envoy_client.client.clone(), schedule, envoy_attempts.clone()))
         .collect();
     let inputs = Inputs {
-        discovered: discover(&args).await?,
+        discovered: updates,
         pods,
         envoys: envoy_pages,
     };
@@ -117,21 +116,6 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send) -> R
     Ok(())
 }
 
-/// Starts the source of targets. Without one the pool is empty.
-async fn discover(args: &PoolArgs) -> Result<mpsc::Receiver<Discovered>, PoolError> {
-    let (out, discovered) = mpsc::channel(1);
-    if let Some(path) = &args.targets_file {
-        tokio::spawn(file::watch(path.clone(), out));
-    } else if let Some(name) = &args.dns {
-        tokio::spawn(dns::watch(name.clone(), Resolver::system()?, out));
-    } else if let Some(pool) = &args.kubernetes {
-        tokio::spawn(kubernetes::watch(kubernetes::client().await?, pool.clone(), out));
-    } else {
-        _ = out.send(Discovered::Targets(args.targets.clone())).await;
-    }
-    Ok(discovered)
-}
-
 // === impl PoolError ===
 
 impl PoolError {
@@ -146,20 +130,20 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pool, envoys } = self.snapshot.borrow().clone();
+        let Snapshot { pools, envoys } = self.snapshot.borrow().clone();
         let mut families = envoys.families(now);
-        families.extend(pool.families(now));
+        families.extend(pools.families(now));
         families.push(info());
         aliases::add(&mut families, &self.aliases);
         if self.aliases.contains(&AliasSet::LlmDEpp) {
-            families.extend(pool.std_dev_families(now));
+            families.extend(pools.std_dev_families(now));
         }
         families
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pool, envoys } = &*self.snapshot.borrow();
-        pool.ready()?;
+        let Snapshot { pools, envoys } = &*self.snapshot.borrow();
+        pools.ready()?;
         envoys.ready()
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::cli::{AuthMode, ServeArgs};
 use crate::discovery::kubernetes::{self, ClientError};
+use crate::file::Reload;
 use crate::serve::auth::{Auth, Kubernetes, Times, TokenError, TokenFile};
 use crate::serve::tls::{Tls, TlsError};
 use crate::serve::{Limits, ServeError, Server, Settings};
@@ -18,7 +19,7 @@ pub enum ServingError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// No configuration for a client of the API server.
-    #[error("metrics auth kubernetes")]
+    #[error("--metrics-auth kubernetes (--metrics-auth none serves /metrics to everybody instead)")]
     Kubernetes(#[from] ClientError),
     /// The address cannot be bound.
     #[error(transparent)]
@@ -34,6 +35,7 @@ pub(super) async fn bind(
     auth_mode: AuthMode,
     args: &ServeArgs,
     limits: Limits,
+    reload: Reload,
 ) -> Result<Server, ServingError> {
     let auth = match auth_mode {
         AuthMode::None => Auth::None,
@@ -56,6 +58,7 @@ pub(super) async fn bind(
         auth,
         tls,
         limits,
+        reload,
     };
     Ok(Server::bind(settings).await?)
 }

@@ -16,7 +16,7 @@ pub struct CheckArgs {
     /// Timeout of the request.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub timeout: Duration,
-    /// CA certificates (PEM) to trust for https, in addition to the system's.
+    /// CA certificates (PEM) to trust for https, instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }

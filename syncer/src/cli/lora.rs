@@ -71,7 +71,7 @@ pub struct LoraArgs {
     #[arg(long, env = "INFERTALLY_SERVER_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     #[arg(help_heading = "Model server")]
     pub server_token: Option<String>,
-    /// CA certificates (PEM) to trust for an https model server, in addition to the system's.
+    /// CA certificates (PEM) to trust for an https model server, instead of the system's.
     #[arg(long, env = "INFERTALLY_CA_FILE", value_name = "FILE")]
     #[arg(help_heading = "Model server")]
     pub ca_file: Option<PathBuf>,

@@ -10,9 +10,10 @@ use http::uri::PathAndQuery;
 
 use super::duration::duration;
 use super::serve::{AuthMode, ServeArgs};
+use super::target_access::{Sources, TargetAccess};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
-use crate::discovery::kubernetes::PoolRef;
+use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection};
 use crate::engine::{Engine, EngineOptions, Selector};
 use crate::target::{self, Target};
 use crate::url::{base_url, host_and_port, with_default_path};
@@ -23,6 +24,9 @@ const STATS_PATH: &str = "/stats/prometheus";
 const STALE_INTERVALS: u32 = 3;
 /// The longest default timeout of a scrape, as Prometheus has it.
 const MAX_DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The label `name` of a pool that is neither named by a flag nor an InferencePool.
+const DEFAULT_POOL: &str = "default";
 
 const SOURCE_HEADING: &str = "Source of the pool's pods (one of)";
 const SCRAPE_HEADING: &str = "Scrapes";
@@ -61,12 +65,18 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_DNS", value_name = "HOST:PORT")]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub dns: Option<DnsName>,
-    /// Scrape the pods of this InferencePool (v1 or v1alpha2)
+    /// Scrape the pods of this InferencePool (v1 or v1alpha2), or of all of a namespace: [NAMESPACE/]*. Repeatable
     ///
-    /// NAMESPACE is that of the syncer's pod by default, else that of the kubeconfig's context.
-    #[arg(long, env = "INFERTALLY_KUBERNETES", value_name = "[NAMESPACE/]INFERENCEPOOL")]
+    /// NAMESPACE is that of the syncer's pod by default, else that of the kubeconfig's context. The series have the label
+    /// `namespace` if the flags name more than one namespace. Up to 100 pools of a namespace are followed.
+    #[arg(
+        long,
+        env = "INFERTALLY_KUBERNETES",
+        value_name = "[NAMESPACE/]INFERENCEPOOL",
+        value_delimiter = ','
+    )]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
-    pub kubernetes: Option<PoolRef>,
+    pub kubernetes: Vec<PoolRef>,
 
     /// Scrape this Envoy and serve the filter's metrics with their types, histograms included. Repeatable
     ///
@@ -74,6 +84,10 @@ pub struct PoolArgs {
     /// additional label `envoy`.
     #[arg(long = "envoy", env = "INFERTALLY_ENVOY", value_name = "URL", value_delimiter = ',', value_parser = envoy_url)]
     pub envoys: Vec<Uri>,
+    /// Certificate authorities (PEM) that sign the certificates of https Envoys, instead of the system's. Re-read when it
+    /// changes
+    #[arg(long, env = "INFERTALLY_ENVOY_CA_FILE", value_name = "FILE")]
+    pub envoy_ca_file: Option<PathBuf>,
     /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
     ///
     /// The default names are those of the Gateway API Inference Extension v0.4 to v1.0. inference_objective has its names
@@ -82,7 +96,7 @@ pub struct PoolArgs {
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
-    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, or auto to detect it by its metrics
+    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, llamacpp, tgi, or auto to detect it by its metrics
     #[arg(long, env = "INFERTALLY_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine)]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub engine: EngineChoice,
@@ -98,16 +112,6 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub kv_cache_metric: Option<Selector>,
-    /// Path of the model servers' metrics, for targets without one (for trtllm-serve: /prometheus/metrics)
-    #[arg(
-        long,
-        env = "INFERTALLY_METRICS_PATH",
-        value_name = "PATH",
-        default_value = "/metrics"
-    )]
-    #[arg(help_heading = SCRAPE_HEADING)]
-    #[arg(value_parser = metrics_path)]
-    pub metrics_path: PathAndQuery,
     /// Time between two scrapes of a model server or Envoy, such as 1s or 900ms
     #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     #[arg(help_heading = SCRAPE_HEADING)]
@@ -124,10 +128,9 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_MAX_PAGE_BYTES", value_name = "BYTES", default_value_t = 16 * 1024 * 1024)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = SCRAPE_HEADING)]
     pub max_page_bytes: u64,
-    /// Trust these certificate authorities (PEM) for https targets and Envoys, in addition to the system's
-    #[arg(long, env = "INFERTALLY_CA_FILE", value_name = "FILE")]
-    #[arg(help_heading = SCRAPE_HEADING)]
-    pub ca_file: Option<PathBuf>,
+    /// Where the model servers' metrics are.
+    #[command(flatten, next_help_heading = "Access to model servers")]
+    pub access: TargetAccess,
 
     /// How /metrics is served.
     #[command(flatten, next_help_heading = "Access to /metrics")]
@@ -181,13 +184,9 @@ impl PoolArgs {
         }
     }
 
-    /// The label `name`.
+    /// The label `name` of a pool that is not an InferencePool.
     pub fn pool_name(&self) -> &str {
-        match (&self.pool, &self.kubernetes) {
-            (Some(name), _) => name,
-            (None, Some(pool)) => &pool.name,
-            (None, None) => "default",
-        }
+        self.pool.as_deref().unwrap_or(DEFAULT_POOL)
     }
 
     /// All combinations of arguments that are invalid.
@@ -196,7 +195,7 @@ impl PoolArgs {
         if self.targets.is_empty()
             && self.targets_file.is_none()
             && self.dns.is_none()
-            && self.kubernetes.is_none()
+            && self.kubernetes.is_empty()
             && self.envoys.is_empty()
         {
             errors.push(
@@ -226,6 +225,7 @@ impl PoolArgs {
         if self.pool_name().is_empty() {
             errors.push("--pool must not be empty".to_owned());
         }
+        errors.extend(self.kubernetes_errors());
         let mut envoys: Vec<_> = self.envoys.iter().map(host_and_port).collect();
         envoys.sort_unstable();
         for pair in envoys.windows(2) {
@@ -235,20 +235,55 @@ impl PoolArgs {
                 errors.push(format!("duplicate --envoy {a}"));
             }
         }
+        errors.extend(self.access.usage_errors(&Sources {
+            targets: &self.targets,
+            dns: self.dns.as_ref(),
+            kubernetes: !self.kubernetes.is_empty(),
+        }));
         errors.extend(self.serve.usage_errors());
+        errors
+    }
+}
+
+impl PoolArgs {
+    fn kubernetes_errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        let is_one = match self.kubernetes.as_slice() {
+            [] => true,
+            [pool] => pool.pools != PoolSelection::All,
+            _ => false,
+        };
+        if self.pool.is_some() && !is_one {
+            errors.push(
+                "--pool names one pool; with several --kubernetes, or all pools of a namespace, each keeps its own name"
+                    .to_owned(),
+            );
+        }
+        if self.kubernetes.len() > MAX_POOLS {
+            errors.push(format!(
+                "{} --kubernetes, the limit is {MAX_POOLS}",
+                self.kubernetes.len()
+            ));
+        }
+        for (index, pool) in self.kubernetes.iter().enumerate() {
+            let mut others = self.kubernetes.iter().enumerate().filter(|(other, _)| *other != index);
+            let covering = others.find(|(other, found)| {
+                let is_duplicate = *found == pool && *other < index;
+                let covers = found.pools == PoolSelection::All && pool.pools != PoolSelection::All;
+                is_duplicate || covers && found.namespace == pool.namespace
+            });
+            if let Some((_, covering)) = covering {
+                errors.push(format!(
+                    "--kubernetes {pool}: another --kubernetes {covering} covers it"
+                ));
+            }
+        }
         errors
     }
 }
 
 fn envoy_url(text: &str) -> Result<Uri, String> {
     base_url(text).map(|url| with_default_path(&url, &PathAndQuery::from_static(STATS_PATH)))
-}
-
-fn metrics_path(text: &str) -> Result<PathAndQuery, String> {
-    match text.parse() {
-        Ok(path) if text.starts_with('/') => Ok(path),
-        _ => Err("expected a path that begins with '/'".to_owned()),
-    }
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {

@@ -32,7 +32,7 @@ pub enum AuthMode {
     /// Clients with the bearer token of --token-file
     Token,
     /// Clients that the Kubernetes API server authenticates and allows to get /metrics (TokenReview,
-    /// SubjectAccessReview)
+    /// SubjectAccessReview). A permission is cached for 60 s, a refusal for 10 s
     Kubernetes,
 }
 

@@ -27,7 +27,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// `HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsName {
-    host: String,
+    /// The name.
+    pub host: String,
     port: u16,
 }
 
@@ -115,8 +116,8 @@ impl Resolver {
     }
 }
 
-/// Sends the name's targets, again whenever they change, until the receiver is dropped.
-pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
+/// Sends the name's targets with this scheme, again whenever they change, until the receiver is dropped.
+pub async fn watch(name: DnsName, scheme: Scheme, resolver: Resolver, out: Sender<Discovered>) {
     let mut sent = None;
     loop {
         let current = match resolver.resolve(&name).await {
@@ -130,7 +131,7 @@ pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
             Ok(addresses) => Discovered::Targets(
                 addresses
                     .into_iter()
-                    .filter_map(|address| target(SocketAddr::new(address, name.port)))
+                    .filter_map(|address| target(&scheme, SocketAddr::new(address, name.port)))
                     .collect(),
             ),
             Err(error) => Discovered::Failing {
@@ -150,10 +151,10 @@ pub async fn watch(name: DnsName, resolver: Resolver, out: Sender<Discovered>) {
     }
 }
 
-fn target(address: SocketAddr) -> Option<Target> {
+fn target(scheme: &Scheme, address: SocketAddr) -> Option<Target> {
     let authority = address.to_string();
     let url = Uri::builder()
-        .scheme(Scheme::HTTP)
+        .scheme(scheme.clone())
         .authority(authority.as_str())
         .path_and_query(PathAndQuery::from_static("/"))
         .build()

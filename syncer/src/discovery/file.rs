@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc::Sender;
 
 use crate::error::error_chain;
-use crate::file::FileWatcher;
+use crate::file::{FileWatcher, Reload};
 use crate::target::{self, Discovered, Target, TargetError};
 
 /// Room for ten thousand targets of 400 bytes.
@@ -55,8 +55,8 @@ pub enum FileError {
 }
 
 /// Sends the file's targets, again whenever they change, until the receiver is dropped.
-pub async fn watch(path: PathBuf, out: Sender<Discovered>) {
-    let mut file = FileWatcher::new(path, MAX_BYTES);
+pub async fn watch(path: PathBuf, reload: Reload, out: Sender<Discovered>) {
+    let mut file = FileWatcher::new(path, MAX_BYTES, reload);
     loop {
         let content = tokio::select! {
             content = file.changed() => content,
@@ -134,7 +134,7 @@ mod tests {
     async fn a_changed_file_is_re_read_and_an_invalid_one_is_reported() {
         let path = std::env::temp_dir().join(format!("infertally-targets-{}", std::process::id()));
         let (out, mut discovered) = mpsc::channel(1);
-        let watching = tokio::spawn(watch(path.clone(), out));
+        let watching = tokio::spawn(watch(path.clone(), Reload::default(), out));
         let failing = discovered.recv().await.unwrap();
         assert!(
             matches!(&failing, Discovered::Failing { why } if why.contains("cannot be read")),

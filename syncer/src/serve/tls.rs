@@ -15,7 +15,6 @@ use ring::digest::{SHA256, digest};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -25,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
 use crate::error_chain;
-use crate::file;
+use crate::file::{self, Reload};
 
 /// A certificate chain has some ten thousand bytes; a file a hundred times that is not one.
 const PEM_BYTES: u64 = 1024 * 1024;
@@ -109,14 +108,14 @@ impl Tls {
         TlsAcceptor::from(config).accept(stream).await
     }
 
-    /// Reads the files at the interval, and uses what is new and valid. Never returns.
-    pub(super) async fn reload(&self, interval: Duration) {
+    /// Reads the files at the interval and on requests, and uses what is new and valid. Never returns.
+    pub(super) async fn reload(&self, interval: Duration, mut requests: Reload) {
         let Some((files, first)) = &self.files else {
             return pending().await;
         };
         let mut last = Ok(first.clone());
         loop {
-            sleep(interval).await;
+            requests.requested_within(interval).await;
             let read = files.read().await.map_err(|error| error_chain(&error));
             if read == last {
                 continue;

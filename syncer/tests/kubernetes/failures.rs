@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::watch;
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, watch};
 use tokio::sync::mpsc::channel;
 use tokio::time::{Instant, timeout};
 
@@ -154,7 +154,12 @@ async fn permissions_for_v1_suffice_and_a_deleted_pool_is_noticed() {
 async fn discovery_ends_when_the_receiver_is_dropped() {
     let api = Api::serving(&[Kind::PoolV1]);
     let (out, updates) = channel(1);
-    let task = tokio::spawn(watch(api.client(), "chat".parse().unwrap(), out));
+    let task = tokio::spawn(watch(
+        api.client(),
+        "chat".parse().unwrap(),
+        MetricsEndpoint::default(),
+        out,
+    ));
     drop(updates);
     timeout(Duration::from_secs(1), task).await.unwrap().unwrap();
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use infertally_syncer::exposition::{Family, Format, Kind, Series, Value, encode};
+use infertally_syncer::file::Reload;
 use infertally_syncer::serve::auth::Auth;
 use infertally_syncer::serve::{Limits, Pages, Server, Settings};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -174,6 +175,7 @@ pub fn with_auth(auth: Auth, limits: Limits) -> Settings {
         auth,
         tls: None,
         limits,
+        reload: Reload::default(),
     }
 }
 

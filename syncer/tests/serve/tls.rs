@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use infertally_syncer::error_chain;
+use infertally_syncer::file::Reload;
 use infertally_syncer::serve::auth::Auth;
 use infertally_syncer::serve::tls::Tls;
 use infertally_syncer::serve::{Limits, Settings};
@@ -47,6 +48,27 @@ async fn alpn_offers_both_versions_of_http() {
         http2.request(Method::GET, "/metrics").await.unwrap().status(),
         StatusCode::OK
     );
+}
+
+#[tokio::test]
+async fn a_reload_presents_a_new_certificate_at_once() {
+    let (dir, old, new) = (Mount::new().unwrap(), Pair::new(), Pair::new());
+    old.mount(&dir, "1");
+    let (requests, reload) = Reload::channel();
+    let limits = Limits {
+        tls_reload: NEVER,
+        ..Limits::default()
+    };
+    let settings = Settings {
+        tls: Some(load(&dir).await.unwrap()),
+        reload,
+        ..without_auth(limits)
+    };
+    let server = TestServer::start(Fixed::small(), settings).await;
+    assert!(old.client(&server).await.is_ok());
+    new.mount(&dir, "2");
+    requests.send_replace(());
+    eventually(async || new.client(&server).await.is_ok()).await;
 }
 
 #[tokio::test]

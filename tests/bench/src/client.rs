@@ -9,13 +9,15 @@ use infertally_harness::{PATIENCE, Result};
 
 use crate::cost::now;
 
+/// The start of every response that a figure may include.
+const OK: &[u8] = b"HTTP/1.1 200 ";
 /// The end of a chunked body. These bytes appear nowhere else in the responses of the bench.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
-    /// Holds one whole response; allocated once.
+    /// Holds one whole response; grows with the largest one.
     buffer: Vec<u8>,
 }
 
@@ -50,10 +52,13 @@ impl Client {
         let mut length = 0;
         let mut end = None;
         loop {
+            if length == self.buffer.len() {
+                self.buffer.resize(2 * length, 0);
+            }
             let free = self.buffer.get_mut(length..).unwrap_or_default();
             let read = self.stream.read(free)?;
             if read == 0 {
-                return Err("the response is truncated, or larger than the buffer".into());
+                return Err("the response is truncated".into());
             }
             length += read;
             let received = self.buffer.get(..length).unwrap_or_default();
@@ -64,6 +69,9 @@ impl Client {
                 Some(End::LastChunk) => received.ends_with(LAST_CHUNK),
             };
             if complete {
+                if !received.starts_with(OK) {
+                    return Err(format!("unexpected response: {}", String::from_utf8_lossy(received)).into());
+                }
                 return Ok((started.elapsed(), length));
             }
         }

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //!  workload ─▶ upstream ◀── Envoys (variant) ◀── client
-//!                              │ cost
+//!                              │   ▲▼
+//!                         cost │  ext_proc
 //!                              ▼
-//!                             run ─▶ summary ─▶ report
+//!                             run ─▶ summary ─▶ report, goals
 //! ```
 //!
 //! A run has figures only if every Envoy counted exactly what was sent: see `check`. Absolute numbers depend on the machine,
@@ -14,8 +15,14 @@
 mod check;
 mod client;
 mod cost;
+pub mod ext_proc;
+pub mod goals;
+pub mod growth;
+mod held;
+mod plot;
 pub mod report;
 pub mod run;
+mod stats_page;
 mod summary;
 mod upstream;
 pub mod variant;

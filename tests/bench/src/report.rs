@@ -22,19 +22,21 @@ pub fn tables(figures: &Figures) -> String {
     );
     let cpu: fn(&Slices) -> &[f64] = |slices| &slices.cpu_us;
     let p50: fn(&Slices) -> &[f64] = |slices| &slices.p50_us;
-    table(
-        &mut text,
-        "Envoy's CPU, µs per request",
-        figures,
-        cpu,
-        Spread::of_differences,
-    );
+    table(&mut text, "CPU, µs per request", figures, cpu, Spread::of_differences);
     table(&mut text, "The same, 10th percentile", figures, cpu, Spread::of_fastest);
     table(
         &mut text,
         "Client latency, p50, µs",
         figures,
         p50,
+        Spread::of_differences,
+    );
+    let p99: fn(&Slices) -> &[f64] = |slices| &slices.p99_us;
+    table(
+        &mut text,
+        "Client latency, p99, µs",
+        figures,
+        p99,
         Spread::of_differences,
     );
     memory(&mut text, figures);

@@ -1,5 +1,6 @@
 //! The Envoy configurations that are compared, all derived from the shipped `envoy.yaml`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use infertally_harness::Result;
@@ -41,6 +42,35 @@ const CPP_FILTERS: &str = "
                         selectors: [{key: usage}, {key: completion_tokens}]
                         on_present: {metadata_namespace: llm, key: output, type: NUMBER}";
 
+/// An `ext_proc` filter that sends everything to [`crate::ext_proc`] and waits for its responses.
+const EXT_PROC_FILTER: &str = "
+          - name: envoy.filters.http.ext_proc
+            typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
+              grpc_service: {envoy_grpc: {cluster_name: ext_proc}}
+              message_timeout: 10s
+              processing_mode:
+                request_header_mode: SEND
+                request_body_mode: FULL_DUPLEX_STREAMED
+                request_trailer_mode: SEND
+                response_header_mode: SEND
+                response_body_mode: FULL_DUPLEX_STREAMED
+                response_trailer_mode: SEND";
+const FIRST_CLUSTER: &str = "  clusters:\n";
+/// The server of [`EXT_PROC_FILTER`].
+const EXT_PROC_CLUSTER: &str = "  - name: ext_proc
+    connect_timeout: 1s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+    load_assignment:
+      cluster_name: ext_proc
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: <port>}}}
+";
+
 /// The HTTP filters of an Envoy before the router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -54,29 +84,43 @@ pub enum Variant {
     OtherBuild(PathBuf),
     /// Envoy's `json_to_metadata` and `sse_to_metadata`.
     Cpp,
+    /// `ext_proc`, with the program that serves it.
+    ExtProc(PathBuf),
 }
 
 // === impl Variant ===
 
 impl Variant {
     /// The title of its column.
-    pub fn title(&self) -> String {
+    pub fn title(&self) -> Cow<'static, str> {
         match self {
-            Self::Plain => "no filter".to_owned(),
-            Self::Noop(_) => "no-op Wasm".to_owned(),
-            Self::Infertally => "infertally".to_owned(),
-            Self::OtherBuild(file) => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            Self::Cpp => "Envoy's C++".to_owned(),
+            Self::Plain => "no filter".into(),
+            Self::Noop(_) => "no-op Wasm".into(),
+            Self::Infertally => "infertally".into(),
+            // Several builds can be compared at once: each has the name of its file.
+            Self::OtherBuild(file) => file
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+                .into(),
+            Self::Cpp => "Envoy's C++".into(),
+            Self::ExtProc(_) => "ext_proc".into(),
         }
     }
 
-    /// Replaces the filter in the shipped configuration.
-    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str) -> Result<EnvoyConfig> {
+    /// Replaces the filter `wasm` in the shipped configuration. `server` is the port of the `ext_proc` server.
+    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str, server: Option<u16>) -> Result<EnvoyConfig> {
         match self {
             Self::Plain => replace_filter(config, ""),
             Self::Noop(other) | Self::OtherBuild(other) => config.replace(wasm, &other.display().to_string()),
             Self::Infertally => Ok(config),
             Self::Cpp => replace_filter(config, CPP_FILTERS),
+            Self::ExtProc(_) => {
+                let port = server.ok_or("the ext_proc server is missing")?;
+                let cluster = EXT_PROC_CLUSTER.replace("<port>", &port.to_string());
+                replace_filter(config, EXT_PROC_FILTER)?.replace(FIRST_CLUSTER, &format!("{FIRST_CLUSTER}{cluster}"))
+            }
         }
     }
 }
@@ -97,7 +141,7 @@ mod tests {
     use super::*;
 
     fn changed(variant: &Variant) -> String {
-        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm");
+        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm", None);
         config.unwrap().text().to_owned()
     }
 
@@ -136,7 +180,7 @@ mod tests {
                 "envoy.filters.http.router",
             ],
         );
-        assert_eq!(Variant::OtherBuild("/tmp/before.wasm".into()).title(), "before");
+        assert_eq!(Variant::OtherBuild("builds/before.wasm".into()).title(), "before");
         let noop = changed(&Variant::Noop("noop.wasm".into()));
         assert!(noop.contains("filename: noop.wasm") && !noop.contains("dist/infertally.wasm"));
     }

@@ -2,6 +2,8 @@
 
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
+use infertally_bench::variant::Variant;
+use infertally_bench::workload::Workload;
 use infertally_harness::envoy::Binaries;
 
 #[tokio::test]
@@ -9,15 +11,21 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
     let Binaries { envoy, wasm } = Binaries::from_env().unwrap();
     let options = Options {
         envoy,
-        other: vec![wasm.clone(); 2],
-        wasm,
-        noop: None,
-        only: Vec::new(),
+        wasm: wasm.clone(),
+        variants: vec![
+            Variant::Plain,
+            Variant::Infertally,
+            Variant::OtherBuild(wasm.clone()),
+            Variant::OtherBuild(wasm),
+            Variant::Cpp,
+            Variant::ExtProc(env!("CARGO_BIN_EXE_ext-proc").into()),
+        ],
+        workers: 1,
         rounds: 1,
-        percent: 10,
+        held_streams: 0,
     };
-    let figures = run(&options).await.unwrap();
-    assert_eq!((figures.variants.len(), figures.workloads.len()), (5, 4));
+    let figures = run(&options, Workload::all(10)).await.unwrap();
+    assert_eq!((figures.variants.len(), figures.workloads.len()), (6, 4));
     for workload in &figures.workloads {
         for slices in &workload.variants {
             assert!(
@@ -26,5 +34,5 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
             );
         }
     }
-    assert!(tables(&figures).contains("Envoy's CPU"));
+    assert!(tables(&figures).contains("CPU, µs"));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
 
-use crate::file::{self, FileWatcher};
+use crate::file::{self, FileWatcher, Reload};
 use crate::lora::config::{self, ConfigError, MAX_BYTES, Parsed};
 
 /// Why there is no configuration.
@@ -34,8 +34,8 @@ pub(super) async fn read(path: &Path) -> Result<Parsed, ConfigFileError> {
 }
 
 /// Sends the content of the file now and after each change. Returns when the receiver is dropped.
-pub(super) async fn watch(path: PathBuf, updates: Sender<Result<Parsed, ConfigFileError>>) {
-    let mut file = FileWatcher::new(path, MAX_BYTES as u64);
+pub(super) async fn watch(path: PathBuf, reload: Reload, updates: Sender<Result<Parsed, ConfigFileError>>) {
+    let mut file = FileWatcher::new(path, MAX_BYTES as u64, reload);
     loop {
         let content = tokio::select! {
             content = file.changed() => content,

@@ -73,6 +73,7 @@ async fn every_address_is_a_target_and_a_name_without_addresses_is_an_empty_pool
         host: "vllm.test.".to_owned(),
         port: 8000,
     };
+    let scheme = Scheme::HTTPS;
     for (response, expected) in [
         (
             addresses(&["10.0.0.2", "10.0.0.1"]),
@@ -88,12 +89,12 @@ async fn every_address_is_a_target_and_a_name_without_addresses_is_an_empty_pool
     ] {
         records.send(response.clone()).unwrap();
         let (out, mut discovered) = mpsc::channel(1);
-        let watching = tokio::spawn(watch(name.clone(), resolver.clone(), out));
+        let watching = tokio::spawn(watch(name.clone(), scheme.clone(), resolver.clone(), out));
         match (discovered.recv().await.unwrap(), expected) {
             (Discovered::Targets(targets), Some(expected)) => {
                 assert_eq!(targets.iter().map(|target| &*target.name).collect::<Vec<_>>(), expected);
                 for target in targets {
-                    assert_eq!(target.url.unwrap().to_string(), format!("http://{}/", target.name));
+                    assert_eq!(target.url.unwrap().to_string(), format!("{scheme}://{}/", target.name));
                 }
             }
             (Discovered::Failing { why }, None) => assert!(why.starts_with("DNS vllm.test.: "), "{why}"),

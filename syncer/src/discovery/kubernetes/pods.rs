@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use http::Uri;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::annotations::{MetricsEndpoint, PodEndpoint};
 use super::pool_spec::{MAX_PORTS, PoolSpec};
 use crate::target::Target;
 
@@ -30,6 +32,8 @@ pub(super) struct Member {
     ready: bool,
     engine: Option<String>,
     active_ports: Option<BTreeSet<u16>>,
+    /// What its annotations say of its metrics.
+    pub endpoint: PodEndpoint,
 }
 
 // === impl Member ===
@@ -57,6 +61,7 @@ impl From<&Pod> for Member {
                     .take(MAX_PORTS)
                     .collect()
             }),
+            endpoint: PodEndpoint::new(pod),
         }
     }
 }
@@ -66,42 +71,64 @@ impl Member {
         self.active_ports.as_ref().is_none_or(|active| active.contains(&port))
     }
 
-    fn url(&self, port: u16) -> Option<Uri> {
+    /// The pod's own endpoint where it has one, else that of the flags.
+    fn endpoint(&self, defaults: &MetricsEndpoint) -> PodEndpoint {
+        let own = match defaults.use_annotations {
+            true => self.endpoint.clone(),
+            false => PodEndpoint::default(),
+        };
+        PodEndpoint {
+            port: own.port.or(defaults.port),
+            scheme: own.scheme.or_else(|| Some(defaults.scheme.clone())),
+            ..own
+        }
+    }
+
+    fn url(&self, port: u16, endpoint: &PodEndpoint) -> Option<Uri> {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = endpoint.scheme.clone();
         // `SocketAddr` puts an IPv6 address in brackets.
         parts.authority = SocketAddr::new(self.address?, port).to_string().parse().ok();
-        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        let path = endpoint.path.clone();
+        parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         Uri::from_parts(parts).ok()
     }
 }
 
 /// The pool's targets, in the order of the pods' names. With one port a pod is one target of its own name; with several,
 /// each port is one, named `POD-rank-N` as endpoint pickers do.
-pub(super) fn targets(pool: &PoolSpec, pods: &BTreeMap<String, Member>) -> Vec<Target> {
-    let ranked = pool.ports.len() > 1;
+///
+/// A metrics port that is none of several target ports has the metrics of all ranks, so the pod is one target again. One that
+/// is among them changes nothing: each rank has metrics, and an annotation can name only one port.
+pub(super) fn targets(pool: &PoolSpec, pods: &BTreeMap<String, Member>, defaults: &MetricsEndpoint) -> Vec<Target> {
     let of_pod = |(pod, member): (&String, &Member)| {
-        let target = |(rank, port): (usize, u16)| Target {
-            name: if ranked {
-                format!("{pod}-rank-{rank}").into()
-            } else {
-                Arc::from(pod.as_str())
-            },
-            url: member.url(port),
+        let endpoint = member.endpoint(defaults);
+        let target = |name: Arc<str>, port: u16| Target {
+            name,
+            url: member.url(port, &endpoint),
             ready: Some(member.ready),
             engine: member.engine.clone(),
         };
-        let ports = pool.ports.iter().map(|port| port.get()).enumerate();
-        ports
-            .filter(|(_, port)| member.serves(*port))
-            .map(target)
-            .collect::<Vec<_>>()
+        let active = pool.ports.iter().map(|port| port.get()).enumerate();
+        let mut active = active.filter(|(_, port)| member.serves(*port));
+        let ranks = pool.ports.len() > 1 && endpoint.port.is_none_or(|port| pool.ports.contains(&port));
+        if ranks {
+            let ranks = active.map(|(rank, port)| target(format!("{pod}-rank-{rank}").into(), port));
+            return ranks.collect::<Vec<_>>();
+        }
+        let port = active
+            .next()
+            .map(|(_, port)| endpoint.port.map_or(port, NonZeroU16::get));
+        port.map(|port| target(Arc::from(pod.as_str()), port))
+            .into_iter()
+            .collect()
     };
     pods.iter().flat_map(of_pod).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use http::uri::Scheme;
     use serde_json::{Value, json};
 
     use super::*;
@@ -126,7 +153,8 @@ mod tests {
     }
 
     fn url(member: &Member) -> Option<String> {
-        member.url(8000).map(|url| url.to_string())
+        let url = member.url(8000, &member.endpoint(&MetricsEndpoint::default()));
+        url.map(|url| url.to_string())
     }
 
     #[test]
@@ -138,7 +166,7 @@ mod tests {
             ready: Some(true),
             engine: None,
         };
-        assert_eq!(targets(&pool(&[8000]), &pods), [expected]);
+        assert_eq!(targets(&pool(&[8000]), &pods, &MetricsEndpoint::default()), [expected]);
     }
 
     #[test]
@@ -193,7 +221,7 @@ mod tests {
     fn each_of_several_ports_is_a_target_and_a_single_port_is_the_pod() {
         let pods = [("a".to_owned(), pod(json!({}), running("10.0.0.1", "True")))].into();
         let named = |ports: &[u16]| {
-            let targets = targets(&pool(ports), &pods);
+            let targets = targets(&pool(ports), &pods, &MetricsEndpoint::default());
             let text = |target: &Target| format!("{} {}", target.name, target.url.as_ref().unwrap());
             targets.iter().map(text).collect::<Vec<_>>()
         };
@@ -209,12 +237,61 @@ mod tests {
         let names = |active: &str| {
             let metadata = json!({"annotations": {ACTIVE_PORTS: active}});
             let pods = [("a".to_owned(), pod(metadata, running("10.0.0.1", "True")))].into();
-            let targets = targets(&pool(&[8000, 8001, 8002]), &pods);
+            let targets = targets(&pool(&[8000, 8001, 8002]), &pods, &MetricsEndpoint::default());
             targets.iter().map(|target| target.name.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names("8000, 8002"), ["a-rank-0", "a-rank-2"]);
         assert_eq!(names("8001,junk,-1,70000"), ["a-rank-1"]);
         assert!(names("").is_empty());
+    }
+
+    #[test]
+    fn a_metrics_port_of_its_own_makes_one_target_of_a_pod_and_one_of_the_target_ports_changes_nothing() {
+        let https = |port: Option<u16>| MetricsEndpoint {
+            port: port.map(|port| port.try_into().unwrap()),
+            scheme: Scheme::HTTPS,
+            use_annotations: true,
+        };
+        let text = |ports: &[u16], annotations: Value, defaults: &MetricsEndpoint| {
+            let metadata = json!({ "annotations": annotations });
+            let pods = [("a".to_owned(), pod(metadata, running("10.0.0.1", "True")))].into();
+            let targets = targets(&pool(ports), &pods, defaults);
+            let text = |target: &Target| format!("{} {}", target.name, target.url.as_ref().unwrap());
+            targets.iter().map(text).collect::<Vec<_>>().join(", ")
+        };
+        let none = json!({});
+        assert_eq!(
+            text(&[8000], none.clone(), &https(Some(8002))),
+            "a https://10.0.0.1:8002/"
+        );
+        assert_eq!(text(&[8000], none.clone(), &https(None)), "a https://10.0.0.1:8000/");
+        assert_eq!(
+            text(&[8000, 8001], none.clone(), &https(Some(8002))),
+            "a https://10.0.0.1:8002/"
+        );
+        let ranks = "a-rank-0 https://10.0.0.1:8000/, a-rank-1 https://10.0.0.1:8001/";
+        assert_eq!(text(&[8000, 8001], none, &https(Some(8001))), ranks);
+
+        let own = json!({"prometheus.io/port": "9", "prometheus.io/scheme": "http", "prometheus.io/path": "/m?x=y"});
+        assert_eq!(
+            text(&[8000, 8001], own.clone(), &https(Some(8001))),
+            "a http://10.0.0.1:9/m?x=y"
+        );
+        let flags_only = MetricsEndpoint {
+            use_annotations: false,
+            ..https(Some(8002))
+        };
+        assert_eq!(text(&[8000], own, &flags_only), "a https://10.0.0.1:8002/");
+        let among = json!({"prometheus.io/port": "8000", "prometheus.io/path": "/m"});
+        let ranks = "a-rank-0 https://10.0.0.1:8000/m, a-rank-1 https://10.0.0.1:8001/m";
+        assert_eq!(text(&[8000, 8001], among, &https(None)), ranks);
+
+        // Without an active port the pod serves nothing.
+        assert_eq!(text(&[8000, 8001], json!({ ACTIVE_PORTS: "" }), &https(Some(8002))), "");
+        assert_eq!(
+            text(&[8000, 8001], json!({ ACTIVE_PORTS: "8001" }), &https(Some(8002))),
+            "a https://10.0.0.1:8002/"
+        );
     }
 
     #[test]

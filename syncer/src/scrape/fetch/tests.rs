@@ -76,12 +76,16 @@ async fn server(reply: Reply, tls: Option<ServerConfig>) -> (Uri, Arc<AtomicUsiz
 }
 
 fn client() -> Client {
-    Client::new(MAX_BYTES, client_config(None).unwrap())
+    Client::new(MAX_BYTES, Access::new(client_config(None).unwrap()))
 }
 
 async fn fetch(reply: Reply, timeout: Duration) -> Result<Page, FetchError> {
     let (url, _) = server(reply, None).await;
     client().fetch(&url, timeout).await
+}
+
+fn text(page: &Page) -> Vec<u8> {
+    page.body.pieces().collect::<Vec<_>>().concat()
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -113,7 +117,7 @@ async fn a_page_is_fetched_with_its_format_and_decompressed() {
         ),
     ] {
         let page = fetch(reply(head, &body), LONG).await.unwrap();
-        assert_eq!((&*page.body, page.format), (TEXT, format), "{head}");
+        assert_eq!((&*text(&page), page.format), (TEXT, format), "{head}");
     }
 }
 
@@ -224,11 +228,14 @@ async fn an_https_server_must_have_a_certificate_of_a_trusted_root() {
     let (url, _) = server(reply("200 OK", b"up 1\n"), Some(tls)).await;
     let ca_file = std::env::temp_dir().join(format!("infertally-ca-{}.pem", std::process::id()));
     std::fs::write(&ca_file, key.cert.pem()).unwrap();
-    let trusting = Client::new(MAX_BYTES, client_config(Some(&ca_file)).unwrap());
-    assert_eq!(&*trusting.fetch(&url, LONG).await.unwrap().body, b"up 1\n");
+    let trusting = Client::new(MAX_BYTES, Access::new(client_config(Some(&ca_file)).unwrap()));
+    assert_eq!(text(&trusting.fetch(&url, LONG).await.unwrap()), b"up 1\n");
     let error = client().fetch(&url, LONG).await.unwrap_err();
-    assert_eq!(error.reason(), Reason::Connect);
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert_eq!(error.reason(), Reason::Tls);
+    assert_eq!(
+        error.to_string(),
+        "TLS: the server's certificate is signed by an unknown authority"
+    );
 
     std::fs::write(&ca_file, "nothing\n").unwrap();
     let error = client_config(Some(&ca_file)).unwrap_err();
@@ -243,7 +250,7 @@ async fn an_https_server_must_have_a_certificate_of_a_trusted_root() {
 #[tokio::test]
 async fn large_pages_share_a_memory_limit_and_small_ones_are_always_fetched() {
     const LARGE: usize = 64 * 1024 * 1024;
-    let client = Client::new(LARGE, client_config(None).unwrap());
+    let client = Client::new(LARGE, Access::new(client_config(None).unwrap()));
     // Each lacks its last byte, so it keeps its permit.
     let mut incomplete = reply("200 OK", &vec![b'\n'; LARGE]);
     incomplete.bytes.truncate(incomplete.bytes.len() - 1);
@@ -264,10 +271,51 @@ async fn large_pages_share_a_memory_limit_and_small_ones_are_always_fetched() {
         client.fetch(&large, LONG).await,
         Err(FetchError::MemoryExhausted)
     ));
-    assert_eq!(client.fetch(&small, LONG).await.unwrap().body.len(), SMALL_PAGE_BYTES);
+    assert_eq!(text(&client.fetch(&small, LONG).await.unwrap()).len(), SMALL_PAGE_BYTES);
     for holder in holders {
         holder.abort();
         assert!(holder.await.unwrap_err().is_cancelled());
     }
     assert_eq!(client.shared_bytes.available_permits(), SHARED_BYTES);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_page_are_charged_until_it_is_dropped_decompressed_too() {
+    let page = vec![b'\n'; MAX_BYTES];
+    for (head, body) in [
+        ("200 OK", page.clone()),
+        ("200 OK\r\ncontent-encoding: gzip", gzip(&page)),
+    ] {
+        let (url, _) = server(reply(head, &body), None).await;
+        let client = client();
+        let fetched = client.fetch(&url, LONG).await.unwrap();
+        let charged = SHARED_BYTES - client.shared_bytes.available_permits();
+        assert_eq!(charged, MAX_BYTES - SMALL_PAGE_BYTES, "{head}");
+        drop(fetched);
+        assert_eq!(client.shared_bytes.available_permits(), SHARED_BYTES, "{head}");
+
+        let all = client
+            .shared_bytes
+            .clone()
+            .try_acquire_many_owned(SHARED_BYTES as u32)
+            .unwrap();
+        let error = client.fetch(&url, LONG).await.unwrap_err();
+        assert!(matches!(error, FetchError::MemoryExhausted), "{head}: {error}");
+        drop(all);
+    }
+}
+
+#[tokio::test]
+async fn empty_gzip_members_without_end_are_too_large() {
+    let members = gzip(b"").repeat(MAX_BYTES / gzip(b"").len() + 1);
+    let members = reply("200 OK\r\ncontent-encoding: gzip", &members);
+    // Without a content-length.
+    let body = String::from_utf8_lossy(&members.bytes).find("content-length").unwrap();
+    let end = members.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let endless = Reply {
+        bytes: [&members.bytes[..body], &members.bytes[end + 2..]].concat(),
+        close: true,
+    };
+    let error = fetch(endless, LONG).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TooLarge, "{error}");
 }

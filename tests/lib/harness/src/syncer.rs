@@ -107,6 +107,20 @@ impl Syncer {
         .await
     }
 
+    /// Sends SIGHUP.
+    ///
+    /// # Errors
+    /// If it has exited.
+    pub fn hang_up(&self) -> Result<()> {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status()?;
+        if sent.success() && self.process.exit_status().is_none() {
+            Ok(())
+        } else {
+            Err(format!("process {id} cannot be sent SIGHUP").into())
+        }
+    }
+
     /// Sends SIGTERM, and returns its exit status.
     ///
     /// # Errors

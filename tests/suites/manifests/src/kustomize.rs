@@ -10,16 +10,19 @@ use crate::{Result, yaml};
 
 const FILE: &str = "kustomization.yaml";
 
-/// Every folder below `k8s` that kustomize can build.
+/// Every folder below `k8s` that kustomize builds into objects, which a component is not.
 ///
 /// # Errors
 /// `k8s` can't be read.
 pub fn folders() -> Result<Vec<PathBuf>> {
     let files = yaml::files(&repository("k8s"), FILE)?;
-    Ok(files
-        .iter()
-        .filter_map(|file| file.parent().map(Path::to_owned))
-        .collect())
+    let mut folders = Vec::new();
+    for file in files {
+        if !std::fs::read_to_string(&file)?.contains("\nkind: Component\n") {
+            folders.extend(file.parent().map(Path::to_owned));
+        }
+    }
+    Ok(folders)
 }
 
 /// The objects that kustomize builds from a folder.

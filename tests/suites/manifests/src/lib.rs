@@ -1,10 +1,11 @@
 //! Reads the shipped manifests and the documents, so that tests can check them against what they name: [`kustomize`] builds
-//! folders, [`pods`] knows the restricted security level, [`blocks`] finds a document's fenced blocks, and [`checks`] checks
+//! folders, [`overlays`] the documents' own Kustomizations, [`pods`] knows the restricted security level, [`blocks`] finds a document's fenced blocks, and [`checks`] checks
 //! each. [`standalone`] generates one file.
 
 pub mod blocks;
 pub mod checks;
 pub mod kustomize;
+pub mod overlays;
 pub mod pods;
 pub mod shell;
 pub mod standalone;

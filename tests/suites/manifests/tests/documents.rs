@@ -5,12 +5,9 @@
     reason = "a failed helper fails the test"
 )]
 
-use std::path::Path;
-
-use infertally_harness::repository;
 use infertally_manifests::checks::Checker;
 use infertally_manifests::yaml::{self, text};
-use infertally_manifests::{blocks, kustomize};
+use infertally_manifests::{blocks, kustomize, overlays};
 
 #[test]
 fn everything_that_a_block_names_exists() {
@@ -24,19 +21,10 @@ fn everything_that_a_block_names_exists() {
 #[test]
 fn every_overlay_in_a_document_builds() {
     let mut built = 0;
-    for block in blocks::everywhere().unwrap() {
-        if block.language != "yaml" || !block.text.contains("kind: Kustomization") {
-            continue;
-        }
+    for block in overlays::documented().unwrap() {
         let shown = &yaml::documents(&block.text).unwrap()[0];
         assert_eq!(text(shown, "/kind"), "Kustomization", "{}", block.location);
-        // The document has the reader make a folder beside k8s.
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("overlay-{built}"));
-        _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(folder.join("overlay")).unwrap();
-        std::os::unix::fs::symlink(repository("k8s"), folder.join("k8s")).unwrap();
-        std::fs::write(folder.join("overlay/kustomization.yaml"), &block.text).unwrap();
-        let objects = kustomize::build(&folder.join("overlay")).unwrap();
+        let objects = overlays::build(&block.text).unwrap();
         assert!(!objects.is_empty(), "{}", block.location);
         // An overlay with a namespace moves everything, subjects of bindings too. The guide's ClusterRoleBinding has a namespace
         // of its own, which means nothing.

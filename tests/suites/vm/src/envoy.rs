@@ -74,7 +74,9 @@ impl Vm {
 
     fn load(file: &Path) -> Result<Self> {
         let mut config = Config::default();
-        config.consume_fuel(true);
+        config
+            .consume_fuel(true)
+            .compilation_mode(wasmi::CompilationMode::Eager);
         let engine = Engine::new(&config);
         let module = Module::new(&engine, std::fs::read(file)?)?;
         let mut store = Store::new(&engine, Host::default());

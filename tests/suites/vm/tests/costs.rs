@@ -24,7 +24,7 @@ fn instructions_of_a_small_exchange() {
 #[test]
 fn instructions_of_an_event_do_not_depend_on_the_length_of_its_stream() {
     const PIECES: usize = 100;
-    let exchange = stream(5_000);
+    let exchange = stream(1_000);
     let mut vm = warm(&stream(50));
     exchange.start(&mut vm, 20).unwrap();
     exchange.body(&mut vm, 20, 0..10).unwrap();
@@ -38,7 +38,7 @@ fn instructions_of_an_event_do_not_depend_on_the_length_of_its_stream() {
         exchange.response[10].len()
     );
     assert!(early < STREAM_EVENT, "{early}");
-    for from in (110..4_900).step_by(PIECES) {
+    for from in (110..900).step_by(PIECES) {
         let later = event(from);
         assert!(
             later <= early + early / 50,
@@ -65,7 +65,7 @@ fn instructions_of_an_exchange_do_not_depend_on_the_models_or_the_open_streams()
     for number in 0..150 {
         named(number).run(&mut vm, 100 + number as u32).unwrap();
     }
-    for stream in 1_000..3_000 {
+    for stream in 1_000..2_000 {
         named(stream as usize % 150).start(&mut vm, stream).unwrap();
     }
     // Known, but others were seen since.
@@ -83,7 +83,7 @@ fn instructions_of_an_exchange_do_not_depend_on_the_models_or_the_open_streams()
 
 #[test]
 fn open_stream_holds_less_than_eight_kilobytes() {
-    const STREAMS: u32 = 20_000;
+    const STREAMS: u32 = 2_000;
     let exchange = stream(50);
     let mut vm = warm(&exchange);
     let before = vm.memory_bytes().unwrap();
