@@ -9,7 +9,7 @@ use crate::Result;
 
 /// The root context's number.
 const ROOT: u32 = 1;
-/// More than any test uses.
+/// Fuel of the interpreter, more than any test uses.
 const FUEL: u64 = u64::MAX / 2;
 
 const OK: u32 = 0;
@@ -23,8 +23,9 @@ pub struct Costs {
     pub callbacks: BTreeMap<&'static str, u64>,
     /// Times that the filter called Envoy, by host function.
     pub host_calls: BTreeMap<&'static str, u64>,
-    /// Instructions that the filter executed.
-    pub instructions: u64,
+    /// The interpreter's measure of what the filter executed: a unit for each instruction of every block of code that it
+    /// entered, also for those that a branch in it skips. So it is more than the instructions executed, and grows with them.
+    pub fuel: u64,
 }
 
 /// A VM of the filter.
@@ -107,7 +108,7 @@ impl Vm {
         Ok(Costs {
             callbacks: std::mem::take(&mut self.callbacks),
             host_calls: std::mem::take(&mut self.store.data_mut().calls),
-            instructions: before - self.store.get_fuel()?,
+            fuel: before - self.store.get_fuel()?,
         })
     }
 

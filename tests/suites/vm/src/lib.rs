@@ -1,7 +1,7 @@
 //! Runs the built filter, `infertally.wasm`, in an interpreter with a scripted Envoy.
 //!
 //! What crosses the boundary between Envoy and the VM is what a request costs, so this counts each crossing by its name, and
-//! the instructions in between. Both are exact: they depend on the file and on nothing else.
+//! measures what is executed in between. Both depend on the file and on nothing else.
 
 mod envoy;
 mod exchange;
