@@ -22,7 +22,7 @@ fn fuel_of_a_small_exchange() {
 }
 
 #[test]
-fn fuel_of_an_event_do_not_depend_on_the_length_of_its_stream() {
+fn fuel_of_an_event_does_not_depend_on_the_length_of_its_stream() {
     const PIECES: usize = 100;
     let exchange = stream(1_000);
     let mut vm = warm(&stream(50));
@@ -45,7 +45,7 @@ fn fuel_of_an_event_do_not_depend_on_the_length_of_its_stream() {
 }
 
 #[test]
-fn fuel_of_an_exchange_do_not_depend_on_the_models_or_the_open_streams() {
+fn fuel_of_an_exchange_does_not_depend_on_the_models_or_the_open_streams() {
     let named = |number: usize| {
         let mut exchange = small_json();
         let name = format!("model-{number:03}");
