@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn new_configuration_keeps_numbers_and_admits_anew() {
+    fn new_configuration_keeps_numbers_and_admits_again() {
         let mut host = FakeHost::default();
         let mut admission = Admission::new(&["a".to_owned()], 10);
         let [a, b] = [b"a", b"b"].map(|name| admission.admit(name, &mut host).unwrap());

@@ -141,7 +141,7 @@ impl Recent {
     }
 
     fn slot(name: &[u8]) -> usize {
-        /// An odd number near 2^32 divided by the golden ratio: it spreads numbers that follow each other.
+        /// 2^32 divided by the golden ratio: it spreads numbers that follow each other.
         const SPREAD: u32 = 0x9e37_79b1;
         let tail = match name.last_chunk() {
             Some(tail) => u32::from_le_bytes(*tail),
