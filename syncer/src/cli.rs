@@ -2,6 +2,7 @@
 
 pub mod check;
 mod duration;
+pub mod envoys;
 pub mod lora;
 pub mod pool;
 mod serve;

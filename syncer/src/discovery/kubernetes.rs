@@ -6,15 +6,19 @@
 //! Reflector of v1alpha2 pools ──▶    │                            │
 //!                                    └─▶ DiscoveryStatus ◀────────┘ ──▶ Publisher ──▶ Discovered
 //! ```
-//! Through failures the last targets stay, and each failure is reported once.
+//! Through failures the last targets stay, and each failure is reported once. `service` does the same for the endpoints of a
+//! Service.
 
 mod annotations;
 mod client;
+mod endpoints;
 mod error;
 mod pods;
 mod pool_ref;
 mod pool_spec;
 mod reflector;
+mod service;
+mod service_ref;
 mod status;
 
 use std::time::Duration;
@@ -35,6 +39,8 @@ use pods::{Member, targets};
 pub use pool_ref::{PoolRef, PoolRefError};
 use pool_spec::{InvalidPool, PoolSpec, Version};
 use reflector::Reflector;
+pub use service::watch_service;
+pub use service_ref::{ServicePort, ServiceRef, ServiceRefError};
 use status::{DiscoveryStatus, Publisher, Resolution, VersionStatus};
 
 /// Changes within this time are sent together. The pods of a rollout change in bursts, and each update is the whole set.

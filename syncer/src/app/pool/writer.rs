@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
+use super::envoys::EnvoyScrapers;
 use super::scrapers::PodScrapers;
 use crate::engine::ServerLoad;
 use crate::envoy_stats::EnvoyPage;
@@ -27,11 +28,17 @@ pub(super) struct Snapshot {
 pub(super) struct Inputs {
     pub discovered: mpsc::Receiver<Discovered>,
     pub pods: mpsc::Receiver<(Target, Attempt<ServerLoad>)>,
+    pub discovered_envoys: mpsc::Receiver<Discovered>,
     pub envoys: mpsc::Receiver<(Arc<str>, Attempt<EnvoyPage>)>,
 }
 
-/// Publishes snapshots until no receiver is left. Dropping the future aborts the pods' scrapers.
-pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapshot: watch::Sender<Snapshot>) {
+/// Publishes snapshots until no receiver is left. Dropping the future aborts the scrapers.
+pub(super) async fn write(
+    mut inputs: Inputs,
+    mut scrapers: PodScrapers,
+    mut envoy_scrapers: EnvoyScrapers,
+    snapshot: watch::Sender<Snapshot>,
+) {
     let mut state = snapshot.borrow().clone();
     let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
@@ -46,7 +53,15 @@ pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapsho
                     state.pool.scraped(&target, attempt);
                 }
             }
-            Some((name, attempt)) = inputs.envoys.recv() => state.envoys.scraped(&name, attempt),
+            Some(discovered) = inputs.discovered_envoys.recv() => {
+                discovered_envoys(&mut state.envoys, discovered);
+                envoy_scrapers.update(state.envoys.targets());
+            }
+            Some((name, attempt)) = inputs.envoys.recv() => {
+                if let Err(error) = state.envoys.scraped(&name, attempt) {
+                    tracing::warn!(%name, %error, "metrics of the Envoy are not served, retrying each interval");
+                }
+            }
             () = snapshot.closed() => return,
         }
         snapshot.send_replace(state.clone());
@@ -62,6 +77,15 @@ fn log(discovered: &Discovered, state: &Snapshot) {
         Discovered::Failing { why } => {
             tracing::warn!(error = why, "discovery of pods failed, keeping the last known ones");
         }
+    }
+}
+
+fn discovered_envoys(envoys: &mut Envoys, discovered: Discovered) {
+    let previously = envoys.targets().count();
+    match envoys.discovered(discovered, now()) {
+        Ok(()) if previously == 0 && envoys.targets().count() == 0 => {}
+        Ok(()) => tracing::info!(envoys = envoys.targets().count(), previously, "discovered the Envoys"),
+        Err(error) => tracing::warn!(error, "discovery of Envoys failed, keeping the last known ones"),
     }
 }
 

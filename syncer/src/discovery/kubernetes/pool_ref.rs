@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Kubernetes' limit for a namespace (a DNS label).
-const MAX_NAMESPACE: usize = 63;
+pub(super) const MAX_NAMESPACE: usize = 63;
 /// Kubernetes' limit for an object's name (a DNS subdomain).
 const MAX_NAME: usize = 253;
 
@@ -65,7 +65,7 @@ impl fmt::Display for PoolRef {
     }
 }
 
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.ends_with('-')
