@@ -14,5 +14,6 @@ mod pods;
 mod pools;
 mod query;
 mod response;
+mod services;
 mod setup;
 mod watches;

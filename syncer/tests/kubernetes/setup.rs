@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch, watch_service};
 use infertally_syncer::target::{Discovered, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -26,6 +26,16 @@ impl Setup {
         let (out, updates) = channel(16);
         let pool: PoolRef = "chat".parse().unwrap();
         tokio::spawn(watch(api.client(), pool, MetricsEndpoint::default(), out));
+        Self {
+            api: api.clone(),
+            updates,
+        }
+    }
+
+    /// Starts discovery of the endpoints of a Service, as `--envoy-service` has it.
+    pub fn of_service(api: &Api, service: &str) -> Self {
+        let (out, updates) = channel(16);
+        tokio::spawn(watch_service(api.client(), service.parse().unwrap(), out));
         Self {
             api: api.clone(),
             updates,

@@ -138,7 +138,7 @@ fn a_pod_is_one_target_in_several_slices_and_families() {
 }
 
 #[test]
-fn endpoints_without_a_pod_are_told_apart_by_their_address() {
+fn endpoints_without_a_pod_are_distinguished_by_their_address() {
     let endpoint = |address: &str| json!({ "addresses": [address, "10.9.9.9"] });
     let slices = slices(&[
         slice("IPv4", stats(), json!([endpoint("192.0.2.1"), endpoint("192.0.2.2")])),
