@@ -107,6 +107,8 @@ impl Envoys {
                 self.replace(targets, now);
                 Ok(())
             }
+            // No source of Envoys sends it.
+            Discovered::Removed => Ok(()),
             Discovered::Targets(targets) => Err(format!("{} Envoys, the limit is {MAX_ENVOYS}", targets.len())),
             Discovered::Failing { why } => Err(why),
         };

@@ -59,7 +59,7 @@ impl Scenario {
     }
 
     fn serves(&mut self, name: &str, page: &str) -> &mut Self {
-        self.scraped(name, Ok(envoy_stats::read(page.as_bytes()).unwrap()))
+        self.scraped(name, Ok(envoy_stats::read([page.as_bytes()]).unwrap()))
     }
 
     fn fails(&mut self, name: &str, reason: Reason) -> &mut Self {
@@ -356,7 +356,7 @@ fn a_page_that_exceeds_the_limit_of_all_envoys_is_a_failed_scrape() {
     let page: String = (0..envoy_stats::MAX_SERIES)
         .map(|number| format!("inference_model_request_total{{model_name=\"{number}\",target_model_name=\"t\"}} 1\n"))
         .collect();
-    let page = envoy_stats::read(page.as_bytes()).unwrap();
+    let page = envoy_stats::read([page.as_bytes()]).unwrap();
     let names = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
     let mut scenario = Scenario::of(Source::Discovery);
     scenario.finds(&names);

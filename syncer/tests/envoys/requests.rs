@@ -1,5 +1,9 @@
 //! What an Envoy is requested for, and when: a scripted server in its place.
-#![allow(clippy::unwrap_used, reason = "helpers of tests panic on failure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests panic on failure"
+)]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -16,4 +16,5 @@ mod query;
 mod response;
 mod services;
 mod setup;
+mod several;
 mod watches;

@@ -96,10 +96,10 @@ impl EnvoyScrapers {
         let Schedule { interval, timeout } = self.schedule;
         let task = async move {
             let mut ticks = Ticks::new(interval);
-            let mut log = ScrapeLog::new("Envoy", Arc::clone(&name));
+            let mut log = ScrapeLog::new("Envoy", Arc::clone(&name), None);
             loop {
                 ticks.next().await;
-                let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(&page.body)).await;
+                let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(page.body.pieces())).await;
                 log.record(&attempt);
                 let failure = attempt.result.as_ref().err().map(|error| error.reason);
                 if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
