@@ -6,9 +6,10 @@
 
 mod gauges;
 mod metrics;
+mod ready;
 mod state;
 
-pub use state::Pool;
+pub use state::{Pool, Settings};
 
 #[cfg(test)]
 mod tests;

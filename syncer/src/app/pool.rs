@@ -80,8 +80,9 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
         .collect();
     let names = envoys.iter().map(|(name, _)| Arc::clone(name));
     let (written, snapshot) = watch::channel(Snapshot {
-        pool: Pool::new(args.pool_name(), args.stale_after()),
+        pool: Pool::new(args.pool_name(), args.pool_settings()),
         envoys: Envoys::new(names, args.stale_after()),
+        was_ready: false,
     });
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
@@ -124,7 +125,13 @@ async fn discover(args: &PoolArgs, reload: Reload) -> Result<mpsc::Receiver<Disc
         tokio::spawn(dns::watch(name.clone(), args.access.scheme(), Resolver::system()?, out));
     } else if let Some(pool) = &args.kubernetes {
         let client = kubernetes::client().await?;
-        tokio::spawn(kubernetes::watch(client, pool.clone(), args.access.endpoint(), out));
+        tokio::spawn(kubernetes::watch(
+            client,
+            pool.clone(),
+            args.access.endpoint(),
+            args.role_labels(),
+            out,
+        ));
     } else {
         _ = out.send(Discovered::Targets(args.targets.clone())).await;
     }
@@ -145,7 +152,11 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pool, envoys } = self.snapshot.borrow().clone();
+        let Snapshot {
+            pool,
+            envoys,
+            was_ready: _,
+        } = self.snapshot.borrow().clone();
         let mut families = envoys.families(now);
         families.extend(pool.families(now));
         families.push(info());
@@ -157,9 +168,7 @@ impl Pages for Metrics {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pool, envoys } = &*self.snapshot.borrow();
-        pool.ready()?;
-        envoys.ready()
+        self.snapshot.borrow().ready()
     }
 }
 

@@ -15,6 +15,7 @@ mod pods;
 mod pool_ref;
 mod pool_spec;
 mod reflector;
+mod role_labels;
 mod status;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ use pods::{Member, targets};
 pub use pool_ref::{PoolRef, PoolRefError};
 use pool_spec::{InvalidPool, PoolSpec, Version};
 use reflector::Reflector;
+pub use role_labels::RoleLabels;
 use status::{DiscoveryStatus, Publisher, Resolution, VersionStatus};
 
 /// Changes within this time are sent together. The pods of a rollout change in bursts, and each update is the whole set.
@@ -52,13 +54,20 @@ struct Discovery {
     v1alpha2: Option<PoolReflector>,
     pods: Option<(PoolSpec, Reflector<Pod, Member>)>,
     endpoint: MetricsEndpoint,
+    roles: RoleLabels,
     invalid_annotations: InvalidAnnotations,
 }
 
 /// Watches the pool and its pods and sends the targets whenever they change, until the receiver is dropped. A pool that
 /// does not exist is an empty set and a failure.
-pub async fn watch(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, out: mpsc::Sender<Discovered>) {
-    let mut discovery = Discovery::new(client, pool, endpoint);
+pub async fn watch(
+    client: Client,
+    pool: PoolRef,
+    endpoint: MetricsEndpoint,
+    roles: RoleLabels,
+    out: mpsc::Sender<Discovered>,
+) {
+    let mut discovery = Discovery::new(client, pool, endpoint, roles);
     let mut publisher = Publisher::default();
     let mut publish_at = None;
     loop {
@@ -84,13 +93,14 @@ pub async fn watch(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, out
 // === impl Discovery ===
 
 impl Discovery {
-    fn new(client: Client, pool: PoolRef, endpoint: MetricsEndpoint) -> Self {
+    fn new(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, roles: RoleLabels) -> Self {
         let namespace = pool.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
         Self {
             v1: reflect_pool(&client, &namespace, &pool.name, Version::V1),
             v1alpha2: None,
             pods: None,
             endpoint,
+            roles,
             invalid_annotations: InvalidAnnotations::default(),
             name: pool.name,
             namespace,
@@ -162,7 +172,9 @@ impl Discovery {
         tracing::info!(namespace = self.namespace, name = self.name, version, selector = %labels, "watching the InferencePool's pods");
         let api = Api::namespaced(self.client.clone(), &self.namespace);
         let config = watcher::Config::default().labels_from(&labels);
-        self.pods = Some((found, Reflector::new(api, config, |pod| Member::from(pod))));
+        let roles = self.roles.clone();
+        let member = move |pod: &Pod| Member::new(pod, &roles);
+        self.pods = Some((found, Reflector::new(api, config, member)));
     }
 
     fn log_invalid_annotations(&mut self) {

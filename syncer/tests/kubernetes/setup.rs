@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, RoleLabels, watch};
 use infertally_syncer::target::{Discovered, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -25,7 +25,13 @@ impl Setup {
     pub fn start(api: &Api) -> Self {
         let (out, updates) = channel(16);
         let pool: PoolRef = "chat".parse().unwrap();
-        tokio::spawn(watch(api.client(), pool, MetricsEndpoint::default(), out));
+        tokio::spawn(watch(
+            api.client(),
+            pool,
+            MetricsEndpoint::default(),
+            RoleLabels::default(),
+            out,
+        ));
         Self {
             api: api.clone(),
             updates,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Adapters, ServerLoad};
 use crate::exposition::test_util::{lines, series};
-use crate::pool::Pool;
+use crate::pool::{Pool, Settings};
 use crate::scrape_status::{Attempt, Reason, ScrapeError};
 use crate::target::{Discovered, Target};
 
@@ -22,7 +22,13 @@ pub struct Scenario {
 impl Scenario {
     pub fn new() -> Self {
         Self {
-            pool: Pool::new("p", STALE_AFTER),
+            pool: Pool::new(
+                "p",
+                Settings {
+                    stale_after: STALE_AFTER,
+                    queue_limit: 5.0,
+                },
+            ),
             start: tokio::time::Instant::now().into_std(),
             now_ms: 0,
         }

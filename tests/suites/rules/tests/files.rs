@@ -170,7 +170,7 @@ fn every_scrape_configuration_uses_the_jobs_of_the_rules() {
     assert_eq!(jobs("model-servers.yaml"), model_servers);
     assert_eq!(jobs("model-servers-kubernetes.yaml"), model_servers);
     assert_eq!(
-        job_of_monitor("operator/model-servers/podmonitor.yaml"),
+        job_of_monitor("operator/model-servers/servicemonitor.yaml"),
         "infertally-model-servers"
     );
 }
