@@ -3,7 +3,7 @@
 //! It knows the keys of the JSON document, the fields of the form, and nothing about labels.
 
 use crate::inflate::{Decoder, Sink};
-use crate::json::{Path, Progress, Scanner, Segment::Key, Value};
+use crate::json::{Path, Paths, Progress, Scanner, Segment::Key, Value};
 use crate::multipart;
 use crate::route::Api;
 
@@ -18,7 +18,7 @@ enum Field {
     IncludeUsage,
 }
 
-const PATHS: &[Path<Field>] = &[
+static PATHS: Paths<Field> = Paths::new(&[&[
     Path {
         id: Field::Model,
         segments: &[Key("model")],
@@ -31,7 +31,7 @@ const PATHS: &[Path<Field>] = &[
         id: Field::IncludeUsage,
         segments: &[Key("stream_options"), Key("include_usage")],
     },
-];
+]]);
 
 /// The reader of one request body.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl RequestReader {
     pub fn new(api: Api, content_encoding: Option<&[u8]>) -> Self {
         let format = match api {
             Api::Audio => Format::Form(multipart::Parser::new("model")),
-            _ => Format::Json(Scanner::new(&[PATHS])),
+            _ => Format::Json(Scanner::new(&PATHS)),
         };
         let decoder = Decoder::new(content_encoding);
         let mut body = Body {
@@ -154,7 +154,7 @@ impl Sink for Body {
         let Self { format, facts } = self;
         match format {
             // The last of duplicate keys wins, whatever its type.
-            Format::Json(scanner) => scanner.feed(bytes, &mut |field, value| match (field, value) {
+            Format::Json(scanner) => scanner.feed(bytes, |field, value| match (field, value) {
                 (Field::Model, Value::Str(name)) if !name.is_empty() => facts.model = Some(name.to_vec()),
                 (Field::Model, _) => facts.model = None,
                 (Field::StreamOptions, Value::End) => {}

@@ -1,4 +1,5 @@
-//! The memory bound of one exchange for hostile input, measured with a counting allocator.
+//! The memory bound of one exchange for hostile input, and the allocations of a steady stream, measured with a counting
+//! allocator.
 #![allow(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait")]
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +19,7 @@ use infertally_filter::route::Api;
 thread_local! {
     static NOW: Cell<usize> = const { Cell::new(0) };
     static PEAK: Cell<usize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -31,6 +33,7 @@ unsafe impl GlobalAlloc for Counting {
         let now = NOW.get() + layout.size();
         NOW.set(now);
         PEAK.set(PEAK.get().max(now));
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller upholds the contract of this call.
         unsafe { System.alloc(layout) }
     }
@@ -117,6 +120,50 @@ fn long_stream_and_large_events() {
             ],
         );
         assert!(held <= MAX_STATE_BYTES / 4, "{held} bytes, {api:?}");
+    }
+}
+
+/// An event of each API that a running stream sends, once for each token.
+#[test]
+fn event_of_a_steady_stream_allocates_nothing() {
+    for (api, event) in [
+        (
+            Api::Chat,
+            r#"{"id":"chatcmpl-b6778d8a15685785","object":"chat.completion.chunk","created":1795491032,"model":"tiny","choices":[{"index":0,"delta":{"content":" \"(\u00fc"},"logprobs":null,"finish_reason":null,"token_ids":[17,4]}],"usage":{"prompt_tokens":5,"total_tokens":13,"completion_tokens":8}}"#,
+        ),
+        (
+            Api::Completions,
+            r#"{"id":"cmpl-b6778d8a15685785","object":"text_completion","created":1795491032,"model":"tiny","choices":[{"index":0,"text":" (","logprobs":null,"finish_reason":null,"stop_reason":null}],"usage":null}"#,
+        ),
+        (
+            Api::Responses,
+            r#"{"type":"response.output_text.delta","content_index":0,"delta":" (","item_id":"msg_1","logprobs":[],"output_index":0,"sequence_number":5}"#,
+        ),
+        (
+            Api::Messages,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" ("}}"#,
+        ),
+    ] {
+        let event = format!("event: delta\ndata: {event}\n\n").into_bytes();
+        let mut exchange = Exchange::new(api, 0, None);
+        exchange.read_request(b"{}");
+        exchange.request_end();
+        exchange.response_headers(200, Some(b"text/event-stream"), None);
+        // The second one is cut in the last value, which needs a buffer the first time.
+        for size in [event.len(), event.len() - 8] {
+            let mut receive = || {
+                for chunk in event.chunks(size) {
+                    assert!(exchange.response_body(chunk.len()));
+                    exchange.read_response(chunk);
+                }
+            };
+            receive();
+            let before = ALLOCATIONS.get();
+            for _ in 0..1000 {
+                receive();
+            }
+            assert_eq!(ALLOCATIONS.get() - before, 0, "{api:?} in chunks of {size} bytes");
+        }
     }
 }
 

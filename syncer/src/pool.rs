@@ -6,9 +6,11 @@
 
 mod gauges;
 mod metrics;
+mod pools;
 mod ready;
 mod state;
 
+pub use pools::Pools;
 pub use state::{Pool, Settings};
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-//! Literal names, and the search for the byte that ends an unescaped run of a string.
-
-use memchr::memchr2;
+//! Literal names.
 
 use super::Value;
 
@@ -18,6 +16,17 @@ pub(super) enum Literal {
 // === impl Literal ===
 
 impl Literal {
+    pub(super) fn from_first_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            b't' => Self::True,
+            b'f' => Self::False,
+            b'n' => Self::Null,
+            b'N' => Self::NaN,
+            b'I' => Self::Infinity,
+            _ => return None,
+        })
+    }
+
     pub(super) fn bytes_and_value(self) -> (&'static [u8], Value<'static>) {
         match self {
             Self::True => (b"true", Value::Bool(true)),
@@ -28,16 +37,4 @@ impl Literal {
             Self::MinusInfinity => (b"-Infinity", Value::Null),
         }
     }
-}
-
-/// The position of the first quote or backslash. Keys are mostly short, and there a plain loop beats the set-up of SIMD
-/// search.
-pub(super) fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const SHORT: usize = 16;
-    let start = bytes.get(..SHORT).unwrap_or(bytes);
-    if let Some(at) = start.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-        return Some(at);
-    }
-    let rest = bytes.get(SHORT..)?;
-    memchr2(b'"', b'\\', rest).map(|at| at + SHORT)
 }

@@ -165,6 +165,15 @@ proptest! {
     }
 
     #[test]
+    fn result_is_the_same_for_every_cut(text in document()) {
+        let unchunked = scan_unchunked(text.as_bytes());
+        for at in 0..=text.len() {
+            let (before, after) = text.as_bytes().split_at(at);
+            prop_assert_eq!(&scan([before, after]), &unchunked, "split at {}", at);
+        }
+    }
+
+    #[test]
     fn accepts_every_damaged_document_that_serde_json_accepts(
         text in document(), place: prop::sample::Index, damage: Option<u8>, places: [prop::sample::Index; 3],
     ) {

@@ -1,3 +1,6 @@
+mod keys;
+mod strings;
+
 use serde_json::Value as Json;
 
 use super::*;
@@ -15,7 +18,7 @@ pub(super) enum Id {
     ElementX,
 }
 
-pub(super) const PATHS: &[Path<Id>] = &[
+pub(super) static PATHS: Paths<Id> = Paths::new(&[&[
     Path {
         id: Id::Top,
         segments: &[],
@@ -44,7 +47,7 @@ pub(super) const PATHS: &[Path<Id>] = &[
         id: Id::ElementX,
         segments: &[Segment::Key("l"), Segment::Each, Segment::Key("x")],
     },
-];
+]]);
 
 /// An owned copy of an emitted [`Value`].
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +71,10 @@ pub(super) fn seen(value: Value<'_>) -> Seen {
 }
 
 pub(super) fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<(Id, Seen)>, Progress) {
-    let mut scanner = Scanner::new(&[PATHS]);
+    let mut scanner = Scanner::new(&PATHS);
     let mut events = Vec::new();
     for chunk in chunks {
-        scanner.feed(chunk, &mut |id, value| events.push((id, seen(value))));
+        scanner.feed(chunk, |id, value| events.push((id, seen(value))));
     }
     (events, scanner.progress())
 }
@@ -150,13 +153,13 @@ fn nesting_is_limited() {
 
 #[test]
 fn restarted_scanner_keeps_no_state() {
-    let mut scanner = Scanner::new(&[PATHS]);
+    let mut scanner = Scanner::new(&PATHS);
     for document in ["{\"a\":{\"b\":[", "{\"a\":\"\\ud83d", "]", "{\"l\":[{\"x\":1"] {
-        scanner.feed(document.as_bytes(), &mut |_, _| {});
+        scanner.feed(document.as_bytes(), |_, _| {});
         scanner.restart();
         assert_eq!(scanner.progress(), Progress::Empty);
         let mut events = Vec::new();
-        scanner.feed(b"{\"a\":{\"b\":7}}", &mut |id, value| events.push((id, seen(value))));
+        scanner.feed(b"{\"a\":{\"b\":7}}", |id, value| events.push((id, seen(value))));
         assert_eq!(events, scan_unchunked(b"{\"a\":{\"b\":7}}").0);
         scanner.restart();
     }

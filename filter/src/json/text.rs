@@ -1,8 +1,7 @@
 //! A buffer that decodes the current string across chunks, truncated to a limit.
 
-use memchr::memchr2;
-
 use super::ScanError;
+use super::skip::end_of_text;
 
 /// Replaces an unpaired surrogate, which UTF-8 can't represent.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
@@ -37,11 +36,6 @@ impl Text {
         self.high = None;
     }
 
-    /// Whether no byte of the string has been read.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.high.is_none() && matches!(self.escape, Escape::None)
-    }
-
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -57,8 +51,7 @@ impl Text {
         while let Some((&byte, after)) = rest.split_first() {
             match self.escape {
                 Escape::None => {
-                    let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                    let (text, from_end) = rest.split_at(run);
+                    let (text, from_end) = rest.split_at(end_of_text(rest));
                     if !text.is_empty() {
                         self.flush_surrogate(cap);
                         self.push(text, cap);

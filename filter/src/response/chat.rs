@@ -8,7 +8,7 @@ use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::{Choices, FinishReason};
 use super::usage::{ReportedUsage, Usage, input_usage_paths, output_usage_paths, token_count};
-use crate::json::{Path, Segment, Segment::Key, Value};
+use crate::json::{Path, Paths, Segment, Segment::Key, Value};
 
 /// Choices and finish reasons kept of one event; further ones are ignored. Servers send an event for each choice, or a few in one.
 const MAX_REASONS: usize = 1024;
@@ -103,11 +103,11 @@ const PATHS: &[Path<Field>] = &[
 // === impl Chat ===
 
 impl Dialect for Chat {
-    const PATHS: &'static [&'static [Path<Field>]] = &[
+    const PATHS: &'static Paths<Field> = &Paths::new(&[
         PATHS,
         input_usage_paths!(Field::Usage),
         output_usage_paths!(Field::Usage),
-    ];
+    ]);
 
     type Event = Event;
 

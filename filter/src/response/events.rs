@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use super::field::Field;
 use super::usage::ReportedUsage;
 use super::{BodyState, FinishReasons, ResponseFacts, StreamState, Usage};
-use crate::json::{Path, Progress, Scanner, Value};
+use crate::json::{Paths, Progress, Scanner, Value};
 use crate::request::ModelName;
 use crate::sse::{Parser, Piece};
 
@@ -18,7 +18,7 @@ const END_MARKER: &[u8] = b"[DONE]";
 /// The events of one API.
 pub(super) trait Dialect: Debug + Default {
     /// The paths of the values to extract.
-    const PATHS: &'static [&'static [Path<Field>]];
+    const PATHS: &'static Paths<Field>;
     /// The values of an event beside model, usage and error, which all APIs share.
     type Event: Debug + Default;
     /// Reads one value of the current event.
@@ -141,8 +141,15 @@ impl<D: Dialect> Events<D> {
         match piece {
             Piece::Data(bytes) => {
                 self.marker.read(bytes);
-                let Self { scanner, event, .. } = self;
-                scanner.feed(bytes, &mut |field, value| event.read::<D>(field, value));
+                let Self {
+                    scanner, event, totals, ..
+                } = self;
+                let wants_model = totals.model.is_none();
+                scanner.feed(bytes, |field, value| match field {
+                    // Every event has it, and the first one decides.
+                    Field::Model if !wants_model => {}
+                    field => event.read::<D>(field, value),
+                });
             }
             Piece::End { name, has_error } => self.end_event(name, has_error),
         }

@@ -4,7 +4,7 @@ use super::field::Field;
 use super::finish::FinishReason;
 use super::usage::{ReportedUsage, duration_paths, input_usage_paths, output_usage_paths};
 use super::{BodyState, FinishReasons, JsonState, ResponseFacts};
-use crate::json::{Path, Progress, Scanner, Segment, Segment::Key, Value};
+use crate::json::{Path, Paths, Progress, Scanner, Segment, Segment::Key, Value};
 use crate::request::ModelName;
 use crate::route::Api;
 
@@ -43,12 +43,12 @@ const PATHS: &[Path<Field>] = &[
     },
 ];
 
-const ALL_PATHS: &[&[Path<Field>]] = &[
+static ALL_PATHS: Paths<Field> = Paths::new(&[
     PATHS,
     input_usage_paths!(Field::Usage),
     output_usage_paths!(Field::Usage),
     duration_paths!(Field::Usage),
-];
+]);
 
 /// The reader of one document.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ struct Document {
 impl JsonReader {
     pub(super) fn new(api: Api) -> Self {
         Self {
-            scanner: Scanner::new(ALL_PATHS),
+            scanner: Scanner::new(&ALL_PATHS),
             api,
             document: Document::default(),
         }
@@ -96,7 +96,7 @@ impl JsonReader {
             document,
             api: _,
         } = self;
-        scanner.feed(bytes, &mut |field, value| document.read(field, value));
+        scanner.feed(bytes, |field, value| document.read(field, value));
     }
 
     /// Empty until the document is complete: until then a later key may override an earlier one.

@@ -5,7 +5,7 @@ use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
 use super::usage::{ReportedUsage, Usage, input_usage_paths, output_usage_paths};
-use crate::json::{Path, Segment::Key, Value};
+use crate::json::{Path, Paths, Segment::Key, Value};
 
 #[derive(Debug, Default)]
 pub(super) struct Messages {
@@ -62,12 +62,12 @@ impl Kind {
 // === impl Messages ===
 
 impl Dialect for Messages {
-    const PATHS: &'static [&'static [Path<Field>]] = &[
+    const PATHS: &'static Paths<Field> = &Paths::new(&[
         PATHS,
         input_usage_paths!(Field::Usage),
         output_usage_paths!(Field::Usage),
         input_usage_paths!(Field::StartUsage, "message"),
-    ];
+    ]);
 
     type Event = Event;
 

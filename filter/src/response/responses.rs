@@ -4,7 +4,7 @@ use super::events::{Dialect, Totals};
 use super::field::Field;
 use super::finish::FinishReason;
 use super::usage::{ReportedUsage, input_usage_paths, output_usage_paths};
-use crate::json::{Path, Segment::Key, Value};
+use crate::json::{Path, Paths, Segment::Key, Value};
 
 #[derive(Debug, Default)]
 pub(super) struct Responses {
@@ -69,11 +69,11 @@ impl Kind {
 // === impl Responses ===
 
 impl Dialect for Responses {
-    const PATHS: &'static [&'static [Path<Field>]] = &[
+    const PATHS: &'static Paths<Field> = &Paths::new(&[
         PATHS,
         input_usage_paths!(Field::Usage, "response"),
         output_usage_paths!(Field::Usage, "response"),
-    ];
+    ]);
 
     type Event = Event;
 

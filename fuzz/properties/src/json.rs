@@ -1,7 +1,7 @@
 //! The property of the JSON scanner. Input: a body.
 
 use infertally_filter::exchange::MAX_STATE_BYTES;
-use infertally_filter::json::{MAX_TEXT, Path, Progress, Scanner, Segment, Segment::Key, Value};
+use infertally_filter::json::{MAX_TEXT, Path, Paths, Progress, Scanner, Segment, Segment::Key, Value};
 use infertally_oracle::json::is_json;
 use infertally_oracle::tree::Tree;
 
@@ -34,7 +34,8 @@ const PATHS: &[&[Path<usize>]] = &[&[
     path(10, &[Key("error")]),
     path(11, &[Segment::Each]),
 ]];
-const NO_PATHS: &[&[Path<usize>]] = &[];
+static COMPILED: Paths<usize> = Paths::new(PATHS);
+static NO_PATHS: Paths<usize> = Paths::new(&[]);
 
 /// An owned [`Value`].
 #[derive(Clone, Debug, PartialEq)]
@@ -63,9 +64,9 @@ pub fn check(input: &[u8]) {
     // Without it, a number at the top level would not end.
     body.bytes.push(b'\n');
 
-    let (events, progress) = body.read_in_every_way(|chunks| scan(&mut Scanner::new(PATHS), chunks));
+    let (events, progress) = body.read_in_every_way(|chunks| scan(&mut Scanner::new(&COMPILED), chunks));
 
-    let mut scanner = Scanner::new(PATHS);
+    let mut scanner = Scanner::new(&COMPILED);
     scan(&mut scanner, &mut body.chunks().take(2));
     scanner.restart();
     let again = scan(&mut scanner, &mut body.chunks());
@@ -73,14 +74,14 @@ pub fn check(input: &[u8]) {
 
     let held = heap::peak(|| {
         for chunk in body.chunks() {
-            scanner.feed(chunk, &mut |_, _| {});
+            scanner.feed(chunk, |_, _| {});
         }
     });
     assert!(held <= MAX_STATE_BYTES, "{held} bytes held");
 
     // Values that no path selects are checked less strictly: the scanner may accept more without paths, but never less.
-    let mut without_paths = Scanner::new(NO_PATHS);
-    without_paths.feed(&body.bytes, &mut |id, value| unreachable!("{id} {value:?}"));
+    let mut without_paths = Scanner::new(&NO_PATHS);
+    without_paths.feed(&body.bytes, |id, value| unreachable!("{id} {value:?}"));
     let without_paths = without_paths.progress();
     assert!(
         matches!(progress, Progress::Malformed(_)) || without_paths == progress,
@@ -107,7 +108,7 @@ pub fn check(input: &[u8]) {
 fn scan(scanner: &mut Scanner<usize>, chunks: &mut dyn Iterator<Item = &[u8]>) -> (Vec<(usize, Seen)>, Progress) {
     let mut events = Vec::new();
     for chunk in chunks {
-        scanner.feed(chunk, &mut |id, value| events.push((id, seen(value))));
+        scanner.feed(chunk, |id, value| events.push((id, seen(value))));
     }
     (events, scanner.progress())
 }

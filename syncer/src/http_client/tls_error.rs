@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
@@ -41,19 +41,22 @@ fn explain(error: &rustls::Error) -> String {
 fn explain_certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => "the server's certificate is signed by an unknown authority".to_owned(),
-        CertificateError::ExpiredContext { time, not_after } => {
-            format!("the server's certificate expired {} ago", between(*not_after, *time))
+        CertificateError::BadSignature => {
+            "the server's certificate is signed by another authority of the same name, such as one before its rotation"
+                .to_owned()
         }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            format!(
-                "the server's certificate is not valid for another {}",
-                between(*time, *not_before)
-            )
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("the server's certificate expired at {}", date(*not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("the server's certificate is not valid before {}", date(*not_before))
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = match presented.as_slice() {
-                [] => "no name".to_owned(),
-                names => names.join(", "),
+            let names: Vec<_> = presented.iter().map(|name| bare(name)).collect();
+            let names = if names.is_empty() {
+                "no name".to_owned()
+            } else {
+                names.join(", ")
             };
             format!(
                 "the server's certificate is valid for {names}, not for {}",
@@ -69,8 +72,15 @@ fn explain_certificate(error: &CertificateError) -> String {
     }
 }
 
-fn between(from: UnixTime, to: UnixTime) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())))
+/// The name in webpki's `DnsName("localhost")` or `IpAddress(127.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+/// As certificates have it; unlike the time that has passed since then, it is the same in each attempt's message.
+fn date(time: UnixTime) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs()))
 }
 
 /// Servers send these alerts when they do not accept a client's certificate; with TLS 1.2, when there is none, too.

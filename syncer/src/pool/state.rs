@@ -26,6 +26,8 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub(super) name: Arc<str>,
+    /// The label `namespace`, if the series have one.
+    pub(super) namespace: Option<Arc<str>>,
     pub(super) settings: Settings,
     /// Sorted by name.
     pub(super) pods: Vec<Arc<Pod>>,
@@ -72,6 +74,7 @@ impl Pool {
     pub fn new(name: &str, settings: Settings) -> Self {
         Self {
             name: Arc::from(name),
+            namespace: None,
             settings,
             pods: Vec::new(),
             roles: Vec::new(),
@@ -79,10 +82,19 @@ impl Pool {
         }
     }
 
+    /// The pool with the label `namespace`.
+    pub fn in_namespace(self, namespace: Arc<str>) -> Self {
+        Self {
+            namespace: Some(namespace),
+            ..self
+        }
+    }
+
     /// Applies an update of discovery. Pods that stay keep their state, unless their address has changed.
     pub fn discovered(&mut self, discovered: Discovered, now: Instant) {
         let mut targets = match discovered {
             Discovered::Targets(targets) => targets,
+            Discovered::Removed => Vec::new(),
             Discovered::Failing { why } => {
                 let since = self.discovery.failing.as_ref().map_or(now, |(since, _)| *since);
                 self.discovery.failing = Some((since, Arc::from(why)));
@@ -158,6 +170,11 @@ impl Pool {
             0 => Ok(()),
             count => Err(format!("{count} of {} pods have not been scraped yet", self.pods.len())),
         }
+    }
+
+    /// Whether discovery fails, and has never sent targets.
+    pub(super) fn fails_from_the_start(&self) -> bool {
+        !self.discovery.synced && self.discovery.failing.is_some()
     }
 
     /// How long discovery has been failing.

@@ -4,6 +4,7 @@ mod adapters;
 mod roles;
 mod rollouts;
 mod scenario;
+mod several;
 
 use std::sync::Arc;
 

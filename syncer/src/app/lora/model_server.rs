@@ -12,13 +12,12 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio_rustls::rustls::ClientConfig;
 
-use crate::http_client::{AGENT, connector};
+use crate::http_client::AGENT;
+use crate::http_client::connector::Connector;
 use crate::lora::observed::{MAX_LIST_BYTES, Observed};
 use crate::lora::request::Request;
 use crate::lora::response::{Reply, Response, TransportError};
@@ -48,7 +47,7 @@ pub(super) struct Timeouts {
 /// A client without a server; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Client {
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient<Connector, Full<Bytes>>,
     token: Option<BearerToken>,
     timeouts: Timeouts,
 }
@@ -69,7 +68,7 @@ impl Client {
         // sent twice. New connections cost little at the interval of polls.
         let http = HttpClient::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
-            .build(connector(tls));
+            .build(Connector::new(tls, None));
         Self { http, token, timeouts }
     }
 
