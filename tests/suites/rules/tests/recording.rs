@@ -19,11 +19,15 @@ use infertally_rules::shipped::{self, replace};
 type Page = BTreeMap<Series, f64>;
 
 /// Every engine that the syncer supports.
-const ENGINES: [&str; 8] = [
+const ENGINES: [&str; 12] = [
     "vllm-0.9",
     "vllm-data-parallel",
     "sglang",
     "sglang-ranks",
+    "sglang-prefill",
+    "sglang-decode",
+    "llamacpp-older",
+    "tgi",
     "trtllm",
     "triton-trtllm",
     "triton",
@@ -156,16 +160,19 @@ async fn prometheus_records_the_series_that_the_syncer_serves() {
     autoscaling_queries_return_the_pools_values(&prometheus, &page).await;
 
     // A load changes, an address changes its engine, and some pods are removed.
-    pods[8].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
-    pods[9].set(Behaviour::Page(page_of("sglang-ranks")));
-    pods.truncate(10);
+    pods[ENGINES.len()].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
+    pods[ENGINES.len() + 1].set(Behaviour::Page(page_of("sglang-ranks")));
+    pods.truncate(ENGINES.len() + 2);
     pods.remove(0);
     let page = agreed(&prometheus, &syncer, |page| ready(page) == pods.len() as f64).await;
     let changed = Series::new(
         "inference_pool_per_pod_queue_size",
         &[
             ("name", "default"),
-            ("model_server_pod", &format!("127.0.0.1:{}", pods[7].port())),
+            (
+                "model_server_pod",
+                &format!("127.0.0.1:{}", pods[ENGINES.len() - 1].port()),
+            ),
         ],
     );
     assert_eq!(page[&changed], 70.0);
