@@ -326,7 +326,11 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             &["--target", "http://h:1", "--stale-after", "1s"],
             "must be longer than --scrape-interval",
         ),
-        (&["--target", "http://h:1", "--engine", "tgi"], "\"tgi\""),
+        (&["--target", "http://h:1", "--engine", "ollama"], "\"ollama\""),
+        (&["--target", "http://h:1", "--queue-limit", "0"], "greater than 0"),
+        (&["--target", "http://h:1", "--queue-limit", "NaN"], "greater than 0"),
+        (&["--target", "http://h:1", "--role-label", ""], "--role-label"),
+        (&["--target", "http://h:1 role=a/b"], "invalid role \"a/b\""),
         (&["--target", "http://h:1", "--alias", "x"], "\"x\""),
         (
             &["--target", "http://h:1", "--metrics-auth", "token"],

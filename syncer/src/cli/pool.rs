@@ -100,7 +100,8 @@ pub struct PoolArgs {
         long = "role-label",
         env = "INFERTALLY_ROLE_LABEL",
         value_name = "LABEL",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     pub role_labels: Vec<String>,
 
