@@ -383,7 +383,8 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
         (&["--kubernetes", "a", "--target", "http://h:1"], "cannot be used with"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
-        let done = run(arguments, &[]);
+        // Some are found after the default port would be bound, which may be in use.
+        let done = run(arguments, &[("INFERTALLY_LISTEN", "127.0.0.1:0")]);
         assert_eq!(done.status.code(), Some(64), "{arguments:?}");
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert!(stderr.contains(message), "{arguments:?}: {stderr}");
