@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! app             roles: wiring, tasks   ─▶ all modules below
-//! cli             arguments              ─▶ aliases, discovery, engine, envoys, lora, target, url, version
+//! cli             arguments              ─▶ aliases, discovery, engine, envoys, lora, pool, target, url, version
 //!
 //! ── I/O ──────────────────────────────────────────────────────────────────────────────────
 //! serve           /metrics, who scrapes  ─▶ exposition, file, error

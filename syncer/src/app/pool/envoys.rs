@@ -55,6 +55,7 @@ pub(super) async fn discover(args: &EnvoyArgs) -> Result<mpsc::Receiver<Discover
             url: Some(url.clone()),
             ready: None,
             engine: None,
+            role: None,
         };
         let targets = args.envoys.iter().map(target).collect();
         _ = out.send(Discovered::Targets(targets)).await;

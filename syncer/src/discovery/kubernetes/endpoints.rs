@@ -163,6 +163,7 @@ fn target(address: SocketAddr) -> Option<Target> {
         url: Some(Uri::from_parts(parts).ok()?),
         ready: None,
         engine: None,
+        role: None,
     })
 }
 
