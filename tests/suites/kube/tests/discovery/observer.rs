@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{client_for, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, client_for, watch};
 use infertally_syncer::target::{Discovered, Target};
 use kube::Config;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -26,7 +26,8 @@ impl Observer {
     /// Starts discovery with the credentials of this configuration.
     pub fn start(config: Config) -> Self {
         let (out, events) = channel(16);
-        tokio::spawn(watch(client_for(config).unwrap(), "chat".parse().unwrap(), out));
+        let client = client_for(config).unwrap();
+        tokio::spawn(watch(client, "chat".parse().unwrap(), MetricsEndpoint::default(), out));
         Self {
             events,
             targets: None,
