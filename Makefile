@@ -2,7 +2,7 @@
 
 # The steps share target/ and .tools/, and cargo uses every core, so `make -j` would gain nothing.
 .NOTPARALLEL:
-.PHONY: help setup wasm syncer images demo demo-once test test-kube test-compose bench fuzz lint fmt clean clean-tools
+.PHONY: help setup wasm syncer images demo demo-once test test-kube test-compose bench bench-full fuzz lint fmt clean clean-tools
 .DEFAULT_GOAL := help
 
 help: ## Print this list
@@ -38,8 +38,11 @@ test-compose: ## Start compose.yaml, request every URL that the documents name, 
 fuzz: ## Fuzz the filter and the syncer's parsers, FUZZ_SECONDS (600) per target; needs nightly Rust
 	@scripts/fuzz.sh
 
-bench: wasm ## Measure what the filter costs, compared with Envoy without it and with Envoy's own C++ filters
+bench: wasm ## Measure what the filter costs, compared with Envoy without it, with Envoy's own C++ filters and with an ext_proc server
 	@scripts/bench.sh
+
+bench-full: wasm ## Measure how the filter's cost grows with bodies, events, models, open streams and workers; draws docs/growth.svg
+	@scripts/bench.sh growth
 
 lint: setup ## Check formatting, vocabulary, clippy for host and wasm32, licences and sources of dependencies
 	@scripts/lint.sh

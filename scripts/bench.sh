@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: measures what the filter costs, compared with Envoy
 # without it, with Envoy's own C++ filters, with an ext_proc server and with another build of the filter; and prints the goals.
+# bench.sh growth [OPTION...]: measures how it grows, and draws docs/growth.svg.
 # bench.sh syncer-scale | syncer-soak [OPTION...]: measures or soaks the syncer instead.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -21,6 +22,10 @@ version_at_least "$(scripts/tool.sh version envoy)" 1.40 || die "the bench compa
 
 say "bench: building"
 cargo build --quiet --release --package infertally-bench
+if [[ ${1:-} == growth ]]; then
+    say "bench: measuring for about ten minutes; other work on this machine adds noise"
+    exec "$CARGO_TARGET_DIR/release/growth" --envoy "$envoy" --wasm dist/infertally.wasm --svg docs/growth.svg "${@:2}"
+fi
 scripts/wasm-env.sh cargo build --quiet --package infertally-noop --profile wasm
 say "bench: measuring for about three minutes; other work on this machine adds noise"
 exec "$CARGO_TARGET_DIR/release/infertally-bench" --envoy "$envoy" --wasm dist/infertally.wasm \

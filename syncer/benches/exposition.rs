@@ -24,23 +24,23 @@ fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("vLLM page");
     group.throughput(Throughput::Bytes(page.len() as u64));
     group.bench_function("skip all", |bencher| {
-        bencher.iter(|| exposition::parse(black_box(&page), Format::Text, |_| false, |_| ()));
+        bencher.iter(|| exposition::parse([black_box(&*page)], Format::Text, |_| false, |_| ()));
     });
     group.bench_function("read load", |bencher| {
         let options = EngineOptions::default();
-        bencher.iter(|| engine::read(black_box(&page), Format::Text, &options).unwrap());
+        bencher.iter(|| engine::read([black_box(&*page)], Format::Text, &options).unwrap());
     });
     group.bench_function("read every sample", |bencher| {
         bencher.iter(|| {
             let each = |sample: exposition::Sample<'_>| _ = black_box(sample);
-            exposition::parse(black_box(&page), Format::Text, |_| true, each)
+            exposition::parse([black_box(&*page)], Format::Text, |_| true, each)
         });
     });
     group.finish();
 }
 
 fn encode(criterion: &mut Criterion) {
-    let page = envoy_stats::read(ENVOY_PAGE).unwrap();
+    let page = envoy_stats::read([ENVOY_PAGE]).unwrap();
     let families = envoy_stats::families([("envoy:9901", &page)], false);
     let mut encoded = String::new();
     exposition::encode(&families, Format::Text, &mut encoded);

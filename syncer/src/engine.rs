@@ -12,6 +12,7 @@ mod sources;
 mod table;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use crate::exposition::{self, Format, ParseError};
 pub use adapters::Adapters;
@@ -25,7 +26,7 @@ pub use table::{Engine, UnknownEngine};
 /// The load of a server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerLoad {
-    /// Waiting requests, summed over models and data-parallel ranks.
+    /// Waiting requests, summed over models, data-parallel ranks and queues.
     pub waiting: Option<f64>,
     /// Running requests, likewise.
     pub running: Option<f64>,
@@ -51,7 +52,7 @@ pub enum ReadError {
     TooManyLabels(String),
 }
 
-/// Reads the load from a page.
+/// Reads the load from a page, which may come in several pieces of whole lines.
 ///
 /// Several series of a metric are ranks or models: they are summed, or averaged for the KV cache. A number of requests must
 /// be finite, not negative and plausible, a utilization from 0 to 1, and series must be unique. Otherwise the metric is
@@ -59,7 +60,11 @@ pub enum ReadError {
 ///
 /// # Errors
 /// If Prometheus would reject the page too, as far as it is read, or if a limit is exceeded.
-pub fn read(page: &[u8], format: Format, options: &EngineOptions) -> Result<ServerLoad, ReadError> {
+pub fn read<'a>(
+    page: impl IntoIterator<Item = &'a [u8]>,
+    format: Format,
+    options: &EngineOptions,
+) -> Result<ServerLoad, ReadError> {
     let rows = || {
         table::ROWS
             .iter()
@@ -101,13 +106,22 @@ pub fn read(page: &[u8], format: Format, options: &EngineOptions) -> Result<Serv
     result?;
 
     let engine = detected.get();
-    // The first source with series decides, even if its series are invalid.
     let value = |quantity| {
-        let mut present = sources.iter().zip(&aggregates).filter(|(source, aggregate)| {
+        let present = sources.iter().zip(&aggregates).filter(|(source, aggregate)| {
             source.quantity == quantity && (source.engine.is_none() || source.engine == engine) && !aggregate.is_empty()
         });
-        let (source, aggregate) = present.next()?;
-        aggregate.value(quantity, source.replica_labels)
+        let mut parts: BTreeMap<usize, Option<f64>> = BTreeMap::new();
+        for (source, aggregate) in present {
+            // The first source with series decides, even if its series are invalid.
+            parts
+                .entry(source.part)
+                .or_insert_with(|| aggregate.value(quantity, source.replica_labels));
+        }
+        if !parts.contains_key(&0) {
+            return None;
+        }
+        let sum = parts.into_values().sum::<Option<f64>>()?;
+        quantity.accepts(sum).then_some(sum)
     };
     Ok(ServerLoad {
         waiting: value(Quantity::Waiting),

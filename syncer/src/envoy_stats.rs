@@ -47,14 +47,15 @@ pub enum ReadError {
     Parse(#[source] ParseError),
 }
 
-/// Reads an Envoy's `/stats/prometheus` (text format 0.0.4). Envoy's own metrics are skipped.
+/// Reads an Envoy's `/stats/prometheus` (text format 0.0.4), in one or more pieces of whole lines. Envoy's own metrics are
+/// skipped.
 ///
 /// A page without any of the filter's series is valid: there may have been no request yet.
 ///
 /// # Errors
 /// If the page is not in the text format. Series that are valid there and cannot be served are counted instead, see
 /// [`EnvoyPage::dropped`].
-pub fn read(page: &[u8]) -> Result<EnvoyPage, ReadError> {
+pub fn read<'a>(page: impl IntoIterator<Item = &'a [u8]>) -> Result<EnvoyPage, ReadError> {
     let names = Names::of_table();
     let mut collector = Collector::new(MAX_SERIES);
     parse(

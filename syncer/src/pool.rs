@@ -6,8 +6,10 @@
 
 mod gauges;
 mod metrics;
+mod pools;
 mod state;
 
+pub use pools::Pools;
 pub use state::Pool;
 
 #[cfg(test)]

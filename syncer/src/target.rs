@@ -1,6 +1,7 @@
 //! [`Target`], a model server whose metrics are scraped, and its form in flags and files: `[NAME=]http://HOST:PORT[/PATH]`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -27,6 +28,15 @@ pub struct Target {
     pub engine: Option<String>,
 }
 
+/// The pool that an update or a scrape concerns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId {
+    /// Of the InferencePool; empty for other sources.
+    pub namespace: Arc<str>,
+    /// The label `name`; [`PoolId::ALL`] for the list of all pools of the namespace.
+    pub name: Arc<str>,
+}
+
 /// What a source sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Discovered {
@@ -37,6 +47,8 @@ pub enum Discovered {
         /// The cause, for the log and `/readyz`.
         why: String,
     },
+    /// The pool is no longer among those that the source follows.
+    Removed,
 }
 
 /// Why targets are invalid.
@@ -63,6 +75,37 @@ pub enum TargetError {
         count: usize,
     },
 }
+
+// === impl PoolId ===
+
+impl PoolId {
+    /// Not a name in Kubernetes, so no pool has it.
+    pub const ALL: &str = "*";
+
+    /// A pool.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: Arc::from(namespace),
+            name: Arc::from(name),
+        }
+    }
+
+    /// Whether this is the list of all pools of the namespace.
+    pub fn is_list(&self) -> bool {
+        &*self.name == Self::ALL
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+// === impl Target ===
 
 impl FromStr for Target {
     type Err = TargetError;

@@ -336,6 +336,18 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             "duplicate --envoy h:1",
         ),
         (&["--kubernetes", "A/b"], "`A`"),
+        (&["--kubernetes", "*/*"], "`*`"),
+        (
+            &["--kubernetes", "a/b,a/c,a/b"],
+            "--kubernetes a/b: another --kubernetes a/b covers it",
+        ),
+        (
+            &["--kubernetes", "a/b", "--kubernetes", "a/*"],
+            "--kubernetes a/b: another --kubernetes a/* covers it",
+        ),
+        (&["--kubernetes", "a,b", "--pool", "p"], "--pool names one pool"),
+        (&["--kubernetes", "a/*", "--pool", "p"], "--pool names one pool"),
+        (&["--kubernetes", "a", "--target", "http://h:1"], "cannot be used with"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
         let done = run(arguments, &[]);

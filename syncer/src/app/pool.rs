@@ -1,7 +1,7 @@
 //! Runs the pool role. One task writes the state; requests read snapshots and never wait for a scrape.
 //!
 //! ```text
-//! discovery ──targets──▶ writer ──▶ snapshot ──▶ /metrics
+//! sources ────targets──▶ writer ──▶ snapshot ──▶ /metrics
 //!                        │    ▲
 //!                 starts ▼    │ attempts
 //!              one scraper per pod and per Envoy
@@ -9,6 +9,7 @@
 
 mod access;
 mod scrapers;
+mod sources;
 mod writer;
 
 use std::sync::Arc;
@@ -18,20 +19,19 @@ use tokio::sync::{mpsc, watch};
 use super::serving::{self, ServingError};
 use crate::aliases::{self, AliasSet};
 use crate::cli::pool::PoolArgs;
-use crate::discovery::dns::{self, DnsConfigError, Resolver};
-use crate::discovery::file;
-use crate::discovery::kubernetes::{self, ClientError};
+use crate::discovery::dns::DnsConfigError;
+use crate::discovery::kubernetes::ClientError;
 use crate::envoys::Envoys;
 use crate::exposition::{Family, Metric, Value};
 use crate::file::Reload;
 use crate::http_client::access::AccessError;
-use crate::pool::Pool;
+use crate::pool::Pools;
 use crate::scrape::schedule::Schedule;
 use crate::serve::{Limits, Pages};
-use crate::target::Discovered;
 use crate::url::host_and_port;
 use crate::version::{BUILD_REF, COMMIT};
-use scrapers::{PodScrapers, start_envoy};
+use scrapers::{ScraperConfig, start_envoy};
+use sources::Sources;
 use writer::{Inputs, Snapshot, write};
 
 /// Attempts that are queued for the writer, which takes up to 256 at once. If the queue is full, scrapers wait.
@@ -79,26 +79,27 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
         .map(|url| (Arc::from(host_and_port(url)), url.clone()))
         .collect();
     let names = envoys.iter().map(|(name, _)| Arc::clone(name));
+    let Sources { pools, updates } = sources::start(&args, reload).await?;
     let (written, snapshot) = watch::channel(Snapshot {
-        pool: Pool::new(args.pool_name(), args.stale_after()),
+        pools: Pools::new(pools, args.pool.as_deref(), args.stale_after()),
         envoys: Envoys::new(names, args.stale_after()),
     });
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
     let (envoy_attempts, envoy_pages) = mpsc::channel(ATTEMPT_QUEUE);
-    let scrapers = PodScrapers::new(
-        pod_client.client.clone(),
+    let scrapers = ScraperConfig {
+        client: pod_client.client.clone(),
         schedule,
-        args.access.metrics_path.clone(),
-        args.engine_options(),
-        pod_attempts,
-    );
+        default_path: args.access.metrics_path.clone(),
+        options: args.engine_options(),
+        attempts: pod_attempts,
+    };
     let _envoy_tasks: Vec<_> = envoys
         .into_iter()
         .map(|(name, url)| start_envoy(name, url, envoy_client.client.clone(), schedule, envoy_attempts.clone()))
         .collect();
     let inputs = Inputs {
-        discovered: discover(&args, reload).await?,
+        discovered: updates,
         pods,
         envoys: envoy_pages,
     };
@@ -115,22 +116,6 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
     Ok(())
 }
 
-/// Starts the source of targets. Without one the pool is empty.
-async fn discover(args: &PoolArgs, reload: Reload) -> Result<mpsc::Receiver<Discovered>, PoolError> {
-    let (out, discovered) = mpsc::channel(1);
-    if let Some(path) = &args.targets_file {
-        tokio::spawn(file::watch(path.clone(), reload, out));
-    } else if let Some(name) = &args.dns {
-        tokio::spawn(dns::watch(name.clone(), args.access.scheme(), Resolver::system()?, out));
-    } else if let Some(pool) = &args.kubernetes {
-        let client = kubernetes::client().await?;
-        tokio::spawn(kubernetes::watch(client, pool.clone(), args.access.endpoint(), out));
-    } else {
-        _ = out.send(Discovered::Targets(args.targets.clone())).await;
-    }
-    Ok(discovered)
-}
-
 // === impl PoolError ===
 
 impl PoolError {
@@ -145,20 +130,20 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pool, envoys } = self.snapshot.borrow().clone();
+        let Snapshot { pools, envoys } = self.snapshot.borrow().clone();
         let mut families = envoys.families(now);
-        families.extend(pool.families(now));
+        families.extend(pools.families(now));
         families.push(info());
         aliases::add(&mut families, &self.aliases);
         if self.aliases.contains(&AliasSet::LlmDEpp) {
-            families.extend(pool.std_dev_families(now));
+            families.extend(pools.std_dev_families(now));
         }
         families
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pool, envoys } = &*self.snapshot.borrow();
-        pool.ready()?;
+        let Snapshot { pools, envoys } = &*self.snapshot.borrow();
+        pools.ready()?;
         envoys.ready()
     }
 }

@@ -13,7 +13,7 @@ use super::serve::{AuthMode, ServeArgs};
 use super::target_access::{Sources, TargetAccess};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
-use crate::discovery::kubernetes::PoolRef;
+use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection};
 use crate::engine::{Engine, EngineOptions, Selector};
 use crate::target::{self, Target};
 use crate::url::{base_url, host_and_port, with_default_path};
@@ -24,6 +24,9 @@ const STATS_PATH: &str = "/stats/prometheus";
 const STALE_INTERVALS: u32 = 3;
 /// The longest default timeout of a scrape, as Prometheus has it.
 const MAX_DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The label `name` of a pool that is neither named by a flag nor an InferencePool.
+const DEFAULT_POOL: &str = "default";
 
 const SOURCE_HEADING: &str = "Source of the pool's pods (one of)";
 const SCRAPE_HEADING: &str = "Scrapes";
@@ -62,12 +65,18 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_DNS", value_name = "HOST:PORT")]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub dns: Option<DnsName>,
-    /// Scrape the pods of this InferencePool (v1 or v1alpha2)
+    /// Scrape the pods of this InferencePool (v1 or v1alpha2), or of all of a namespace: [NAMESPACE/]*. Repeatable
     ///
-    /// NAMESPACE is that of the syncer's pod by default, else that of the kubeconfig's context.
-    #[arg(long, env = "INFERTALLY_KUBERNETES", value_name = "[NAMESPACE/]INFERENCEPOOL")]
+    /// NAMESPACE is that of the syncer's pod by default, else that of the kubeconfig's context. The series have the label
+    /// `namespace` if the flags name more than one namespace. Up to 100 pools of a namespace are followed.
+    #[arg(
+        long,
+        env = "INFERTALLY_KUBERNETES",
+        value_name = "[NAMESPACE/]INFERENCEPOOL",
+        value_delimiter = ','
+    )]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
-    pub kubernetes: Option<PoolRef>,
+    pub kubernetes: Vec<PoolRef>,
 
     /// Scrape this Envoy and serve the filter's metrics with their types, histograms included. Repeatable
     ///
@@ -87,7 +96,7 @@ pub struct PoolArgs {
     #[arg(long = "alias", env = "INFERTALLY_ALIAS", value_name = "SET", value_delimiter = ',')]
     pub aliases: Vec<AliasSet>,
 
-    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, or auto to detect it by its metrics
+    /// Engine of the model servers: vllm, sglang, trtllm, triton-trtllm, triton, llamacpp, tgi, or auto to detect it by its metrics
     #[arg(long, env = "INFERTALLY_ENGINE", value_name = "ENGINE", default_value = "auto", value_parser = engine)]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub engine: EngineChoice,
@@ -175,13 +184,9 @@ impl PoolArgs {
         }
     }
 
-    /// The label `name`.
+    /// The label `name` of a pool that is not an InferencePool.
     pub fn pool_name(&self) -> &str {
-        match (&self.pool, &self.kubernetes) {
-            (Some(name), _) => name,
-            (None, Some(pool)) => &pool.name,
-            (None, None) => "default",
-        }
+        self.pool.as_deref().unwrap_or(DEFAULT_POOL)
     }
 
     /// All combinations of arguments that are invalid.
@@ -190,7 +195,7 @@ impl PoolArgs {
         if self.targets.is_empty()
             && self.targets_file.is_none()
             && self.dns.is_none()
-            && self.kubernetes.is_none()
+            && self.kubernetes.is_empty()
             && self.envoys.is_empty()
         {
             errors.push(
@@ -220,6 +225,7 @@ impl PoolArgs {
         if self.pool_name().is_empty() {
             errors.push("--pool must not be empty".to_owned());
         }
+        errors.extend(self.kubernetes_errors());
         let mut envoys: Vec<_> = self.envoys.iter().map(host_and_port).collect();
         envoys.sort_unstable();
         for pair in envoys.windows(2) {
@@ -232,9 +238,46 @@ impl PoolArgs {
         errors.extend(self.access.usage_errors(&Sources {
             targets: &self.targets,
             dns: self.dns.as_ref(),
-            kubernetes: self.kubernetes.is_some(),
+            kubernetes: !self.kubernetes.is_empty(),
         }));
         errors.extend(self.serve.usage_errors());
+        errors
+    }
+}
+
+impl PoolArgs {
+    fn kubernetes_errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        let is_one = match self.kubernetes.as_slice() {
+            [] => true,
+            [pool] => pool.pools != PoolSelection::All,
+            _ => false,
+        };
+        if self.pool.is_some() && !is_one {
+            errors.push(
+                "--pool names one pool; with several --kubernetes, or all pools of a namespace, each keeps its own name"
+                    .to_owned(),
+            );
+        }
+        if self.kubernetes.len() > MAX_POOLS {
+            errors.push(format!(
+                "{} --kubernetes, the limit is {MAX_POOLS}",
+                self.kubernetes.len()
+            ));
+        }
+        for (index, pool) in self.kubernetes.iter().enumerate() {
+            let mut others = self.kubernetes.iter().enumerate().filter(|(other, _)| *other != index);
+            let covering = others.find(|(other, found)| {
+                let is_duplicate = *found == pool && *other < index;
+                let covers = found.pools == PoolSelection::All && pool.pools != PoolSelection::All;
+                is_duplicate || covers && found.namespace == pool.namespace
+            });
+            if let Some((_, covering)) = covering {
+                errors.push(format!(
+                    "--kubernetes {pool}: another --kubernetes {covering} covers it"
+                ));
+            }
+        }
         errors
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Aggregate<'a> {
 // === impl Quantity ===
 
 impl Quantity {
-    fn accepts(self, value: f64) -> bool {
+    pub(super) fn accepts(self, value: f64) -> bool {
         let max = match self {
             Self::Waiting | Self::Running => MAX_REQUESTS,
             Self::KvCache => 1.0,

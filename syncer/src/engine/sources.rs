@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::aggregate::Quantity;
 use super::options::EngineOptions;
-use super::table::{Engine, Row};
+use super::table::{Engine, Metric, Row};
 use crate::exposition::{Format, Labels};
 
 /// A metric that may hold a quantity.
@@ -12,6 +12,8 @@ pub(super) struct Source<'o> {
     /// The engine whose metric it is; `None` for the user's.
     pub(super) engine: Option<Engine>,
     pub(super) quantity: Quantity,
+    /// Sources of the same part are alternatives, in order of precedence; parts are summed.
+    pub(super) part: usize,
     /// The sample's complete name.
     pub(super) name: Cow<'o, str>,
     labels: Vec<(&'o str, &'o str)>,
@@ -50,6 +52,7 @@ pub(super) fn sources<'o>(
         sources.extend(selector.as_ref().map(|selector| Source {
             engine: None,
             quantity,
+            part: 0,
             name: selector.name().into(),
             labels: selector.labels().collect(),
             replica_labels: &[],
@@ -57,17 +60,19 @@ pub(super) fn sources<'o>(
     }
     for row in rows {
         for (quantity, selector) in configured {
-            let metrics = match quantity {
+            let parts: &[&[Metric]] = match quantity {
                 _ if selector.is_some() => &[],
                 Quantity::Waiting => row.waiting,
-                Quantity::Running => row.running,
-                Quantity::KvCache => row.kv_cache,
+                Quantity::Running => &[row.running],
+                Quantity::KvCache => &[row.kv_cache],
             };
-            for metric in metrics {
+            let metrics = parts.iter().enumerate();
+            for (part, metric) in metrics.flat_map(|(part, metrics)| metrics.iter().map(move |metric| (part, metric))) {
                 let mut push = |name| {
                     sources.push(Source {
                         engine: Some(row.engine),
                         quantity,
+                        part,
                         name,
                         labels: metric.labels.to_vec(),
                         replica_labels: row.replica_labels,

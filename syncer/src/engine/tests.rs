@@ -24,7 +24,7 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn read_text(page: impl AsRef<[u8]>, options: &EngineOptions) -> Result<ServerLoad, ReadError> {
-    read(page.as_ref(), Format::Text, options)
+    read([page.as_ref()], Format::Text, options)
 }
 
 fn load(page: impl AsRef<[u8]>) -> ServerLoad {
@@ -77,6 +77,40 @@ fn pages_of_a_real_vllm_are_read() {
 }
 
 #[test]
+fn a_page_of_a_real_llama_cpp_is_read() {
+    let load = load(fixture("llama.cpp-0.5.0/metrics.resp"));
+    assert_eq!(
+        (load.engine, numbers(&load)),
+        (Some(Engine::LlamaCpp), [Some(0.0), Some(0.0), None])
+    );
+}
+
+#[test]
+fn all_queues_of_a_disaggregated_server_are_summed() {
+    let queue = |name: &str, labels: &str, value: &str| format!("sglang:num_{name}_reqs{labels} {value}\n");
+    let waiting = |queues: &[String]| load(queues.concat()).waiting;
+    let usual = queue("queue", "{tp_rank=\"0\"}", "1");
+    let bootstrap = queue("prefill_bootstrap_queue", "{tp_rank=\"0\"}", "2");
+    let older = queue("prefill_prealloc_queue", "{tp_rank=\"0\"}", "4");
+    let decode = queue("decode_prealloc_queue", "{tp_rank=\"0\"}", "8");
+    assert_eq!(waiting(&[usual.clone(), bootstrap.clone(), decode.clone()]), Some(11.0));
+    assert_eq!(waiting(&[usual.clone(), older.clone()]), Some(5.0));
+    // One of them under both names.
+    assert_eq!(waiting(&[usual.clone(), older, bootstrap.clone()]), Some(3.0));
+    // Requests that are being transferred do not wait.
+    for name in ["prefill_inflight_queue", "decode_transfer_queue", "grammar_queue"] {
+        assert_eq!(waiting(&[usual.clone(), queue(name, "", "16")]), Some(1.0), "{name}");
+    }
+    // Ranks that report the same requests, and priorities, as in the usual queue.
+    let again = queue("prefill_bootstrap_queue", "{tp_rank=\"1\"}", "3");
+    let part = queue("prefill_bootstrap_queue", "{priority=\"5\",tp_rank=\"0\"}", "1");
+    assert_eq!(waiting(&[usual.clone(), bootstrap, again, part]), Some(4.0));
+    // Part of a sum would be wrong.
+    assert_eq!(waiting(&[usual, queue("decode_prealloc_queue", "", "NaN")]), None);
+    assert_eq!(waiting(&[decode]), None);
+}
+
+#[test]
 fn every_engine_is_detected_and_read() {
     for (page, engine, expected) in [
         ("vllm-0.9", Engine::Vllm, [Some(3.0), Some(5.0), Some(0.4375)]),
@@ -87,6 +121,8 @@ fn every_engine_is_detected_and_read() {
         ),
         ("sglang", Engine::Sglang, [Some(2826.0), Some(162.0), Some(0.28)]),
         ("sglang-ranks", Engine::Sglang, [Some(7.0), Some(13.0), Some(0.375)]),
+        ("sglang-prefill", Engine::Sglang, [Some(11.0), Some(3.0), Some(0.5)]),
+        ("sglang-decode", Engine::Sglang, [Some(9.0), Some(12.0), Some(0.75)]),
         ("trtllm", Engine::TensorRtLlm, [Some(1.0), Some(3.0), Some(0.62)]),
         (
             "triton-trtllm",
@@ -94,6 +130,8 @@ fn every_engine_is_detected_and_read() {
             [Some(2.0), Some(4.0), Some(0.4875)],
         ),
         ("triton", Engine::Triton, [Some(7.0), None, None]),
+        ("llamacpp-older", Engine::LlamaCpp, [Some(4.0), Some(2.0), Some(0.375)]),
+        ("tgi", Engine::Tgi, [Some(5.0), Some(8.0), None]),
         // Triton passes requests to vLLM at once, so its pending requests are not the queue.
         ("triton-vllm", Engine::Vllm, [None, None, None]),
     ] {
@@ -161,7 +199,7 @@ fn configured_metrics_take_precedence_over_the_engines() {
     // The configured name is matched verbatim in OpenMetrics, too.
     let page = b"my_cache_total 0.25\n# EOF\n";
     assert_eq!(
-        read(page, Format::OpenMetrics, &options).unwrap(),
+        read([&page[..]], Format::OpenMetrics, &options).unwrap(),
         ServerLoad::default()
     );
 }
@@ -186,7 +224,7 @@ fn counters_in_openmetrics_are_read_with_their_suffix() {
         "vllm:num_requests_waiting_created{engine=\"0\"} 1.7e9\nvllm:num_requests_running 2\n",
         "vllm:kv_cache_usage_perc_total 0.5\nvllm:kv_cache_usage_perc 0.25\n# EOF\n",
     );
-    let load = read(page.as_bytes(), Format::OpenMetrics, &AUTO).unwrap();
+    let load = read([page.as_bytes()], Format::OpenMetrics, &AUTO).unwrap();
     assert_eq!(numbers(&load), [Some(3.0), Some(2.0), Some(0.25)]);
     assert_eq!(
         read_text("vllm:num_requests_waiting_total 3\n", &AUTO).unwrap().waiting,
@@ -334,7 +372,7 @@ fn an_invalid_page_is_an_error() {
             "line 2: expected `# EOF`, found the end of the line",
         ),
     ] {
-        assert_eq!(read(page, format, &AUTO).unwrap_err().to_string(), message);
+        assert_eq!(read([page], format, &AUTO).unwrap_err().to_string(), message);
     }
 }
 
@@ -347,7 +385,7 @@ fn every_engine_parses_from_its_name() {
     let error = "vLLM".parse::<Engine>().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "unknown engine \"vLLM\": expected vllm, sglang, trtllm, triton-trtllm or triton"
+        "unknown engine \"vLLM\": expected vllm, sglang, trtllm, triton-trtllm, triton, llamacpp or tgi"
     );
 }
 
@@ -366,7 +404,7 @@ proptest! {
     ) {
         let mut page: String = lines.iter().map(|(name, labels, value)| format!("{name}{labels} {value}\n")).collect();
         page.push_str("# EOF\n");
-        if let Ok(load) = read(page.as_bytes(), format, &AUTO) {
+        if let Ok(load) = read([page.as_bytes()], format, &AUTO) {
             let requests = load.waiting.into_iter().chain(load.running);
             prop_assert!(requests.into_iter().all(|value| (0.0..=1e9).contains(&value)), "{}", page);
             prop_assert!(load.kv_cache.is_none_or(|value| (0.0..=1.0).contains(&value)), "{}", page);

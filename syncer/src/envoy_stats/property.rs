@@ -35,7 +35,7 @@ fn torn(observed: &[u64], moments: &[usize]) -> Histogram {
         "{}_sum{{model_name=\"m\",target_model_name=\"m\"}} {sum}",
         metric.name
     );
-    let page = read(page.as_bytes()).unwrap();
+    let page = read([page.as_bytes()]).unwrap();
     match families([("e", &page)], false)[0].series[0].value.clone() {
         Value::Histogram(histogram) => histogram,
         other => panic!("{other:?}"),
@@ -102,7 +102,7 @@ proptest! {
             "inference_model_request_duration_seconds_bucket{{model_name=\"m\",target_model_name=\"m\",le=\"+Inf\"}} 1\n\
              inference_model_request_duration_microseconds_total{{model_name=\"m\",target_model_name=\"m\"}} {microseconds}\n"
         );
-        let page = read(page.as_bytes()).unwrap();
+        let page = read([page.as_bytes()]).unwrap();
         let families = families([("e", &page)], false);
         let Value::Histogram(histogram) = &families[0].series[0].value else { panic!("{families:?}") };
         let decimal = format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
@@ -127,7 +127,7 @@ proptest! {
         for (name, labels, value) in lines {
             _ = writeln!(page, "{name}{{{}}} {value}", labels.join(","));
         }
-        let page = read(page.as_bytes()).unwrap();
+        let page = read([page.as_bytes()]).unwrap();
         for family in families([("e", &page)], true) {
             let labels: std::collections::HashSet<_> = family.series.iter().map(|series| &series.labels).collect();
             prop_assert_eq!(labels.len(), family.series.len());

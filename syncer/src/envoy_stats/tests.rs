@@ -28,7 +28,7 @@ fn histogram(metric: &Metric, labels: &str, counts: &[u64], sum: u64) -> String 
 }
 
 fn read_text(page: &str) -> EnvoyPage {
-    read(page.as_bytes()).unwrap()
+    read([page.as_bytes()]).unwrap()
 }
 
 fn served(page: &str) -> Vec<Family> {
@@ -77,7 +77,7 @@ fn a_page_without_the_filter_is_valid_and_has_no_families() {
 
 #[test]
 fn an_invalid_page_is_an_error() {
-    let error = read(format!("inference_model_request_total{{{PAIR}}} many").as_bytes()).unwrap_err();
+    let error = read([format!("inference_model_request_total{{{PAIR}}} many").as_bytes()]).unwrap_err();
     assert_eq!(error.to_string(), "invalid Envoy stats page");
 }
 

@@ -33,7 +33,7 @@ impl Scenario {
     }
 
     fn serves(&mut self, name: &str, page: &str) -> &mut Self {
-        self.scraped(name, Ok(envoy_stats::read(page.as_bytes()).unwrap()))
+        self.scraped(name, Ok(envoy_stats::read([page.as_bytes()]).unwrap()))
     }
 
     fn fails(&mut self, name: &str, reason: Reason) -> &mut Self {

@@ -68,72 +68,75 @@ impl ParseError {
     }
 }
 
-/// Calls `each` with every sample of `page` whose name is `wanted`, up to the first error.
+/// Calls `each` with every sample of a page whose name is `wanted`, up to the first error.
 ///
-/// `wanted` is called once for consecutive lines of the same name.
+/// The page may come in several pieces, each of whole lines: a large one is not held in one buffer. `wanted` is called once
+/// for consecutive lines of the same name.
 ///
 /// # Errors
 /// At a line that Prometheus would reject, as far as the line was read.
 pub fn parse<'a>(
-    page: &'a [u8],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
     format: Format,
     mut wanted: impl FnMut(&'a str) -> bool,
     mut each: impl FnMut(Sample<'a>),
 ) -> Result<(), ParseError> {
-    let mut rest = page;
     let mut number = 0;
     // The name of the last line, and whether it is wanted.
     let mut run = ("", false);
-    while !rest.is_empty() {
-        number += 1;
-        let error = |Mismatch { at, expected }: Mismatch<'_>| ParseError::new(number, expected, at.as_bytes());
-        let start = match format {
-            Format::Text => skip_blanks(rest),
-            Format::OpenMetrics => rest,
-        };
-        match start.first() {
-            Some(b'#') => {
-                let (line, after) = split_line(start);
-                rest = after;
-                if format == Format::OpenMetrics && line == b"# EOF" {
-                    return match rest {
-                        [] => Ok(()),
-                        more => Err(ParseError::new(number + 1, "nothing after `# EOF`", more)),
-                    };
-                }
+    // Whether the last line was `# EOF`.
+    let mut ended = false;
+    for piece in pieces {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            number += 1;
+            if ended {
+                return Err(ParseError::new(number, "nothing after `# EOF`", rest));
             }
-            Some(b'{') => {
-                let (line, after) = split_line(start);
-                rest = after;
-                let sample = sample::quoted(format, utf8(number, line)?).map_err(error)?;
-                if wanted(sample.name) {
-                    each(sample);
+            let error = |Mismatch { at, expected }: Mismatch<'_>| ParseError::new(number, expected, at.as_bytes());
+            let start = match format {
+                Format::Text => skip_blanks(rest),
+                Format::OpenMetrics => rest,
+            };
+            match start.first() {
+                Some(b'#') => {
+                    let (line, after) = split_line(start);
+                    rest = after;
+                    ended = format == Format::OpenMetrics && line == b"# EOF";
                 }
-            }
-            Some(b'\n') if format == Format::Text => rest = start.get(1..).unwrap_or_default(),
-            None => break,
-            Some(_) => {
-                if !begins_with(start, run.0) {
-                    let name = name(start);
-                    if name.is_empty() {
-                        return Err(ParseError::new(number, "a metric's name", split_line(start).0));
+                Some(b'{') => {
+                    let (line, after) = split_line(start);
+                    rest = after;
+                    let sample = sample::quoted(format, utf8(number, line)?).map_err(error)?;
+                    if wanted(sample.name) {
+                        each(sample);
                     }
-                    let name = utf8(number, name)?;
-                    run = (name, wanted(name));
                 }
-                let (name, is_wanted) = run;
-                let (line, after) = split_line(start.get(name.len()..).unwrap_or_default());
-                rest = after;
-                if is_wanted {
-                    each(sample::plain(format, name, utf8(number, line)?).map_err(error)?);
+                Some(b'\n') if format == Format::Text => rest = start.get(1..).unwrap_or_default(),
+                None => break,
+                Some(_) => {
+                    if !begins_with(start, run.0) {
+                        let name = name(start);
+                        if name.is_empty() {
+                            return Err(ParseError::new(number, "a metric's name", split_line(start).0));
+                        }
+                        let name = utf8(number, name)?;
+                        run = (name, wanted(name));
+                    }
+                    let (name, is_wanted) = run;
+                    let (line, after) = split_line(start.get(name.len()..).unwrap_or_default());
+                    rest = after;
+                    if is_wanted {
+                        each(sample::plain(format, name, utf8(number, line)?).map_err(error)?);
+                    }
                 }
             }
         }
     }
-    match format {
-        Format::Text => Ok(()),
-        Format::OpenMetrics => Err(ParseError::new(number + 1, "`# EOF`", b"")),
+    if format == Format::OpenMetrics && !ended {
+        return Err(ParseError::new(number + 1, "`# EOF`", b""));
     }
+    Ok(())
 }
 
 /// Whether `line` begins with exactly this name.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Family, Format, Histogram, Kind, Series, Value, encode, parse};
+use prost::Message as _;
+
+use super::protobuf::{MetricFamily, MetricType};
+use super::{Family, Format, Histogram, Kind, MediaType, Series, Value, encode, parse};
 
 const LABELS: [&str; 4] = ["model_name", "le_", "_x9", "A"];
 const BOUNDS: [&str; 4] = ["0.005", "1", "524288", "1.048576e+06"];
@@ -94,6 +97,63 @@ fn expected(families: &[Family]) -> Vec<ParsedSample> {
     all
 }
 
+/// The samples of a page in the text format; the bound of a bucket as the bits of its float.
+fn text_samples(page: &[u8]) -> Vec<ParsedSample> {
+    let mut samples = Vec::new();
+    let result = parse(
+        [page],
+        Format::Text,
+        |_| true,
+        |sample| {
+            let value = |name: &str, value: &str| match name {
+                "le" => bits(value.parse().unwrap()).to_string(),
+                _ => value.to_owned(),
+            };
+            let labels = sample
+                .labels
+                .iter()
+                .map(|(name, text)| (name.to_owned(), value(name, &text)));
+            samples.push((sample.name.to_owned(), labels.collect(), bits(sample.value)));
+        },
+    );
+    result.unwrap();
+    samples
+}
+
+/// The samples that Prometheus makes of a page in protobuf, likewise.
+fn protobuf_samples(mut page: &[u8]) -> Vec<ParsedSample> {
+    let mut samples = Vec::new();
+    while !page.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut page).unwrap();
+        let kind = family.r#type();
+        for metric in &family.metric {
+            let mut push = |suffix: &str, bound: Option<f64>, value: f64| {
+                let mut labels: Vec<_> = metric
+                    .label
+                    .iter()
+                    .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
+                    .collect();
+                labels.extend(bound.map(|bound| ("le".to_owned(), bits(bound).to_string())));
+                samples.push((format!("{}{suffix}", family.name()), labels, bits(value)));
+            };
+            match kind {
+                MetricType::Counter => push("", None, metric.counter.unwrap().value()),
+                MetricType::Gauge => push("", None, metric.gauge.unwrap().value()),
+                MetricType::Histogram => {
+                    let histogram = metric.histogram.as_ref().unwrap();
+                    for bucket in &histogram.bucket {
+                        push("_bucket", Some(bucket.upper_bound()), bucket.cumulative_count() as f64);
+                    }
+                    push("_bucket", Some(f64::INFINITY), histogram.sample_count() as f64);
+                    push("_sum", None, histogram.sample_sum());
+                    push("_count", None, histogram.sample_count() as f64);
+                }
+            }
+        }
+    }
+    samples
+}
+
 /// Bytes that resemble a page.
 fn page_like() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
@@ -115,7 +175,7 @@ proptest! {
         let mut page = String::new();
         encode(&families, format, &mut page);
         let mut samples: Vec<ParsedSample> = Vec::new();
-        parse(page.as_bytes(), format, |_| true, |sample| {
+        parse([page.as_bytes()], format, |_| true, |sample| {
             let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
             samples.push((sample.name.to_owned(), labels, bits(sample.value)));
         })
@@ -124,10 +184,17 @@ proptest! {
     }
 
     #[test]
+    fn protobuf_has_the_samples_of_the_text_format(families in (family(0), family(1), family(2))) {
+        let families = [families.0, families.1, families.2];
+        let text = MediaType::Text(Format::Text).page(&families);
+        prop_assert_eq!(protobuf_samples(&MediaType::Protobuf.page(&families)), text_samples(&text));
+    }
+
+    #[test]
     fn no_bytes_make_the_parser_panic(format in format(), page in prop_oneof![page_like(), vec(any::<u8>(), 0..200)]) {
         let lines = page.split(|byte| *byte == b'\n').count();
         for wanted in [true, false] {
-            let result = parse(&page, format, |_| wanted, |sample| _ = sample.labels.iter().count());
+            let result = parse([&*page], format, |_| wanted, |sample| _ = sample.labels.iter().count());
             if let Err(error) = result {
                 prop_assert!((1..=lines + 1).contains(&error.line()), "{}", error);
                 prop_assert!(error.to_string().len() < 600, "{}", error);
@@ -136,10 +203,32 @@ proptest! {
     }
 
     #[test]
+    fn a_page_in_pieces_of_whole_lines_is_the_same_page(format in format(), page in page_like(), size in 1_usize..4) {
+        let read = |pieces: &[&[u8]]| {
+            let mut seen = Vec::new();
+            let result = parse(pieces.iter().copied(), format, |_| true, |sample| {
+                let labels = sample.labels.iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect();
+                seen.push((sample.name.to_owned(), labels, bits(sample.value)) as ParsedSample);
+            });
+            (result, seen)
+        };
+        let lines: Vec<&[u8]> = page.split_inclusive(|byte| *byte == b'\n').collect();
+        let pieces: Vec<Vec<u8>> = lines.chunks(size).map(<[_]>::concat).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+        let (whole, split) = (read(&[&page]), read(&pieces));
+        prop_assert_eq!(&whole.1, &split.1);
+        match (whole.0, split.0) {
+            // An error after `# EOF` quotes what follows in the piece.
+            (Err(whole), Err(split)) => prop_assert_eq!(whole.line(), split.line()),
+            (whole, split) => prop_assert_eq!(whole, split),
+        }
+    }
+
+    #[test]
     fn skipping_other_names_does_not_change_the_samples_of_one(page in page_like()) {
         let read = |only_a: bool| {
             let mut seen = Vec::new();
-            let result = parse(&page, Format::Text, |name| !only_a || name == "a", |sample| {
+            let result = parse([&*page], Format::Text, |name| !only_a || name == "a", |sample| {
                 if sample.name == "a" {
                     seen.push((sample.labels.iter().collect::<Vec<_>>(), bits(sample.value)));
                 }

@@ -42,8 +42,12 @@ impl Pool {
             }),
             self.errors(),
             self.per_pod(metrics::SCRAPE_AGE, |pod| Some(pod.scrapes.age(now)?.as_secs_f64())),
-            metrics::DISCOVERY_AGE.family([(self.labels(), Value::Float(self.discovery_age(now).as_secs_f64()))]),
+            self.discovery_age_family(now),
         ])
+    }
+
+    pub(super) fn discovery_age_family(&self, now: Instant) -> Family {
+        metrics::DISCOVERY_AGE.family([(self.labels(), Value::Float(self.discovery_age(now).as_secs_f64()))])
     }
 
     /// The standard deviations that llm-d-router reports, for its alias set. As there, they are sample standard deviations,
@@ -139,14 +143,17 @@ impl Pool {
     }
 
     fn labels(&self) -> SeriesLabels {
-        vec![("name", Arc::clone(&self.name))]
+        let name = ("name", Arc::clone(&self.name));
+        let namespace = self.namespace.as_ref();
+        std::iter::once(name)
+            .chain(namespace.map(|namespace| ("namespace", Arc::clone(namespace))))
+            .collect()
     }
 
     fn pod_labels(&self, pod: &Pod) -> SeriesLabels {
-        vec![
-            ("name", Arc::clone(&self.name)),
-            ("model_server_pod", Arc::clone(&pod.target.name)),
-        ]
+        let mut labels = self.labels();
+        labels.push(("model_server_pod", Arc::clone(&pod.target.name)));
+        labels
     }
 }
 

@@ -11,6 +11,8 @@ use crate::target::{Discovered, Target};
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub(super) name: Arc<str>,
+    /// The label `namespace`, if the series have one.
+    pub(super) namespace: Option<Arc<str>>,
     pub(super) stale_after: Duration,
     /// Sorted by name.
     pub(super) pods: Vec<Arc<Pod>>,
@@ -53,9 +55,18 @@ impl Pool {
     pub fn new(name: &str, stale_after: Duration) -> Self {
         Self {
             name: Arc::from(name),
+            namespace: None,
             stale_after,
             pods: Vec::new(),
             discovery: DiscoveryState::default(),
+        }
+    }
+
+    /// The pool with the label `namespace`.
+    pub fn in_namespace(self, namespace: Arc<str>) -> Self {
+        Self {
+            namespace: Some(namespace),
+            ..self
         }
     }
 
@@ -63,6 +74,7 @@ impl Pool {
     pub fn discovered(&mut self, discovered: Discovered, now: Instant) {
         let mut targets = match discovered {
             Discovered::Targets(targets) => targets,
+            Discovered::Removed => Vec::new(),
             Discovered::Failing { why } => {
                 let since = self.discovery.failing.as_ref().map_or(now, |(since, _)| *since);
                 self.discovery.failing = Some((since, Arc::from(why)));
@@ -117,6 +129,11 @@ impl Pool {
             0 => Ok(()),
             count => Err(format!("{count} of {} pods have not been scraped yet", self.pods.len())),
         }
+    }
+
+    /// Whether discovery fails, and has never sent targets.
+    pub(super) fn fails_from_the_start(&self) -> bool {
+        !self.discovery.synced && self.discovery.failing.is_some()
     }
 
     /// How long discovery has been failing.

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod scenario;
+mod several;
 
 use std::sync::Arc;
 

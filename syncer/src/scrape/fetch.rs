@@ -1,11 +1,13 @@
 //! [`Client`], an HTTP client that fetches one metrics page within a time limit and a size limit.
 
-use std::io::Read as _;
+mod body;
+
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use flate2::bufread::MultiGzDecoder;
+use bytes::Bytes;
+use flate2::write::MultiGzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::uri::Scheme;
 use http::{Request, StatusCode, Uri};
@@ -13,7 +15,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -23,6 +25,8 @@ use crate::http_client::AGENT;
 use crate::http_client::access::{Access, Change};
 use crate::http_client::connector::{Connector, request_tls_failure};
 use crate::scrape_status::Reason;
+pub use body::Body;
+use body::{SMALL_PAGE_BYTES, Writer};
 
 /// Prefers text 0.0.4: it is cheaper to produce and to parse, and every server has it.
 const ACCEPTED_TYPES: &str = "text/plain;version=0.0.4;q=1,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1";
@@ -30,9 +34,7 @@ const ACCEPTED_TYPES: &str = "text/plain;version=0.0.4;q=1,application/openmetri
 const ACCEPTED_ENCODINGS: &str = "identity;q=1, gzip;q=0.1";
 /// Idle connections are closed after this time: the target is gone, or its interval is longer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Bytes that every page may use without a permit: four times a vLLM page.
-const SMALL_PAGE_BYTES: usize = 256 * 1024;
-/// Bytes that all pages in flight may use together above [`SMALL_PAGE_BYTES`] each. A thousand pods with huge pages must
+/// Bytes that all pages in memory may use together above [`SMALL_PAGE_BYTES`] each, decompressed. A thousand pods with huge pages must
 /// neither exhaust the syncer's memory nor delay other pods, so a page that gets no permit fails at once.
 const SHARED_BYTES: usize = 128 * 1024 * 1024;
 /// Size of a connection's read buffer; there may be a thousand connections.
@@ -58,10 +60,10 @@ struct Http {
 }
 
 /// A metrics page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Page {
     /// The body, decompressed.
-    pub body: Bytes,
+    pub body: Body,
     /// By its content-type.
     pub format: Format,
 }
@@ -90,9 +92,9 @@ pub enum FetchError {
     /// The page is over the client's limit.
     #[error("page is larger than {0} bytes")]
     TooLarge(usize),
-    /// The page is large, and other large pages in flight use all of [`SHARED_BYTES`].
+    /// The page is large, and other large pages use all of [`SHARED_BYTES`].
     #[error(
-        "page is larger than {SMALL_PAGE_BYTES} bytes, and other pages use all {SHARED_BYTES} bytes for large pages"
+        "page takes more than {SMALL_PAGE_BYTES} bytes, and other pages use all {SHARED_BYTES} bytes for large pages"
     )]
     MemoryExhausted,
 }
@@ -183,10 +185,19 @@ impl Client {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let format = header(CONTENT_TYPE).map_or(Format::Text, Format::from_content_type);
         let encoding = header(CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase();
-        let body = self.read_body(response.into_body()).await?;
+        let page = Writer::new(self.max_bytes, Arc::clone(&self.shared_bytes));
         let body = match encoding.as_str() {
-            "" | "identity" => body,
-            "gzip" | "x-gzip" => self.decompress(body)?,
+            "" | "identity" => {
+                let mut page = page;
+                self.read_body(response.into_body(), |chunk| page.push(chunk)).await?;
+                page.finish()
+            }
+            "gzip" | "x-gzip" => {
+                let mut decoder = MultiGzDecoder::new(page);
+                let decode = |chunk: &[u8]| decoder.write_all(chunk).map_err(gzip_error);
+                self.read_body(response.into_body(), decode).await?;
+                decoder.finish().map_err(gzip_error)?.finish()
+            }
             other => {
                 return Err(FetchError::Body(format!("content-encoding {other:?} is not supported")));
             }
@@ -194,50 +205,37 @@ impl Client {
         Ok(Page { body, format })
     }
 
-    async fn read_body(&self, mut body: Incoming) -> Result<Bytes, FetchError> {
-        let content_length = body.size_hint().lower();
-        if content_length > self.max_bytes as u64 {
+    /// Calls `each` with every chunk of the body, as it was sent.
+    async fn read_body(
+        &self,
+        mut body: Incoming,
+        mut each: impl FnMut(&[u8]) -> Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
+        let max = self.max_bytes as u64;
+        // Its content-length, if it has one.
+        if body.size_hint().lower() > max {
             return Err(FetchError::TooLarge(self.max_bytes));
         }
-        // Chunks are joined at the end: a growing buffer would fragment the heap.
-        let mut chunks = Vec::new();
         let mut length = 0;
-        let mut permit: Option<SemaphorePermit<'_>> = None;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| FetchError::Body(error_chain(&error)))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            length += chunk.len();
-            if length > self.max_bytes {
+            length += chunk.len() as u64;
+            // Empty members of a gzip body decompress to nothing, however many there are.
+            if length > max {
                 return Err(FetchError::TooLarge(self.max_bytes));
             }
-            if length > SMALL_PAGE_BYTES {
-                let bytes = u32::try_from(chunk.len()).map_err(|_| FetchError::MemoryExhausted)?;
-                let more = self.shared_bytes.try_acquire_many(bytes);
-                let more = more.map_err(|_| FetchError::MemoryExhausted)?;
-                match &mut permit {
-                    Some(permit) => permit.merge(more),
-                    None => permit = Some(more),
-                }
-            }
-            chunks.push(chunk);
+            each(&chunk)?;
         }
-        if let [_] = chunks.as_slice() {
-            return Ok(chunks.swap_remove(0));
-        }
-        let mut page = BytesMut::with_capacity(length);
-        chunks.iter().for_each(|chunk| page.extend_from_slice(chunk));
-        Ok(page.freeze())
+        Ok(())
     }
+}
 
-    fn decompress(&self, body: Bytes) -> Result<Bytes, FetchError> {
-        let mut page = Vec::new();
-        let limit = self.max_bytes as u64 + 1;
-        match MultiGzDecoder::new(body.reader()).take(limit).read_to_end(&mut page) {
-            Ok(_) if page.len() > self.max_bytes => Err(FetchError::TooLarge(self.max_bytes)),
-            Ok(_) => Ok(page.into()),
-            Err(error) => Err(FetchError::Body(format!("gzip: {error}"))),
-        }
-    }
+/// The error of the [`Writer`] that the decoder writes to, or of the decoder.
+fn gzip_error(error: io::Error) -> FetchError {
+    error
+        .downcast()
+        .unwrap_or_else(|error: io::Error| FetchError::Body(format!("gzip: {error}")))
 }
 
 fn http(tls: ClientConfig, server_name: Option<ServerName<'static>>) -> HyperClient<Connector, Empty<Bytes>> {

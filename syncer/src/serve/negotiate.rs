@@ -1,4 +1,4 @@
-//! Content negotiation of the page: the format by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
+//! Content negotiation of the page: the media type by `Accept`, gzip by `Accept-Encoding` (RFC 9110, sections 12.5.1 and
 //! 12.5.3).
 //!
 //! No client gets 406: one that accepts none of our formats gets text 0.0.4, as from every exporter. A malformed element
@@ -7,23 +7,26 @@
 use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
-use crate::exposition::Format;
+use crate::exposition::{Format, MediaType};
 
 /// A weight in thousandths, the precision of the standard.
 type Weight = u16;
 
 const FULL: Weight = 1000;
 
-/// The format with the higher weight; text if both have the same.
-pub fn format(headers: &HeaderMap) -> Format {
+/// The media type with the highest weight; of several, text, then OpenMetrics.
+pub fn media_type(headers: &HeaderMap) -> MediaType {
     let text = weight(headers, ACCEPT, |range| range.matches("text/plain", "text/*", "0.0.4"));
     let open_metrics = weight(headers, ACCEPT, |range| {
         range.matches("application/openmetrics-text", "application/*", "1.0.0")
     });
-    if open_metrics > text {
-        Format::OpenMetrics
+    let protobuf = weight(headers, ACCEPT, |range| range.matches_protobuf());
+    if protobuf > text.max(open_metrics) {
+        MediaType::Protobuf
+    } else if open_metrics > text {
+        MediaType::Text(Format::OpenMetrics)
     } else {
-        Format::Text
+        MediaType::Text(Format::Text)
     }
 }
 
@@ -98,6 +101,20 @@ impl<'a> Item<'a> {
                 None => Some(2),
             };
         }
+        self.matches_group(group)
+    }
+
+    /// How specifically a media range names length-delimited metric families. The type alone does not: it is that of every
+    /// protobuf message.
+    fn matches_protobuf(&self) -> Option<u8> {
+        if self.name.eq_ignore_ascii_case("application/vnd.google.protobuf") {
+            let is = |name, value| self.parameter(name) == Some(value);
+            return (is("proto", "io.prometheus.client.MetricFamily") && is("encoding", "delimited")).then_some(3);
+        }
+        self.matches_group("application/*")
+    }
+
+    fn matches_group(&self, group: &str) -> Option<u8> {
         if self.name.eq_ignore_ascii_case(group) {
             return Some(1);
         }

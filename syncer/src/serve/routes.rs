@@ -32,7 +32,7 @@ use tracing::error;
 use super::auth::{self, Auth};
 use super::limits::Limits;
 use super::{Pages, negotiate};
-use crate::exposition::{Format, encode};
+use crate::exposition::MediaType;
 
 const INDEX: &str = "infertally-syncer\n\n/metrics  for Prometheus\n/healthz  alive\n/readyz   ready\n";
 
@@ -84,18 +84,18 @@ async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response 
         let retry = [(RETRY_AFTER, "1")];
         return (StatusCode::SERVICE_UNAVAILABLE, retry, "too many scrapes in flight\n").into_response();
     };
-    let format = negotiate::format(&headers);
+    let media_type = negotiate::media_type(&headers);
     let gzip = negotiate::gzip(&headers);
     // A large page takes tens of milliseconds, which would hold up the other connections. The permit goes along: a
     // client that disconnects leaves the page in memory until it is rendered.
-    let rendered = spawn_blocking(move || render(&*state.pages, format, gzip).map(|page| (page, permit)));
+    let rendered = spawn_blocking(move || render(&*state.pages, media_type, gzip).map(|page| (page, permit)));
     let (page, permit) = match rendered.await {
         Ok(Ok(rendered)) => rendered,
         Ok(Err(error)) => return failed(&error),
         Err(error) => return failed(&error),
     };
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
+        (CONTENT_TYPE, HeaderValue::from_static(media_type.content_type())),
         (CONTENT_LENGTH, page.len().into()),
         (VARY, HeaderValue::from_static("accept, accept-encoding")),
     ];
@@ -105,14 +105,13 @@ async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response 
 
 /// Renders and compresses, fast rather than well, because each scrape does it. tower-http's `CompressionLayer` would
 /// compress on the tasks that serve all connections, and send no `Content-Length`.
-fn render(pages: &dyn Pages, format: Format, gzip: bool) -> io::Result<Bytes> {
-    let mut page = String::new();
-    encode(&pages.families(), format, &mut page);
+fn render(pages: &dyn Pages, media_type: MediaType, gzip: bool) -> io::Result<Bytes> {
+    let page = media_type.page(&pages.families());
     if !gzip {
         return Ok(page.into());
     }
     let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
-    compressed.write_all(page.as_bytes())?;
+    compressed.write_all(&page)?;
     Ok(compressed.finish()?.into())
 }
 

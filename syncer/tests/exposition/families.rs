@@ -31,7 +31,7 @@ fn series(labels: &[(&'static str, &str)], value: Value) -> Series {
     }
 }
 
-fn families() -> Vec<Family> {
+pub fn families() -> Vec<Family> {
     let duration = Histogram {
         buckets: vec![("0.005".into(), 0), ("1".into(), 3), ("1.048576e+06".into(), 5)],
         sum: 12.125,

@@ -146,7 +146,7 @@ fn accepted_by(case: usize, format: Format) -> AcceptedBy {
 fn the_parser_accepts_lines_according_to_the_table() {
     for format in [Format::Text, Format::OpenMetrics] {
         for (case, page) in pages(format).enumerate() {
-            let result = parse(&page, format, |_| true, |sample| _ = sample.labels.iter().count());
+            let result = parse([&*page], format, |_| true, |sample| _ = sample.labels.iter().count());
             let expected = matches!(accepted_by(case, format), Both | OnlySyncer);
             assert_eq!(
                 result.is_ok(),

@@ -5,3 +5,4 @@ mod families;
 mod lines;
 mod pages;
 mod prometheus;
+mod protobuf;

@@ -43,12 +43,6 @@ pub fn program(variable: &str) -> String {
 impl Prometheus {
     /// Starts Prometheus and waits until it has scraped each page. The series of page N have the label `case="N"`.
     pub fn scraping(pages: &[Page]) -> Self {
-        static STARTED: AtomicUsize = AtomicUsize::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{}-{number}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-
         let target = pages::serve(pages);
         let targets: String = (0..pages.len())
             .map(|case| {
@@ -57,10 +51,19 @@ impl Prometheus {
                 )
             })
             .collect();
+        let job = format!("  - job_name: pages\n    scrape_interval: 1s\n    static_configs:\n{targets}");
+        Self::start(&job, pages.len(), &[])
+    }
+
+    /// Starts Prometheus with these `scrape_configs` and waits until it has scraped all their targets.
+    pub fn start(scrape_configs: &str, targets: usize, arguments: &[&str]) -> Self {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{}-{number}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
         let config = directory.join("prometheus.yml");
-        let jobs =
-            format!("scrape_configs:\n  - job_name: pages\n    scrape_interval: 1s\n    static_configs:\n{targets}");
-        fs::write(&config, jobs).unwrap();
+        fs::write(&config, format!("scrape_configs:\n{scrape_configs}")).unwrap();
 
         let port = Port::reserve().unwrap();
         let child = Command::new(program("PROMETHEUS"))
@@ -68,16 +71,16 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
             .arg(format!("--web.listen-address={}", port.address()))
             .arg("--log.level=error")
+            .args(arguments)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
         let prometheus = Self { child, port, directory };
         let deadline = Instant::now() + STARTUP_TIMEOUT;
-        while prometheus.try_query("up").map_or(0, |up| up.len()) < pages.len() {
+        while prometheus.try_query("up").map_or(0, |up| up.len()) < targets {
             assert!(
                 Instant::now() < deadline,
-                "Prometheus has not scraped {} pages in {STARTUP_TIMEOUT:?}",
-                pages.len()
+                "Prometheus has not scraped {targets} targets in {STARTUP_TIMEOUT:?}"
             );
             thread::sleep(Duration::from_millis(20));
         }

@@ -15,4 +15,5 @@ mod pools;
 mod query;
 mod response;
 mod setup;
+mod several;
 mod watches;

@@ -127,6 +127,7 @@ async fn a_pool_over_the_limit_keeps_its_last_targets_until_it_shrinks() {
         match setup.next().await {
             Discovered::Failing { why } => break why,
             Discovered::Targets(targets) => assert!(targets.len() <= 10_000),
+            Discovered::Removed => panic!("a named pool is never removed"),
         }
     };
     assert!(why.ends_with("pods: more objects than the limit of 10000"), "{why}");

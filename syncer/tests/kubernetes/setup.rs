@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch};
-use infertally_syncer::target::{Discovered, Target};
+use infertally_syncer::target::{Discovered, PoolId, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{sleep, timeout};
@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(300);
 
 pub struct Setup {
     pub api: Api,
-    updates: Receiver<Discovered>,
+    updates: Receiver<(PoolId, Discovered)>,
 }
 
 // === impl Setup ===
@@ -23,8 +23,13 @@ pub struct Setup {
 impl Setup {
     /// Starts discovery of the pool `chat` in the mock's namespace.
     pub fn start(api: &Api) -> Self {
+        Self::follow(api, "chat")
+    }
+
+    /// Starts discovery of these pools.
+    pub fn follow(api: &Api, pools: &str) -> Self {
         let (out, updates) = channel(16);
-        let pool: PoolRef = "chat".parse().unwrap();
+        let pool: PoolRef = pools.parse().unwrap();
         tokio::spawn(watch(api.client(), pool, MetricsEndpoint::default(), out));
         Self {
             api: api.clone(),
@@ -51,17 +56,25 @@ impl Setup {
         sleep(Duration::from_secs(5)).await;
     }
 
-    pub async fn next(&mut self) -> Discovered {
-        timeout(LONG, self.updates.recv())
+    /// The next update, and the pool that it concerns.
+    pub async fn next_of_any(&mut self) -> (String, Discovered) {
+        let (pool, update) = timeout(LONG, self.updates.recv())
             .await
             .expect("an update in time")
-            .expect("discovery is running")
+            .expect("discovery is running");
+        (pool.to_string(), update)
+    }
+
+    pub async fn next(&mut self) -> Discovered {
+        let (pool, update) = self.next_of_any().await;
+        assert_eq!(pool, "inference/chat");
+        update
     }
 
     pub async fn targets(&mut self) -> Vec<Target> {
         match self.next().await {
             Discovered::Targets(targets) => targets,
-            Discovered::Failing { why } => panic!("failing: {why}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -77,7 +90,7 @@ impl Setup {
     pub async fn failing(&mut self) -> String {
         match self.next().await {
             Discovered::Failing { why } => why,
-            Discovered::Targets(targets) => panic!("targets: {targets:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

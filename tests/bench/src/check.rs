@@ -1,13 +1,14 @@
 //! Checks that every Envoy did the work that it is measured for; otherwise the figures mean nothing.
 
+use std::collections::BTreeMap;
+
 use infertally_harness::client::get;
 use infertally_harness::envoy::Envoy;
-use infertally_harness::stats::{Series, Stats, difference};
 use infertally_harness::{Result, eventually};
 
 use crate::ext_proc::{ExtProc, Totals};
 use crate::variant::Variant;
-use crate::workload::{MODEL, Workload};
+use crate::workload::Workload;
 
 /// Compares the metrics of one Envoy with the number of requests of each workload that were sent to it.
 pub(crate) async fn check(
@@ -27,7 +28,8 @@ pub(crate) async fn check(
 
 async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
     let sum = |of: fn(&Workload) -> u64| sent.iter().map(|(workload, count)| of(workload) * count).sum();
-    let expected: Stats = [
+    // Summed over all models.
+    let expected: BTreeMap<&str, u64> = [
         ("inference_model_request_total", sum(|_| 1)),
         ("inference_model_request_duration_seconds_count", sum(|_| 1)),
         ("normalized_time_per_output_token_seconds_count", sum(|_| 1)),
@@ -48,24 +50,19 @@ async fn infertally(envoy: &Envoy, sent: &[(&Workload, u64)]) -> Result<()> {
             sum(|workload| workload.completion_tokens),
         ),
     ]
-    .into_iter()
-    .map(|(name, value)| {
-        let labels = [("model_name", MODEL), ("target_model_name", MODEL)];
-        (Series::new(name, &labels), value)
-    })
-    .collect();
-    let names = |series: &Series| expected.keys().any(|known| known.name == series.name);
+    .into();
     envoy
         .scrape_until(|stats| {
-            let actual: Stats = stats
-                .iter()
-                .filter(|(series, _)| names(series))
-                .map(|(series, value)| (series.clone(), *value))
-                .collect();
+            let mut actual: BTreeMap<&str, u64> = BTreeMap::new();
+            for (series, value) in stats {
+                if expected.contains_key(series.name.as_str()) {
+                    *actual.entry(&series.name).or_default() += value;
+                }
+            }
             if actual == expected {
                 Ok(())
             } else {
-                Err(difference(&actual, &expected))
+                Err(format!("expected {expected:?}, got {actual:?}"))
             }
         })
         .await?;

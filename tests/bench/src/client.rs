@@ -17,7 +17,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
-    /// Holds one whole response; allocated once.
+    /// Holds one whole response; grows with the largest one.
     buffer: Vec<u8>,
 }
 
@@ -52,10 +52,13 @@ impl Client {
         let mut length = 0;
         let mut end = None;
         loop {
+            if length == self.buffer.len() {
+                self.buffer.resize(2 * length, 0);
+            }
             let free = self.buffer.get_mut(length..).unwrap_or_default();
             let read = self.stream.read(free)?;
             if read == 0 {
-                return Err("the response is truncated, or larger than the buffer".into());
+                return Err("the response is truncated".into());
             }
             length += read;
             let received = self.buffer.get(..length).unwrap_or_default();

@@ -120,6 +120,7 @@ mod tests {
         Figures {
             variants: vec![Variant::Plain, Variant::Infertally, Variant::Cpp],
             resident_bytes: Vec::new(),
+            stats_pages: Vec::new(),
             workloads: workloads.collect(),
         }
     }

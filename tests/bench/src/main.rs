@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use infertally_bench::Result;
 use infertally_bench::goals::marks;
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
+use infertally_bench::variant::Variant;
+use infertally_bench::workload::Workload;
 
 /// Measure what the filter costs, compared with Envoy without it and with Envoy's own C++ filters
 #[derive(Debug, Parser)]
@@ -39,6 +42,16 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    match measure(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(arguments: Arguments) -> Result<()> {
     let Arguments {
         envoy,
         wasm,
@@ -48,31 +61,32 @@ async fn main() -> ExitCode {
         only,
         rounds,
         quick,
-    } = Arguments::parse();
+    } = arguments;
     let (rounds, percent) = if quick { (2, 10) } else { (rounds, 100) };
+    let selected = |workload: &Workload| only.is_empty() || only.contains(&workload.name);
+    let workloads: Vec<_> = Workload::all(percent).into_iter().filter(selected).collect();
+    if workloads.is_empty() {
+        return Err(format!("unknown workload {}", only.join(", ")).into());
+    }
+    let variants = [
+        Some(Variant::Plain),
+        noop.map(Variant::Noop),
+        Some(Variant::Infertally),
+        other.map(Variant::OtherBuild),
+        Some(Variant::Cpp),
+        ext_proc.map(Variant::ExtProc),
+    ];
+    let wasm_bytes = std::fs::metadata(&wasm)?.len();
     let options = Options {
         envoy,
         wasm,
-        noop,
-        other,
-        ext_proc,
-        only,
+        variants: variants.into_iter().flatten().collect(),
+        workers: 1,
         rounds,
-        percent,
+        held_streams: 0,
     };
-    let wasm_bytes = std::fs::metadata(&options.wasm).map(|file| file.len());
-    match (run(&options).await, wasm_bytes) {
-        (Ok(figures), Ok(wasm_bytes)) => {
-            print!("{}{}", tables(&figures), marks(&figures, wasm_bytes));
-            println!("\nEvery Envoy counted all requests, bytes and tokens that were sent.");
-            ExitCode::SUCCESS
-        }
-        (Err(error), _) => fail(&*error),
-        (_, Err(error)) => fail(&error),
-    }
-}
-
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::FAILURE
+    let figures = run(&options, workloads).await?;
+    print!("{}{}", tables(&figures), marks(&figures, wasm_bytes));
+    println!("\nEvery Envoy processed all requests, bytes and tokens that were sent.");
+    Ok(())
 }

@@ -11,12 +11,12 @@ use crate::check::check;
 use crate::client::Client;
 use crate::cost::{cpu_ns, resident_bytes};
 use crate::ext_proc::ExtProc;
+use crate::held::{HeldStreams, allow, hold, workload as held};
+use crate::stats_page::StatsPage;
 use crate::upstream;
 use crate::variant::Variant;
 use crate::workload::Workload;
 
-/// Envoy's worker threads: one, so that the cost of a request does not depend on its worker.
-const WORKERS: u64 = 1;
 /// The time that Envoy needs to finish an exchange after its client has the last byte.
 const SETTLE: Duration = Duration::from_millis(3);
 
@@ -27,27 +27,25 @@ pub struct Options {
     pub envoy: PathBuf,
     /// `infertally.wasm`.
     pub wasm: PathBuf,
-    /// A Wasm filter that does nothing, for one more comparison.
-    pub noop: Option<PathBuf>,
-    /// Another build of the filter, for one more comparison.
-    pub other: Option<PathBuf>,
-    /// The `ext_proc` server to compare with.
-    pub ext_proc: Option<PathBuf>,
-    /// The names of the workloads to run; empty means all.
-    pub only: Vec<String>,
+    /// The Envoys to compare. The first is what the others are compared with.
+    pub variants: Vec<Variant>,
+    /// Envoy's worker threads. With one, the cost of a request does not depend on its worker.
+    pub workers: u64,
     /// Slices per workload and Envoy.
     pub rounds: usize,
-    /// The size of a slice, in percent of the usual number of requests.
-    pub percent: usize,
+    /// Streams that are open in each Envoy during the measurement.
+    pub held_streams: usize,
 }
 
 /// The figures of a run.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// The Envoys that were compared; the first has no filter.
+    /// The Envoys that were compared.
     pub variants: Vec<Variant>,
     /// Resident memory at the end, in bytes, by variant.
     pub resident_bytes: Vec<u64>,
+    /// The time of a `GET /stats/prometheus` and its size, by variant.
+    pub stats_pages: Vec<StatsPage>,
     /// One for each workload.
     pub workloads: Vec<WorkloadFigures>,
 }
@@ -86,6 +84,8 @@ struct Instance {
     variant: Variant,
     envoy: Envoy,
     ext_proc: Option<ExtProc>,
+    #[expect(dead_code, reason = "the streams are open as long as this lives")]
+    held: HeldStreams,
     clients: Vec<Client>,
     /// Requests by workload.
     sent: Vec<u64>,
@@ -95,47 +95,38 @@ struct Instance {
 ///
 /// # Errors
 /// If an Envoy does not start or respond, or did not count what was sent.
-pub async fn run(options: &Options) -> Result<Figures> {
-    let workloads: Vec<_> = Workload::all(options.percent)
-        .into_iter()
-        .filter(|workload| options.only.is_empty() || options.only.iter().any(|name| name == workload.name))
-        .collect();
-    if workloads.is_empty() {
-        return Err(format!("unknown workload {}", options.only.join(", ")).into());
-    }
-    let upstream = upstream::start(
-        workloads
-            .iter()
-            .map(|workload| (workload.name, workload.response.clone()))
-            .collect(),
-    )?;
+pub async fn run(options: &Options, workloads: Vec<Workload>) -> Result<Figures> {
+    let held = held();
+    let responses = workloads.iter().chain([&held]);
+    let responses = responses.map(|workload| (workload.name.clone(), workload.response.clone()));
+    let upstream = upstream::start(responses.collect())?;
     let binaries = Binaries {
         envoy: options.envoy.clone(),
         wasm: options.wasm.clone(),
     };
-    let mut ext_proc = match &options.ext_proc {
-        Some(binary) => Some(ExtProc::start(binary).await?),
-        None => None,
-    };
-    let variants = [
-        Some(Variant::Plain),
-        options.noop.clone().map(Variant::Noop),
-        Some(Variant::Infertally),
-        options.other.clone().map(Variant::OtherBuild),
-        Some(Variant::Cpp),
-        ext_proc.as_ref().map(|server| Variant::ExtProc(server.port())),
-    ];
     let mut instances = Vec::new();
-    for variant in variants.into_iter().flatten() {
+    for variant in options.variants.clone() {
         let wasm = binaries.wasm.display().to_string();
-        let change = |config| variant.configure(config, &wasm);
-        let envoy = Envoy::start(&binaries, upstream, WORKERS, change).await?;
+        let ext_proc = match &variant {
+            Variant::ExtProc(program) => Some(ExtProc::start(program).await?),
+            _ => None,
+        };
+        let change = |config| {
+            let config = variant.configure(config, &wasm, ext_proc.as_ref().map(ExtProc::port))?;
+            if options.held_streams > 0 {
+                allow(config, options.held_streams)
+            } else {
+                Ok(config)
+            }
+        };
+        let envoy = Envoy::start(&binaries, upstream, options.workers, change).await?;
         let busiest = workloads.iter().map(|workload| workload.connections).max();
         let clients: Result<Vec<_>> = (0..busiest.unwrap_or(1))
             .map(|_| Client::connect(envoy.listener()))
             .collect();
         instances.push(Instance {
-            ext_proc: ext_proc.take_if(|_| matches!(variant, Variant::ExtProc(_))),
+            held: hold(envoy.listener(), options.held_streams).await?,
+            ext_proc,
             variant,
             envoy,
             clients: clients?,
@@ -153,15 +144,17 @@ pub async fn run(options: &Options) -> Result<Figures> {
     .await??;
 
     let workloads = shared;
-    let mut memory = Vec::new();
+    let (mut memory, mut pages) = (Vec::new(), Vec::new());
     for instance in &instances {
         memory.push(resident_bytes(instance.envoy.process_id())?);
         let sent: Vec<_> = workloads.iter().zip(instance.sent.iter().copied()).collect();
+        pages.push(StatsPage::measure(&instance.envoy).await?);
         check(&instance.variant, &instance.envoy, instance.ext_proc.as_ref(), &sent).await?;
     }
     Ok(Figures {
         variants: instances.into_iter().map(|instance| instance.variant).collect(),
         resident_bytes: memory,
+        stats_pages: pages,
         workloads: figures,
     })
 }
@@ -199,7 +192,8 @@ impl Instance {
     /// Sends one request whose response is checked, and a slice whose time is not recorded.
     fn warm_up(&mut self, index: usize, workload: &Workload) -> Result<()> {
         let client = self.clients.first_mut().ok_or("no client")?;
-        let response = client.response(&workload.request)?;
+        let request = workload.requests.first().ok_or("no request")?;
+        let response = client.response(request)?;
         if response.status != 200 || response.body != workload.response.body {
             return Err(format!(
                 "{}: {}: status {}, {} of {} bytes\n{}",
@@ -269,7 +263,6 @@ impl Instance {
 }
 
 fn send_all(client: &mut Client, workload: &Workload) -> Result<Vec<Duration>> {
-    (0..workload.requests)
-        .map(|_| client.exchange(&workload.request))
-        .collect()
+    let requests = workload.requests.iter().cycle().take(workload.repeats);
+    requests.map(|request| client.exchange(request)).collect()
 }

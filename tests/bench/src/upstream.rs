@@ -12,8 +12,13 @@ use infertally_harness::envoy::loopback;
 use crate::cost::now;
 use crate::workload::{Response, SELECT};
 
+/// Size of a connection's read buffer. There may be ten thousand.
+const READ_BYTES: usize = 16 * 1024;
+/// Of a connection's thread.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// Responses by the name of their workload.
-type Responses = HashMap<&'static str, Response>;
+type Responses = HashMap<String, Response>;
 
 /// Starts the server; it runs as long as the process.
 pub(crate) fn start(responses: Responses) -> Result<SocketAddr> {
@@ -21,19 +26,23 @@ pub(crate) fn start(responses: Responses) -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     let responses = Arc::new(responses);
     std::thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
+        for connection in listener.incoming() {
+            let connection = connection?;
             let responses = Arc::clone(&responses);
             // The client reports the missing response.
-            std::thread::spawn(move || serve(connection, &responses));
+            std::thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn(move || serve(&connection, &responses))?;
         }
+        Ok::<_, std::io::Error>(())
     });
     Ok(address)
 }
 
-fn serve(connection: TcpStream, responses: &Responses) -> Result<()> {
+fn serve(connection: &TcpStream, responses: &Responses) -> Result<()> {
     connection.set_nodelay(true)?;
-    let mut to = connection.try_clone()?;
-    let mut from = BufReader::with_capacity(64 * 1024, connection);
+    let mut to = connection;
+    let mut from = BufReader::with_capacity(READ_BYTES, connection);
     while let Some((select, length)) = read_head(&mut from)? {
         skip(&mut from, length)?;
         let response = responses.get(select.as_str()).ok_or("unknown workload")?;
@@ -46,6 +55,10 @@ fn serve(connection: TcpStream, responses: &Responses) -> Result<()> {
                 std::thread::sleep(due.saturating_sub(started.elapsed()));
             }
             to.write_all(piece)?;
+        }
+        if response.hangs {
+            std::io::copy(&mut from, &mut std::io::sink())?;
+            return Ok(());
         }
     }
     Ok(())

@@ -83,8 +83,8 @@ pub enum Variant {
     OtherBuild(PathBuf),
     /// Envoy's `json_to_metadata` and `sse_to_metadata`.
     Cpp,
-    /// `ext_proc`, with its server on this port.
-    ExtProc(u16),
+    /// `ext_proc`, with the program that serves it.
+    ExtProc(PathBuf),
 }
 
 // === impl Variant ===
@@ -102,14 +102,15 @@ impl Variant {
         }
     }
 
-    /// Replaces the filter in the shipped configuration.
-    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str) -> Result<EnvoyConfig> {
+    /// Replaces the filter `wasm` in the shipped configuration. `server` is the port of the `ext_proc` server.
+    pub(crate) fn configure(&self, config: EnvoyConfig, wasm: &str, server: Option<u16>) -> Result<EnvoyConfig> {
         match self {
             Self::Plain => replace_filter(config, ""),
             Self::Noop(other) | Self::OtherBuild(other) => config.replace(wasm, &other.display().to_string()),
             Self::Infertally => Ok(config),
             Self::Cpp => replace_filter(config, CPP_FILTERS),
-            Self::ExtProc(port) => {
+            Self::ExtProc(_) => {
+                let port = server.ok_or("the ext_proc server is missing")?;
                 let cluster = EXT_PROC_CLUSTER.replace("<port>", &port.to_string());
                 replace_filter(config, EXT_PROC_FILTER)?.replace(FIRST_CLUSTER, &format!("{FIRST_CLUSTER}{cluster}"))
             }
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     fn changed(variant: &Variant) -> String {
-        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm");
+        let config = variant.configure(EnvoyConfig::shipped().unwrap(), "dist/infertally.wasm", None);
         config.unwrap().text().to_owned()
     }
 

@@ -1,4 +1,4 @@
-//! The traffic: four requests and their responses, generated once, with the bytes that vLLM 0.32.0 and its clients write (see
+//! The traffic: requests and their responses, generated once, with the bytes that vLLM 0.32.0 and its clients write (see
 //! `tests/fixtures`).
 
 use std::time::Duration;
@@ -15,11 +15,12 @@ const PROMPT_TOKENS: u64 = 24;
 #[derive(Clone, Debug)]
 pub struct Workload {
     /// The name for the command line and the upstream.
-    pub name: &'static str,
+    pub name: String,
     /// The title in the tables.
-    pub title: &'static str,
-    /// Head and body.
-    pub(crate) request: Vec<u8>,
+    pub title: String,
+    /// Head and body of requests that are sent in turn.
+    pub(crate) requests: Vec<Vec<u8>>,
+    /// Of each request.
     pub(crate) request_body_bytes: u64,
     pub(crate) response: Response,
     pub(crate) prompt_tokens: u64,
@@ -28,7 +29,7 @@ pub struct Workload {
     pub(crate) connections: usize,
     /// Requests per connection in a slice, which takes about a tenth of a second. Many short slices show the differences
     /// between filters; a few long ones would mostly show other work on the machine.
-    pub(crate) requests: usize,
+    pub(crate) repeats: usize,
 }
 
 /// A response as it is written to the connection.
@@ -38,6 +39,8 @@ pub(crate) struct Response {
     pub(crate) pieces: Vec<Vec<u8>>,
     /// Time between two writes.
     pub(crate) gap: Option<Duration>,
+    /// The connection stays open after the last write, until the peer closes it.
+    pub(crate) hangs: bool,
     /// The body without its framing.
     pub(crate) body: Vec<u8>,
 }
@@ -45,59 +48,70 @@ pub(crate) struct Response {
 // === impl Workload ===
 
 impl Workload {
-    /// Returns all workloads, with slices of `percent` of the usual number of requests.
+    /// The four workloads of the tables, with slices of `percent` of the usual number of requests.
     pub fn all(percent: usize) -> Vec<Self> {
-        let part = |requests: usize| (requests * percent / 100).max(1);
-        let (small_request, small_response) = (chat_request("import os", 40, false), chat_response(60, 16));
-        let (large_request, large_response) = (chat_request("", 220_000, false), chat_response(64_000, 16_000));
-        let stream_request = chat_request("import os", 40, true);
-        let json = |name, title, request: &str, response: &str, tokens, requests| Self {
-            name,
-            title,
-            request: with_head(name, request),
-            request_body_bytes: request.len() as u64,
-            response: Response::json(response),
+        let part = |repeats: usize| (repeats * percent / 100).max(1);
+        vec![
+            Self::json("small", "JSON, 200 B / 16 tokens", 40, 60, 16).repeated(part(300)),
+            Self::json("large", "JSON, 220 KB / 64 KB", 220_000, 64_000, 16_000).repeated(part(50)),
+            Self::stream("bulk", "200 events without pauses", EVENTS, None).repeated(part(60)),
+            Self {
+                connections: 8,
+                ..Self::stream("paced", "200 events, one every 2 ms", EVENTS, Some(EVENT_GAP))
+            },
+        ]
+    }
+
+    /// Requests with a text of about `request_bytes`, and a JSON response with one of about `response_bytes`.
+    pub(crate) fn json(name: &str, title: &str, request_bytes: usize, response_bytes: usize, tokens: u64) -> Self {
+        let request = chat_request(MODEL, request_bytes, false);
+        let response = Response::json(&chat_response(response_bytes, tokens));
+        Self::new(name, title, &[request], response, tokens)
+    }
+
+    /// Requests for a stream of `events` events with content.
+    pub(crate) fn stream(name: &str, title: &str, events: u64, gap: Option<Duration>) -> Self {
+        let request = chat_request(MODEL, 40, true);
+        Self::new(name, title, &[request], Response::stream(events, gap), events)
+    }
+
+    /// Small JSON exchanges that name `models` models in turn.
+    pub(crate) fn models(name: &str, title: &str, models: usize) -> Self {
+        let request = |model| chat_request(&format!("model-{model:04}"), 40, false);
+        let requests: Vec<_> = (0..models).map(request).collect();
+        Self::new(name, title, &requests, Response::json(&chat_response(60, 16)), 16)
+    }
+
+    /// Streams that stay open after the first event, until their connection is closed. (More events of a hundred streams
+    /// would fill the flow-control window of their connection.)
+    pub(crate) fn held(name: &str) -> Self {
+        let mut workload = Self::stream(name, name, EVENTS, None);
+        workload.response.pieces.truncate(2);
+        workload.response.hangs = true;
+        workload
+    }
+
+    fn new(name: &str, title: &str, requests: &[String], response: Response, tokens: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            requests: requests.iter().map(|request| with_head(name, request)).collect(),
+            request_body_bytes: requests.first().map_or(0, |request| request.len() as u64),
+            response,
             prompt_tokens: PROMPT_TOKENS,
             completion_tokens: tokens,
             connections: 1,
-            requests: part(requests),
-        };
-        let stream = |name, title, gap, connections, requests| Self {
-            name,
-            title,
-            request: with_head(name, &stream_request),
-            request_body_bytes: stream_request.len() as u64,
-            response: Response::stream(gap),
-            prompt_tokens: PROMPT_TOKENS,
-            completion_tokens: EVENTS,
-            connections,
-            requests: part(requests),
-        };
-        vec![
-            json(
-                "small",
-                "JSON, 200 B / 16 tokens",
-                &small_request,
-                &small_response,
-                16,
-                300,
-            ),
-            json(
-                "large",
-                "JSON, 220 KB / 64 KB",
-                &large_request,
-                &large_response,
-                16_000,
-                50,
-            ),
-            stream("bulk", "200 events without pauses", None, 1, 60),
-            stream("paced", "200 events, one every 2 ms", Some(EVENT_GAP), 8, 1),
-        ]
+            repeats: 1,
+        }
+    }
+
+    pub(crate) fn repeated(self, repeats: usize) -> Self {
+        Self { repeats, ..self }
     }
 
     /// Requests in a slice, over all connections.
     pub(crate) fn slice(&self) -> u64 {
-        (self.connections * self.requests) as u64
+        (self.connections * self.repeats) as u64
     }
 
     /// Whether the response is an SSE stream.
@@ -117,14 +131,15 @@ impl Response {
         Self {
             pieces: vec![(head + body).into_bytes()],
             gap: None,
+            hangs: false,
             body: body.as_bytes().to_vec(),
         }
     }
 
-    fn stream(gap: Option<Duration>) -> Self {
+    fn stream(events: u64, gap: Option<Duration>) -> Self {
         let head = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
                     transfer-encoding: chunked\r\n\r\n";
-        let events = events();
+        let events = self::events(events);
         // Like vLLM with uvicorn: every event is a chunk and a write, and the last chunk is another write.
         let chunks = events.iter().map(|event| format!("{:x}\r\n{event}\r\n", event.len()));
         let pieces = std::iter::once(head.to_owned())
@@ -135,12 +150,13 @@ impl Response {
         Self {
             pieces,
             gap,
+            hangs: false,
             body: events.concat().into_bytes(),
         }
     }
 }
 
-fn events() -> Vec<String> {
+fn events(count: u64) -> Vec<String> {
     let event = |rest: &str| {
         format!(
             r#"data: {{"id":"chatcmpl-b6778d8a15685785","object":"chat.completion.chunk","created":1795491032,"model":"{MODEL}",{rest}}}"#
@@ -152,7 +168,7 @@ fn events() -> Vec<String> {
     let role = event(
         r#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null,"prompt_text":null"#,
     );
-    let tokens = (1..EVENTS).zip(words.iter().cycle()).map(|(_, word)| {
+    let tokens = (1..count).zip(words.iter().cycle()).map(|(_, word)| {
         event(&format!(
             r#""choices":[{{"index":0,"delta":{{"content":"{word}"}},"logprobs":null,"finish_reason":null,"token_ids":null}}]"#
         ))
@@ -161,8 +177,8 @@ fn events() -> Vec<String> {
         r#""choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"length","stop_reason":null,"token_ids":null}]"#,
     );
     let usage = event(&format!(
-        r#""choices":[],"usage":{{"prompt_tokens":{PROMPT_TOKENS},"total_tokens":{},"completion_tokens":{EVENTS}}},"system_fingerprint":"vllm-0.32.0-5a599cde""#,
-        PROMPT_TOKENS + EVENTS
+        r#""choices":[],"usage":{{"prompt_tokens":{PROMPT_TOKENS},"total_tokens":{},"completion_tokens":{count}}},"system_fingerprint":"vllm-0.32.0-5a599cde""#,
+        PROMPT_TOKENS + count
     ));
     std::iter::once(role)
         .chain(tokens)
@@ -171,7 +187,7 @@ fn events() -> Vec<String> {
 }
 
 /// A request with a conversation of about `bytes` bytes, and the model after it, the order that most clients use.
-fn chat_request(first: &str, bytes: usize, stream: bool) -> String {
+fn chat_request(model: &str, bytes: usize, stream: bool) -> String {
     const TURN_BYTES: usize = 20_000;
     let turns = bytes.div_ceil(TURN_BYTES);
     let messages: Vec<_> = ["user", "assistant"]
@@ -180,7 +196,7 @@ fn chat_request(first: &str, bytes: usize, stream: bool) -> String {
         .take(turns)
         .map(|role| {
             let text = prose(bytes / turns);
-            format!(r#"{{"role": "{role}", "content": "{first}{text}"}}"#)
+            format!(r#"{{"role": "{role}", "content": "{text}"}}"#)
         })
         .collect();
     let stream = if stream {
@@ -189,7 +205,7 @@ fn chat_request(first: &str, bytes: usize, stream: bool) -> String {
         ""
     };
     format!(
-        r#"{{"messages": [{}], "model": "{MODEL}", "max_tokens": 16, "temperature": 0{stream}}}"#,
+        r#"{{"messages": [{}], "model": "{model}", "max_tokens": 16, "temperature": 0{stream}}}"#,
         messages.join(", ")
     )
 }

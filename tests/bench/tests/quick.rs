@@ -2,6 +2,8 @@
 
 use infertally_bench::report::tables;
 use infertally_bench::run::{Options, run};
+use infertally_bench::variant::Variant;
+use infertally_bench::workload::Workload;
 use infertally_harness::envoy::Binaries;
 
 #[tokio::test]
@@ -10,14 +12,17 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
     let options = Options {
         envoy,
         wasm,
-        noop: None,
-        other: None,
-        ext_proc: Some(env!("CARGO_BIN_EXE_ext-proc").into()),
-        only: Vec::new(),
+        variants: vec![
+            Variant::Plain,
+            Variant::Infertally,
+            Variant::Cpp,
+            Variant::ExtProc(env!("CARGO_BIN_EXE_ext-proc").into()),
+        ],
+        workers: 1,
         rounds: 1,
-        percent: 10,
+        held_streams: 0,
     };
-    let figures = run(&options).await.unwrap();
+    let figures = run(&options, Workload::all(10)).await.unwrap();
     assert_eq!((figures.variants.len(), figures.workloads.len()), (4, 4));
     for workload in &figures.workloads {
         for slices in &workload.variants {

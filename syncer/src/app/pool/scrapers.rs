@@ -13,50 +13,61 @@ use crate::envoy_stats::{self, EnvoyPage};
 use crate::scrape::fetch::{Client, Page};
 use crate::scrape::schedule::{Schedule, Ticks, attempt};
 use crate::scrape_status::{Attempt, Reason};
-use crate::target::Target;
+use crate::target::{PoolId, Target};
 use crate::url::with_default_path;
 
-/// The tasks that scrape pods. A task is aborted when its target is removed, or when this is dropped.
+/// How pods are scraped, and where the results go.
+#[derive(Clone, Debug)]
+pub(super) struct ScraperConfig {
+    pub client: Client,
+    pub schedule: Schedule,
+    /// The metrics path of targets whose URL has none.
+    pub default_path: PathAndQuery,
+    pub options: EngineOptions,
+    pub attempts: Sender<PodAttempt>,
+}
+
+/// A scrape of a pool's target.
+#[derive(Debug)]
+pub(super) struct PodAttempt {
+    pub pool: PoolId,
+    pub target: Target,
+    pub attempt: Attempt<ServerLoad>,
+}
+
+/// The tasks that scrape the pods of a pool. A task is aborted when its target is removed, or when this is dropped.
 #[derive(Debug)]
 pub(super) struct PodScrapers {
-    client: Client,
-    schedule: Schedule,
-    /// The metrics path of targets whose URL has none.
-    default_path: PathAndQuery,
-    options: EngineOptions,
-    attempts: Sender<(Target, Attempt<ServerLoad>)>,
+    pool: PoolId,
+    config: ScraperConfig,
     tasks: HashMap<TaskKey, AbortOnDropHandle<()>>,
 }
 
 /// Name, URL and engine label. A change of readiness does not restart the task.
 type TaskKey = (Arc<str>, Uri, Option<String>);
 
-// === impl PodScrapers ===
+// === impl ScraperConfig ===
 
-impl PodScrapers {
-    pub(super) fn new(
-        client: Client,
-        schedule: Schedule,
-        default_path: PathAndQuery,
-        options: EngineOptions,
-        attempts: Sender<(Target, Attempt<ServerLoad>)>,
-    ) -> Self {
-        Self {
-            client,
-            schedule,
-            default_path,
-            options,
-            attempts,
+impl ScraperConfig {
+    /// The scrapers of a pool, which has no targets yet.
+    pub(super) fn scrapers(&self, pool: PoolId) -> PodScrapers {
+        PodScrapers {
+            pool,
+            config: self.clone(),
             tasks: HashMap::new(),
         }
     }
+}
 
+// === impl PodScrapers ===
+
+impl PodScrapers {
     /// Starts and aborts tasks so that exactly these targets are scraped.
     pub(super) fn update<'a>(&mut self, targets: impl Iterator<Item = &'a Target>) {
         let mut previous = std::mem::take(&mut self.tasks);
         for target in targets {
             let Some(url) = &target.url else { continue };
-            let url = with_default_path(url, &self.default_path);
+            let url = with_default_path(url, &self.config.default_path);
             let key = (Arc::clone(&target.name), url.clone(), target.engine.clone());
             let task = previous.remove(&key).unwrap_or_else(|| self.start(target.clone(), url));
             self.tasks.insert(key, task);
@@ -65,12 +76,12 @@ impl PodScrapers {
 
     /// The options for this target. `--engine` overrides the pod's label.
     fn options(&self, target: &Target) -> EngineOptions {
-        let mut options = self.options.clone();
+        let mut options = self.config.options.clone();
         if let (None, Some(label)) = (options.engine, &target.engine) {
             options.engine = label
                 .parse()
                 .inspect_err(|error| {
-                    tracing::warn!(pod = %target.name, %error, "ignoring the pod's engine label, the engine is detected");
+                    tracing::warn!(pool = %self.pool, pod = %target.name, %error, "ignoring the pod's engine label, the engine is detected");
                 })
                 .ok();
         }
@@ -79,17 +90,19 @@ impl PodScrapers {
 
     fn start(&self, target: Target, url: Uri) -> AbortOnDropHandle<()> {
         let options = self.options(&target);
-        let (client, attempts) = (self.client.clone(), self.attempts.clone());
-        let Schedule { interval, timeout } = self.schedule;
+        let pool = self.pool.clone();
+        let (client, attempts) = (self.config.client.clone(), self.config.attempts.clone());
+        let Schedule { interval, timeout } = self.config.schedule;
         let task = async move {
             let mut ticks = Ticks::new(interval);
-            let mut log = ScrapeLog::new("pod", Arc::clone(&target.name));
+            let mut log = ScrapeLog::new("pod", Arc::clone(&target.name), Some(pool.clone()));
             loop {
                 ticks.next().await;
-                let read = |page: &Page| engine::read(&page.body, page.format, &options);
+                let read = |page: &Page| engine::read(page.body.pieces(), page.format, &options);
                 let attempt = attempt(&client, &url, timeout, read).await;
                 log.record(&attempt);
-                if attempts.send((target.clone(), attempt)).await.is_err() {
+                let (pool, target) = (pool.clone(), target.clone());
+                if attempts.send(PodAttempt { pool, target, attempt }).await.is_err() {
                     return;
                 }
             }
@@ -108,10 +121,10 @@ pub(super) fn start_envoy(
 ) -> AbortOnDropHandle<()> {
     let task = async move {
         let mut ticks = Ticks::new(interval);
-        let mut log = ScrapeLog::new("Envoy", Arc::clone(&name));
+        let mut log = ScrapeLog::new("Envoy", Arc::clone(&name), None);
         loop {
             ticks.next().await;
-            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(&page.body)).await;
+            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(page.body.pieces())).await;
             log.record(&attempt);
             if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
                 return;
@@ -125,6 +138,8 @@ pub(super) fn start_envoy(
 struct ScrapeLog {
     kind: &'static str,
     name: Arc<str>,
+    /// Of a pod; pods of two pools may have the same name.
+    pool: Option<PoolId>,
     /// The reason; for TLS with the message, which is the same for each attempt: after a certificate is replaced, the next
     /// one to be rejected is news.
     failing: Option<(Reason, Option<String>)>,
@@ -133,10 +148,11 @@ struct ScrapeLog {
 // === impl ScrapeLog ===
 
 impl ScrapeLog {
-    fn new(kind: &'static str, name: Arc<str>) -> Self {
+    fn new(kind: &'static str, name: Arc<str>, pool: Option<PoolId>) -> Self {
         Self {
             kind,
             name,
+            pool,
             failing: None,
         }
     }
@@ -149,13 +165,19 @@ impl ScrapeLog {
         });
         let is_new = failing != self.failing;
         let previous = std::mem::replace(&mut self.failing, failing);
-        let Self { kind, name, .. } = self;
+        let Self {
+            kind,
+            name,
+            pool,
+            failing: _,
+        } = self;
+        let pool = pool.as_ref().map(tracing::field::display);
         match error {
             Some(error) if is_new => {
                 let reason = error.reason.as_str();
-                tracing::warn!(%name, reason, error = error.message, "scrape of {kind} failed, retrying each interval");
+                tracing::warn!(pool, %name, reason, error = error.message, "scrape of {kind} failed, retrying each interval");
             }
-            None if previous.is_some() => tracing::info!(%name, "scrape of {kind} succeeded again"),
+            None if previous.is_some() => tracing::info!(pool, %name, "scrape of {kind} succeeded again"),
             _ => {}
         }
     }

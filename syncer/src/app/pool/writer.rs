@@ -1,17 +1,17 @@
 //! [`write`], the task that applies discovery updates and scrapes to the state and publishes a [`Snapshot`] of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
-use super::scrapers::PodScrapers;
-use crate::engine::ServerLoad;
+use super::scrapers::{PodAttempt, PodScrapers, ScraperConfig};
 use crate::envoy_stats::EnvoyPage;
 use crate::envoys::Envoys;
-use crate::pool::Pool;
+use crate::pool::Pools;
 use crate::scrape_status::Attempt;
-use crate::target::{Discovered, Target};
+use crate::target::{Discovered, PoolId};
 
 /// Attempts that are applied before a snapshot is published, instead of one snapshot per attempt.
 const MAX_BATCH: usize = 256;
@@ -19,31 +19,40 @@ const MAX_BATCH: usize = 256;
 /// All state that is served.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    pub pool: Pool,
+    pub pools: Pools,
     pub envoys: Envoys,
 }
 
 /// What the writer receives.
 pub(super) struct Inputs {
-    pub discovered: mpsc::Receiver<Discovered>,
-    pub pods: mpsc::Receiver<(Target, Attempt<ServerLoad>)>,
+    pub discovered: mpsc::Receiver<(PoolId, Discovered)>,
+    pub pods: mpsc::Receiver<PodAttempt>,
     pub envoys: mpsc::Receiver<(Arc<str>, Attempt<EnvoyPage>)>,
 }
 
 /// Publishes snapshots until no receiver is left. Dropping the future aborts the pods' scrapers.
-pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapshot: watch::Sender<Snapshot>) {
+pub(super) async fn write(mut inputs: Inputs, config: ScraperConfig, snapshot: watch::Sender<Snapshot>) {
     let mut state = snapshot.borrow().clone();
+    let mut scrapers: HashMap<PoolId, PodScrapers> = HashMap::new();
     let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
         tokio::select! {
-            Some(discovered) = inputs.discovered.recv() => {
-                log(&discovered, &state);
-                state.pool.discovered(discovered, now());
-                scrapers.update(state.pool.targets());
+            Some((pool, discovered)) = inputs.discovered.recv() => {
+                log(&pool, &discovered, &state);
+                let is_removed = discovered == Discovered::Removed;
+                state.pools.discovered(&pool, discovered, now());
+                if is_removed {
+                    scrapers.remove(&pool);
+                } else {
+                    scrapers
+                        .entry(pool.clone())
+                        .or_insert_with(|| config.scrapers(pool.clone()))
+                        .update(state.pools.targets(&pool));
+                }
             }
             1.. = inputs.pods.recv_many(&mut batch, MAX_BATCH) => {
-                for (target, attempt) in batch.drain(..) {
-                    state.pool.scraped(&target, attempt);
+                for PodAttempt { pool, target, attempt } in batch.drain(..) {
+                    state.pools.scraped(&pool, &target, attempt);
                 }
             }
             Some((name, attempt)) = inputs.envoys.recv() => state.envoys.scraped(&name, attempt),
@@ -53,15 +62,21 @@ pub(super) async fn write(mut inputs: Inputs, mut scrapers: PodScrapers, snapsho
     }
 }
 
-fn log(discovered: &Discovered, state: &Snapshot) {
+fn log(pool: &PoolId, discovered: &Discovered, state: &Snapshot) {
     match discovered {
+        // A list of pools has no pods.
+        Discovered::Targets(_) if pool.is_list() => {}
         Discovered::Targets(targets) => {
-            let previously = state.pool.targets().count();
-            tracing::info!(pods = targets.len(), previously, "discovered the pool's pods");
+            let previously = state.pools.targets(pool).count();
+            tracing::info!(%pool, pods = targets.len(), previously, "discovered the pool's pods");
+        }
+        Discovered::Failing { why } if pool.is_list() => {
+            tracing::warn!(%pool, error = why, "discovery of pools failed, keeping the last known ones");
         }
         Discovered::Failing { why } => {
-            tracing::warn!(error = why, "discovery of pods failed, keeping the last known ones");
+            tracing::warn!(%pool, error = why, "discovery of pods failed, keeping the last known ones");
         }
+        Discovered::Removed => tracing::info!(%pool, "the pool was deleted, its series end"),
     }
 }
 

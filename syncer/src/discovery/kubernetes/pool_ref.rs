@@ -1,21 +1,32 @@
-//! [`PoolRef`], the name of an InferencePool as flags have it: `[NAMESPACE/]NAME`. Validates names, because they become part
-//! of a request's path and field selector.
+//! [`PoolRef`], one InferencePool or all of a namespace as flags have it: `[NAMESPACE/]NAME` or `[NAMESPACE/]*`. Validates
+//! names, because they become part of a request's path and field selector.
 
 use std::fmt;
 use std::str::FromStr;
+
+use crate::target::PoolId;
 
 /// Kubernetes' limit for a namespace (a DNS label).
 const MAX_NAMESPACE: usize = 63;
 /// Kubernetes' limit for an object's name (a DNS subdomain).
 const MAX_NAME: usize = 253;
 
-/// The name of an InferencePool.
+/// One InferencePool, or all of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRef {
     /// `None`: the namespace of the syncer's pod, or of the kubeconfig's context.
     pub namespace: Option<String>,
-    /// The object's name.
-    pub name: String,
+    /// Which of them.
+    pub pools: PoolSelection,
+}
+
+/// Which InferencePools of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolSelection {
+    /// The one of this name.
+    Named(String),
+    /// All, those that are created later too.
+    All,
 }
 
 /// Why a text is not a [`PoolRef`].
@@ -33,6 +44,16 @@ pub enum PoolRefError {
 
 // === impl PoolRef ===
 
+impl PoolRef {
+    /// Its identity, if it is in this namespace unless it names another one.
+    pub fn id(&self, default_namespace: &str) -> PoolId {
+        PoolId::new(
+            self.namespace.as_deref().unwrap_or(default_namespace),
+            self.pools.as_str(),
+        )
+    }
+}
+
 impl FromStr for PoolRef {
     type Err = PoolRefError;
 
@@ -46,13 +67,16 @@ impl FromStr for PoolRef {
         {
             return Err(PoolRefError::Namespace(namespace.to_owned()));
         }
+        let namespace = namespace.map(str::to_owned);
+        if name == PoolId::ALL {
+            let pools = PoolSelection::All;
+            return Ok(Self { namespace, pools });
+        }
         if name.len() > MAX_NAME || !name.split('.').all(is_label) {
             return Err(PoolRefError::Name(name.to_owned()));
         }
-        Ok(Self {
-            namespace: namespace.map(str::to_owned),
-            name: name.to_owned(),
-        })
+        let pools = PoolSelection::Named(name.to_owned());
+        Ok(Self { namespace, pools })
     }
 }
 
@@ -61,7 +85,18 @@ impl fmt::Display for PoolRef {
         if let Some(namespace) = &self.namespace {
             write!(f, "{namespace}/")?;
         }
-        f.write_str(&self.name)
+        f.write_str(self.pools.as_str())
+    }
+}
+
+// === impl PoolSelection ===
+
+impl PoolSelection {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::All => PoolId::ALL,
+        }
     }
 }
 
@@ -81,11 +116,27 @@ mod tests {
     #[test]
     fn the_namespace_is_optional() {
         let pool: PoolRef = "chat".parse().unwrap();
-        assert_eq!((pool.namespace.as_deref(), pool.name.as_str()), (None, "chat"));
+        assert_eq!((pool.namespace.as_deref(), pool.pools.as_str()), (None, "chat"));
         let pool: PoolRef = "inference/vllm-llama3.8b".parse().unwrap();
         assert_eq!(pool.namespace.as_deref(), Some("inference"));
-        assert_eq!(pool.name, "vllm-llama3.8b");
+        assert_eq!(pool.pools, PoolSelection::Named("vllm-llama3.8b".to_owned()));
         assert_eq!(pool.to_string(), "inference/vllm-llama3.8b");
+    }
+
+    #[test]
+    fn a_star_is_all_pools_of_a_namespace() {
+        for (text, namespace) in [("*", None), ("inference/*", Some("inference"))] {
+            let pool: PoolRef = text.parse().unwrap();
+            assert_eq!(
+                (pool.namespace.as_deref(), &pool.pools),
+                (namespace, &PoolSelection::All)
+            );
+            assert_eq!(pool.to_string(), text);
+        }
+        // In all namespaces, which is not supported.
+        assert!("*/*".parse::<PoolRef>().is_err());
+        assert!("*/chat".parse::<PoolRef>().is_err());
+        assert!("chat*".parse::<PoolRef>().is_err());
     }
 
     #[test]

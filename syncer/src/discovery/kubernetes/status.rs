@@ -240,6 +240,7 @@ mod tests {
         let text = |update: &Discovered| match update {
             Discovered::Targets(targets) => targets.iter().map(|target| &*target.name).collect::<Vec<_>>().join("+"),
             Discovered::Failing { why } => format!("failing: {why}"),
+            Discovered::Removed => "removed".to_owned(),
         };
         statuses
             .iter()

@@ -4,7 +4,7 @@ use super::*;
 fn samples(page: impl AsRef<[u8]>, format: Format) -> Result<Vec<String>, ParseError> {
     let mut lines = Vec::new();
     parse(
-        page.as_ref(),
+        [page.as_ref()],
         format,
         |_| true,
         |sample| {
@@ -100,7 +100,7 @@ fn names_may_be_quoted() {
 fn get_returns_the_first_label_of_a_name() {
     let mut seen = Vec::new();
     parse(
-        b"a{x=\"1\",y=\"a\\nb\",x=\"2\"} 1",
+        [&b"a{x=\"1\",y=\"a\\nb\",x=\"2\"} 1"[..]],
         Format::Text,
         |_| true,
         |sample| {
@@ -117,7 +117,7 @@ fn wanted_is_called_once_per_run_of_a_name_and_unwanted_lines_are_skipped() {
     let mut calls = Vec::new();
     let mut values = Vec::new();
     parse(
-        page.as_bytes(),
+        [page.as_bytes()],
         Format::Text,
         |name| {
             calls.push(name);
@@ -231,7 +231,7 @@ fn invalid_utf8_is_an_error_only_in_wanted_lines() {
     let page = b"# HELP b \xff\nb{x=\"\xff\"} 1\na 1\n";
     let mut values = Vec::new();
     parse(
-        page,
+        [&page[..]],
         Format::Text,
         |name| name == "a",
         |sample| values.push(sample.value),
@@ -258,7 +258,7 @@ fn a_line_of_a_megabyte_is_parsed_and_its_error_is_short() {
 fn samples_before_an_error_are_returned() {
     let mut values = Vec::new();
     let error = parse(
-        b"a 1\nb 2\nc x\nd 4\n",
+        [&b"a 1\nb 2\nc x\nd 4\n"[..]],
         Format::Text,
         |_| true,
         |sample| values.push(sample.value),

@@ -84,6 +84,10 @@ async fn fetch(reply: Reply, timeout: Duration) -> Result<Page, FetchError> {
     client().fetch(&url, timeout).await
 }
 
+fn text(page: &Page) -> Vec<u8> {
+    page.body.pieces().collect::<Vec<_>>().concat()
+}
+
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text).unwrap();
@@ -113,7 +117,7 @@ async fn a_page_is_fetched_with_its_format_and_decompressed() {
         ),
     ] {
         let page = fetch(reply(head, &body), LONG).await.unwrap();
-        assert_eq!((&*page.body, page.format), (TEXT, format), "{head}");
+        assert_eq!((&*text(&page), page.format), (TEXT, format), "{head}");
     }
 }
 
@@ -225,7 +229,7 @@ async fn an_https_server_must_have_a_certificate_of_a_trusted_root() {
     let ca_file = std::env::temp_dir().join(format!("infertally-ca-{}.pem", std::process::id()));
     std::fs::write(&ca_file, key.cert.pem()).unwrap();
     let trusting = Client::new(MAX_BYTES, Access::new(client_config(Some(&ca_file)).unwrap()));
-    assert_eq!(&*trusting.fetch(&url, LONG).await.unwrap().body, b"up 1\n");
+    assert_eq!(text(&trusting.fetch(&url, LONG).await.unwrap()), b"up 1\n");
     let error = client().fetch(&url, LONG).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Tls);
     assert_eq!(
@@ -267,10 +271,51 @@ async fn large_pages_share_a_memory_limit_and_small_ones_are_always_fetched() {
         client.fetch(&large, LONG).await,
         Err(FetchError::MemoryExhausted)
     ));
-    assert_eq!(client.fetch(&small, LONG).await.unwrap().body.len(), SMALL_PAGE_BYTES);
+    assert_eq!(text(&client.fetch(&small, LONG).await.unwrap()).len(), SMALL_PAGE_BYTES);
     for holder in holders {
         holder.abort();
         assert!(holder.await.unwrap_err().is_cancelled());
     }
     assert_eq!(client.shared_bytes.available_permits(), SHARED_BYTES);
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_page_are_charged_until_it_is_dropped_decompressed_too() {
+    let page = vec![b'\n'; MAX_BYTES];
+    for (head, body) in [
+        ("200 OK", page.clone()),
+        ("200 OK\r\ncontent-encoding: gzip", gzip(&page)),
+    ] {
+        let (url, _) = server(reply(head, &body), None).await;
+        let client = client();
+        let fetched = client.fetch(&url, LONG).await.unwrap();
+        let charged = SHARED_BYTES - client.shared_bytes.available_permits();
+        assert_eq!(charged, MAX_BYTES - SMALL_PAGE_BYTES, "{head}");
+        drop(fetched);
+        assert_eq!(client.shared_bytes.available_permits(), SHARED_BYTES, "{head}");
+
+        let all = client
+            .shared_bytes
+            .clone()
+            .try_acquire_many_owned(SHARED_BYTES as u32)
+            .unwrap();
+        let error = client.fetch(&url, LONG).await.unwrap_err();
+        assert!(matches!(error, FetchError::MemoryExhausted), "{head}: {error}");
+        drop(all);
+    }
+}
+
+#[tokio::test]
+async fn empty_gzip_members_without_end_are_too_large() {
+    let members = gzip(b"").repeat(MAX_BYTES / gzip(b"").len() + 1);
+    let members = reply("200 OK\r\ncontent-encoding: gzip", &members);
+    // Without a content-length.
+    let body = String::from_utf8_lossy(&members.bytes).find("content-length").unwrap();
+    let end = members.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let endless = Reply {
+        bytes: [&members.bytes[..body], &members.bytes[end + 2..]].concat(),
+        close: true,
+    };
+    let error = fetch(endless, LONG).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::TooLarge, "{error}");
 }

@@ -76,7 +76,8 @@ fn assert_references_resolve(objects: &[Value]) {
         let account = (text(subject, "/namespace"), text(subject, "/name"));
         assert!(accounts.contains(&account), "{subject}");
     }
-    for monitor in of_kind(objects, "ServiceMonitor") {
+    let monitors = objects.iter().filter(|object| object["kind"] == "ServiceMonitor");
+    for monitor in monitors {
         let secret = text(monitor, "/spec/endpoints/0/authorization/credentials/name");
         let secret = (text(monitor, "/metadata/namespace"), secret);
         assert!(secrets.contains(&secret), "{monitor}");
@@ -163,4 +164,40 @@ fn the_label_namespace_of_a_syncer_is_kept_by_every_scrape_configuration() {
     let jobs = file["scrape_configs"].as_array().unwrap();
     let job = jobs.iter().find(|job| job["job_name"] == "infertally-syncer").unwrap();
     assert_eq!(job["honor_labels"], true);
+}
+
+/// The rules that the syncer needs where its pools are.
+fn pool_rules(objects: &[Value], kind: &str, name: &str) -> Value {
+    let roles = of_kind(objects, kind);
+    let role = roles.iter().find(|role| text(role, "/metadata/name") == name).unwrap();
+    role["rules"].clone()
+}
+
+#[test]
+fn a_syncer_of_all_namespaces_has_the_same_permissions_everywhere_and_can_connect_to_all_pods() {
+    let own = kustomize::build(&repository("k8s/base")).unwrap();
+    let rules = pool_rules(&own, "Role", "infertally-syncer");
+    let objects = overlays::build(&overlays::with("base/all-namespaces").unwrap().text).unwrap();
+    assert_references_resolve(&objects);
+    assert_eq!(pool_rules(&objects, "ClusterRole", "infertally-pool-reader"), rules);
+    let egress = |objects: &[Value]| of_kind(objects, "NetworkPolicy")[0]["spec"]["egress"][0]["to"].clone();
+    assert_eq!(egress(&own), serde_json::json!([{"podSelector": {}}]));
+    assert_eq!(
+        egress(&objects),
+        serde_json::json!([{"podSelector": {}}, {"namespaceSelector": {}}])
+    );
+
+    let reader = overlays::build(&overlays::with("base/pool-reader").unwrap().text).unwrap();
+    assert_eq!(pool_rules(&reader, "Role", "infertally-pool-reader"), rules);
+    let binding = of_kind(&reader, "RoleBinding")[0];
+    assert_eq!(text(binding, "/metadata/namespace"), "team-b");
+    // The account of the syncer that the other overlay moves.
+    let account = of_kind(&objects, "ServiceAccount")
+        .into_iter()
+        .find(|account| text(account, "/metadata/name") == "infertally-syncer")
+        .unwrap();
+    assert_eq!(
+        text(binding, "/subjects/0/namespace"),
+        text(account, "/metadata/namespace")
+    );
 }

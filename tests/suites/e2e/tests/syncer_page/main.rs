@@ -31,13 +31,13 @@ async fn text(envoy: &Envoy) -> String {
 }
 
 async fn page(envoy: &Envoy) -> EnvoyPage {
-    envoy_stats::read(text(envoy).await.as_bytes()).unwrap()
+    envoy_stats::read([text(envoy).await.as_bytes()]).unwrap()
 }
 
 /// The series served for this Envoy alone; each sum of seconds must be that of its exact counter.
 async fn served(envoy: &Envoy) -> Stats {
     let text = text(envoy).await;
-    let page = envoy_stats::read(text.as_bytes()).unwrap();
+    let page = envoy_stats::read([text.as_bytes()]).unwrap();
     for (reason, count) in page.dropped() {
         assert_eq!(count, 0, "{reason:?}");
     }
@@ -122,7 +122,7 @@ async fn histograms_are_consistent_and_never_fall_while_workers_count() {
     while clients.iter().any(|client| !client.is_finished()) {
         let text = text(&envoy).await;
         let most = started.load(Ordering::SeqCst);
-        let page = envoy_stats::read(text.as_bytes()).unwrap();
+        let page = envoy_stats::read([text.as_bytes()]).unwrap();
         let now = flat(&envoy_stats::families([("envoy", &page)], false));
         for (series, value) in &before {
             // A gauge may fall.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, client_for, watch};
-use infertally_syncer::target::{Discovered, Target};
+use infertally_syncer::target::{Discovered, PoolId, Target};
 use kube::Config;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs discovery of the pool `chat` and keeps what it reported last.
 pub struct Observer {
-    events: Receiver<Discovered>,
+    events: Receiver<(PoolId, Discovered)>,
     pub targets: Option<Vec<Target>>,
     pub failing: Option<String>,
     /// Whether it ever reported an empty set of targets.
@@ -41,12 +41,13 @@ impl Observer {
         let deadline = Instant::now() + TIMEOUT;
         while !done(self) {
             match timeout_at(deadline, self.events.recv()).await {
-                Ok(Some(Discovered::Targets(targets))) => {
+                Ok(Some((_, Discovered::Targets(targets)))) => {
                     self.was_empty |= targets.is_empty();
                     self.targets = Some(targets);
                     self.failing = None;
                 }
-                Ok(Some(Discovered::Failing { why })) => self.failing = Some(why),
+                Ok(Some((_, Discovered::Failing { why }))) => self.failing = Some(why),
+                Ok(Some((pool, Discovered::Removed))) => panic!("{pool} was removed"),
                 Ok(None) => panic!("discovery ended"),
                 Err(_) => panic!(
                     "discovery did not report {what} in time; targets: {:?}, failing: {:?}",
