@@ -108,6 +108,14 @@ impl Parser {
                         continue;
                     }
                 }
+                Line::Field if self.field.is_empty() => {
+                    // Fast path: nearly every line begins with it.
+                    if let Some(after) = rest.strip_prefix(b"data:") {
+                        self.line = Line::Space(self.begin_data(emit));
+                        rest = after;
+                        continue;
+                    }
+                }
                 Line::Field | Line::Value(_) => {}
             }
             if matches!(byte, b'\r' | b'\n') {
@@ -153,12 +161,7 @@ impl Parser {
 
     fn begin_value(&mut self, emit: &mut dyn FnMut(Piece<'_>)) -> Field {
         match self.field.as_slice() {
-            b"data" => {
-                if std::mem::replace(&mut self.has_data, true) {
-                    emit(Piece::Data(b"\n"));
-                }
-                Field::Data
-            }
+            b"data" => self.begin_data(emit),
             b"event" => {
                 self.name.clear();
                 Field::Event
@@ -169,6 +172,13 @@ impl Parser {
             }
             _ => Field::Other,
         }
+    }
+
+    fn begin_data(&mut self, emit: &mut dyn FnMut(Piece<'_>)) -> Field {
+        if std::mem::replace(&mut self.has_data, true) {
+            emit(Piece::Data(b"\n"));
+        }
+        Field::Data
     }
 
     fn end_event(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {

@@ -1,7 +1,9 @@
-//! The command line. Every flag has an environment variable, `INFERTALLY_<NAME>`; the flag takes precedence.
+//! The command line. Every flag has an environment variable, `INFERTALLY_<NAME>`; the flag takes precedence. Variables of
+//! that name that Kubernetes sets for a Service are ignored, see [`environment`].
 
 pub mod check;
 mod duration;
+pub mod environment;
 pub mod lora;
 pub mod pool;
 mod serve;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! app             roles: wiring, tasks   ─▶ all modules below
-//! cli             arguments              ─▶ aliases, discovery, engine, target, url, version
+//! cli             arguments              ─▶ aliases, discovery, engine, lora, pool, target, url, version
 //!
 //! ── I/O ──────────────────────────────────────────────────────────────────────────────────
 //! serve           /metrics, who scrapes  ─▶ exposition, file, error

@@ -1,4 +1,4 @@
-//! The LoRA role's logic: which adapters a model server should have loaded, which it has, and the requests that make the
+//! The LoRA role's logic: which adapters model servers should have loaded, which they have, and the requests that make the
 //! two equal. Pure: configuration files, responses and times in; requests and metric families out. `app::lora` does the
 //! I/O.
 //!
@@ -16,15 +16,20 @@
 //!     metric families, /readyz, log
 //! ```
 //! [`AdapterSpec`](config::AdapterSpec) is what the configuration requires, [`Observed`](observed::Observed) what the
-//! server reports. `plan` compares them and decides on an [`Action`](action::Action): load, reload, replace
-//! or unload. An action is one or two [`Request`](request::Request)s. A [`Response`](response::Response), or the lack of
+//! server reports. `plan` compares them and decides on an [`Action`](action::Action): load, reload, replace,
+//! restore or unload. An action is one to three [`Request`](request::Request)s in the form of the server's
+//! [`LoraApi`](api::LoraApi). A [`Response`](response::Response), or the lack of
 //! one, is an [`Outcome`](response::Outcome); a failed one becomes a [`Retry`](retry::Retry) with backoff.
 //! [`AdapterStatus`](status::AdapterStatus) is the result, with its [`Reason`].
 //!
-//! Invariant: unknown is not empty. While the server cannot be polled, no adapter counts as loaded, and nothing is loaded
-//! or unloaded.
+//! Each server is planned for by itself; only the statuses of several servers are combined.
+//!
+//! Invariants: Unknown is not empty: while a server cannot be polled, no adapter counts as loaded, and nothing is loaded or
+//! unloaded. What counts is what the server holds: an adapter has the reason `loaded` only if the server's last list shows
+//! it, from the configured source.
 
 pub mod action;
+pub mod api;
 pub mod config;
 mod history;
 mod metrics;
@@ -36,31 +41,32 @@ pub mod retry;
 pub mod state;
 pub mod status;
 
-/// Why an adapter has its status: the label `reason`, a closed set.
+/// Why an adapter has its status: the label `reason`, a closed set. In the order of severity, by which the statuses of
+/// several servers are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// Loaded, from the configured source.
     Loaded,
-    /// Not loaded yet and not attempted yet, or loaded from another source than the configured one.
-    Pending,
+    /// Listed in `ensureNotExist`.
+    Excluded,
+    /// Listed in both `ensureExist` and `ensureNotExist`; left as it is.
+    Conflict,
     /// A load is in flight, or has succeeded and is not in the server's list yet.
     Loading,
-    /// The server refuses the request to load the adapter.
-    LoadRejected,
+    /// Not loaded yet and not attempted yet, or loaded from another source than the configured one.
+    Pending,
+    /// The adapter should not be loaded, and the server does not unload it.
+    UnloadFailed,
     /// The server accepts the request and cannot load the adapter: the source is missing or unusable.
     LoadFailed,
+    /// The server refuses the request to load the adapter.
+    LoadRejected,
     /// The server does not respond in time.
     Timeout,
     /// The server responds with 401 or 403.
     Unauthorized,
     /// The server cannot be polled.
     Unreachable,
-    /// The adapter should not be loaded, and the server does not unload it.
-    UnloadFailed,
-    /// Listed in `ensureNotExist`.
-    Excluded,
-    /// Listed in both `ensureExist` and `ensureNotExist`; left as it is.
-    Conflict,
 }
 
 // === impl Reason ===

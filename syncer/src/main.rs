@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 use infertally_syncer::app::lora::Completion;
-use infertally_syncer::cli::{Cli, LogFormat, Role};
+use infertally_syncer::cli::environment::{self, ServiceLink};
+use infertally_syncer::cli::{LogFormat, Role};
 use infertally_syncer::{app, error_chain};
 use tracing_subscriber::EnvFilter;
 
@@ -23,8 +23,8 @@ const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 const MAX_THREADS: usize = 4;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, service_links) = match environment::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version go to standard output, errors to standard error.
             _ = error.print();
@@ -35,6 +35,11 @@ fn main() -> ExitCode {
         }
     };
     start_log(cli.log_format);
+    for ServiceLink { name, value } in &service_links {
+        tracing::warn!(
+            "{name}={value} ignored: set by Kubernetes for a Service; enableServiceLinks: false prevents it"
+        );
+    }
     let usage_errors = match &cli.role {
         Role::Pool(args) => args.usage_errors(),
         Role::Lora(args) => args.usage_errors(),

@@ -63,9 +63,15 @@ impl Trie {
         if key.len() > MAX_KEY || parent.lengths & (1 << key.len()) == 0 {
             return NodeIndex::NONE;
         }
+        let first = parent.first_child.get();
+        let children = self
+            .0
+            .get(first..first + usize::from(parent.children))
+            .unwrap_or_default();
         let mut index = parent.first_child;
-        for node in self.0.iter().skip(index.get()).take(usize::from(parent.children)) {
-            if node.key == key {
+        for node in children {
+            // The first bytes differ among most keys of one length.
+            if node.key.len() == key.len() && node.key.first() == key.first() && node.key == key {
                 return index;
             }
             index.0 += 1;

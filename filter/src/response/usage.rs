@@ -220,7 +220,8 @@ fn number(value: Value<'_>) -> Option<f64> {
 
 /// Fast path for the usual notation.
 fn short_integer(digits: &[u8]) -> Option<u64> {
-    if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 9 {
+    // No number but 0 begins with it.
+    if !matches!(digits, [b'1'..=b'9', ..] | b"0") || digits.len() > 9 {
         return None;
     }
     digits.iter().try_fold(0, |count, byte| {

@@ -2,19 +2,26 @@
 
 use std::collections::HashSet;
 
-use infertally_syncer::lora::config::{self, Config, ConfigError, MAX_ADAPTERS, MAX_BYTES, Parsed, Position};
+use infertally_syncer::lora::config::{
+    self, Config, ConfigError, MAX_ADAPTERS, MAX_BYTES, MAX_SERVERS, Parsed, Position,
+};
 use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::choices::Choices;
 
 /// Seeds of the corpus, by name.
-pub const FILES: [(&str, &str); 6] = [
+pub const FILES: [(&str, &str); 7] = [
     (
         "complete",
         "vLLMLoRAConfig:\n  host: localhost\n  port: 8000\n  name: a name\n  defaultBaseModel: tiny\n  ensureExist:\n    \
          models:\n    - id: a\n      source: /adapters/a\n    - id: b\n      source: some/b\n      base-model: other\n  \
          ensureNotExist:\n    models:\n    - id: c\n    - id: d\n      source: /adapters/d\n",
+    ),
+    (
+        "ports",
+        "vLLMLoRAConfig:\n  host: https://pod\n  port: 8000\n  ports: [8001, 8002, 8001]\n  ensureExist:\n    models:\n    - \
+         {id: a, source: /a}\n",
     ),
     (
         "conflict",
@@ -91,20 +98,28 @@ fn is_within(file: &[u8], position: Position) -> bool {
     is_in(&['\n', '\r']) || is_in(&['\n'])
 }
 
-/// The server has a URL, no id is listed twice, and every string is usable.
+/// Each server has a URL of its own, no id is listed twice, and every string is usable.
 fn check_config(config: &Config) {
     let Config {
-        server,
+        servers,
         name,
         desired,
         excluded,
         conflicts,
     } = config;
-    assert!(matches!(server.scheme_str(), Some("http" | "https")), "{server}");
-    assert!(
-        server.host().is_some_and(|host| !host.is_empty()) && server.port_u16() > Some(0),
-        "{server}"
+    assert!((1..=MAX_SERVERS).contains(&servers.len()), "{servers:?}");
+    assert_eq!(
+        servers.iter().collect::<HashSet<_>>().len(),
+        servers.len(),
+        "{servers:?}"
     );
+    for server in servers {
+        assert!(matches!(server.scheme_str(), Some("http" | "https")), "{server}");
+        assert!(
+            server.host().is_some_and(|host| !host.is_empty()) && server.port_u16() > Some(0),
+            "{server}"
+        );
+    }
     let ids = desired.iter().map(|spec| &spec.id).chain(excluded).chain(conflicts);
     let ids: Vec<_> = ids.collect();
     assert!(desired.len() + conflicts.len() <= MAX_ADAPTERS && excluded.len() + conflicts.len() <= MAX_ADAPTERS);
@@ -130,7 +145,7 @@ fn check_again(config: &Config, text: &str) {
 /// The configuration as JSON, a subset of YAML.
 fn json(config: &Config) -> Value {
     let Config {
-        server,
+        servers,
         name,
         desired,
         excluded,
@@ -141,14 +156,13 @@ fn json(config: &Config) -> Value {
         .map(|spec| json!({"id": &*spec.id, "source": &*spec.source, "base-model": spec.base_model.as_deref()}));
     let both = || conflicts.iter().map(|id| json!({"id": &**id, "source": "/"}));
     let excluded = excluded.iter().map(|id| json!({"id": &**id}));
-    let host = format!(
-        "{}://{}",
-        server.scheme_str().unwrap_or_default(),
-        server.host().unwrap_or_default()
-    );
+    let scheme = servers.first().and_then(|server| server.scheme_str());
+    let host = servers.first().and_then(|server| server.host());
+    let host = format!("{}://{}", scheme.unwrap_or_default(), host.unwrap_or_default());
+    let ports: Vec<_> = servers.iter().filter_map(|server| server.port_u16()).collect();
     json!({"vLLMLoRAConfig": {
         "host": host,
-        "port": server.port_u16(),
+        "ports": ports,
         "name": name.as_deref(),
         "ensureExist": {"models": desired.chain(both()).collect::<Vec<_>>()},
         "ensureNotExist": {"models": excluded.chain(both()).collect::<Vec<_>>()},

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use infertally_syncer::lora::api::LoraApi;
 use infertally_syncer::lora::observed::{Models, Observed};
 use infertally_syncer::lora::response::Response;
 use serde_json::Value;
@@ -33,14 +34,21 @@ pub fn check(input: &[u8]) {
 /// The list by an independent parser. `None` if it is not a list, or has a model without an id.
 fn models(body: &[u8]) -> Option<Models> {
     let list: Value = serde_json::from_slice(body).ok()?;
-    let (mut adapters, mut base) = (BTreeMap::new(), BTreeSet::new());
+    let (mut adapters, mut base, mut api) = (BTreeMap::new(), BTreeSet::new(), None);
     for model in list.as_object()?.get("data")?.as_array()? {
-        let text = |name: &str| model.get(name).and_then(Value::as_str).map(Arc::from);
-        if text("parent").is_some() {
-            adapters.insert(text("id")?, text("root"));
+        let text = |name: &str| model.get(name).and_then(Value::as_str);
+        let filled = |name: &str| text(name).filter(|text| !text.is_empty());
+        let id = Arc::from(text("id")?);
+        if filled("parent").is_some() {
+            adapters.insert(id, filled("root").map(Arc::from));
         } else {
-            base.insert(text("id")?);
+            base.insert(id);
+            api = api.or(match text("owned_by") {
+                Some("vllm") => Some(LoraApi::Vllm),
+                Some("sglang") => Some(LoraApi::Sglang),
+                _ => None,
+            });
         }
     }
-    Some(Models { adapters, base })
+    Some(Models { adapters, base, api })
 }

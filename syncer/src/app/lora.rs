@@ -1,4 +1,4 @@
-//! `infertally-syncer lora`: wires the configuration file, the model server and the metrics server to the reconcile loop,
+//! `infertally-syncer lora`: wires the configuration file, the model servers and the metrics server to the reconcile loop,
 //! and runs the modes that end by themselves.
 
 mod config_file;
@@ -30,7 +30,7 @@ use crate::serve::{Limits, Pages};
 pub use config_file::ConfigFileError;
 use model_server::{BearerToken, Client, Timeouts};
 use poll_schedule::Intervals;
-use reconciler::Reconciler;
+use reconciler::{Reconciler, Settings, addresses};
 
 /// SIGTERM ends the role within a second, whatever a client of /metrics does.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -82,14 +82,19 @@ pub async fn run(
     }
     let client = client(&args)?;
     let (snapshots, state) = watch::channel(LoraState::default());
-    let reconciler = Reconciler::new(client, args.concurrency.into(), snapshots);
+    let settings = Settings {
+        api: args.lora_api.configured(),
+        concurrency: args.concurrency.into(),
+        intervals: intervals(&args),
+    };
+    let reconciler = Reconciler::new(client, settings, snapshots);
     if args.dry_run || args.once {
         let result = async {
             let parsed = config_file::read(&args.config).await?;
             let reconciler = reconciler.with_config(parsed);
             Ok(match args.dry_run {
                 true => dry_run(reconciler).await,
-                false => once(reconciler, intervals(&args)).await,
+                false => once(reconciler, settings.intervals).await,
             })
         };
         return tokio::select! {
@@ -117,7 +122,7 @@ pub async fn run(
         server.run(metrics, shutdown.clone()).await;
         Ok(())
     };
-    tokio::try_join!(serving, reconciler.run(updates, intervals(&args), shutdown.clone()))?;
+    tokio::try_join!(serving, reconciler.run(updates, shutdown.clone()))?;
     Ok(Completion::Succeeded)
 }
 
@@ -151,7 +156,7 @@ async fn check(path: &Path) -> Result<Completion, ConfigFileError> {
     }
     println!(
         "configuration {path}: valid: model server {}, adapters: {} to load, {} to unload, {} in both lists",
-        config.server,
+        addresses(&config.servers),
         config.desired.len(),
         config.excluded.len(),
         config.conflicts.len(),
@@ -162,29 +167,36 @@ async fn check(path: &Path) -> Result<Completion, ConfigFileError> {
 async fn dry_run(mut reconciler: Reconciler) -> Completion {
     reconciler.poll_once().await;
     let state = reconciler.state();
-    if let Some(Err(error)) = state.last_poll() {
-        eprintln!("error: model server cannot be polled: {error}");
-        return Completion::Failed;
+    let mut completion = Completion::Succeeded;
+    let several = state.polls().count() > 1;
+    for (server, poll) in state.polls() {
+        if let Some(Err(error)) = poll {
+            let name = if several { format!(" {server}") } else { String::new() };
+            eprintln!("error: model server{name} cannot be polled: {error}");
+            completion = Completion::Failed;
+            continue;
+        }
+        let prefix = if several { format!("{server}: ") } else { String::new() };
+        let actions = state.plan(server, Instant::now().into_std());
+        if actions.is_empty() {
+            println!("{prefix}nothing to do");
+        }
+        for action in actions {
+            println!("{prefix}{action}");
+        }
     }
-    let actions = state.plan(Instant::now().into_std());
-    if actions.is_empty() {
-        println!("nothing to do");
-    }
-    for action in actions {
-        println!("{action}");
-    }
-    Completion::Succeeded
+    completion
 }
 
 async fn once(mut reconciler: Reconciler, intervals: Intervals) -> Completion {
     let deadline = Instant::now() + intervals.startup_timeout;
     reconciler.poll_once().await;
-    while !matches!(reconciler.state().last_poll(), Some(Ok(()))) && Instant::now() < deadline {
+    while !reconciler.state().polls().all(|(_, poll)| matches!(poll, Some(Ok(())))) && Instant::now() < deadline {
         tokio::time::sleep(intervals.unreachable).await;
         reconciler.poll_once().await;
     }
     for _ in 0..MAX_PLANS_ONCE {
-        reconciler.carry_out_plan().await;
+        reconciler.carry_out_plans().await;
         reconciler.poll_once().await;
     }
     let state = reconciler.state();

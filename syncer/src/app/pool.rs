@@ -81,8 +81,9 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
     let names = envoys.iter().map(|(name, _)| Arc::clone(name));
     let Sources { pools, updates } = sources::start(&args, reload).await?;
     let (written, snapshot) = watch::channel(Snapshot {
-        pools: Pools::new(pools, args.pool.as_deref(), args.stale_after()),
+        pools: Pools::new(pools, args.pool.as_deref(), args.pool_settings()),
         envoys: Envoys::new(names, args.stale_after()),
+        was_ready: false,
     });
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
@@ -130,7 +131,11 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pools, envoys } = self.snapshot.borrow().clone();
+        let Snapshot {
+            pools,
+            envoys,
+            was_ready: _,
+        } = self.snapshot.borrow().clone();
         let mut families = envoys.families(now);
         families.extend(pools.families(now));
         families.push(info());
@@ -142,9 +147,7 @@ impl Pages for Metrics {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pools, envoys } = &*self.snapshot.borrow();
-        pools.ready()?;
-        envoys.ready()
+        self.snapshot.borrow().ready()
     }
 }
 

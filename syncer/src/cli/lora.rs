@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::{AuthMode, ServeArgs, duration};
+use crate::lora::api::LoraApi;
 
 /// Arguments of the role. The first six are those of Gateway API Inference Extension's LoRA sidecar.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +47,10 @@ pub struct LoraArgs {
     #[arg(long, env = "INFERTALLY_READY_WHEN", value_enum, default_value_t = ReadyWhen::Loaded)]
     pub ready_when: ReadyWhen,
 
+    /// Which requests load and unload adapters.
+    #[arg(long, env = "INFERTALLY_LORA_API", value_enum, default_value_t = ApiChoice::Auto)]
+    #[arg(help_heading = "Model server")]
+    pub lora_api: ApiChoice,
     /// Timeout of health checks and polls.
     #[arg(long, env = "INFERTALLY_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10", value_parser = seconds)]
     #[arg(help_heading = "Model server")]
@@ -54,7 +59,7 @@ pub struct LoraArgs {
     #[arg(long, env = "INFERTALLY_LOAD_TIMEOUT", value_name = "TIME", default_value = "120", value_parser = seconds)]
     #[arg(help_heading = "Model server")]
     pub load_timeout: Duration,
-    /// Adapters to load or unload at a time.
+    /// Adapters to load or unload at a time on each server.
     #[arg(long, env = "INFERTALLY_CONCURRENCY", value_name = "NUMBER", default_value_t = 16)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Model server")]
     pub concurrency: u16,
@@ -99,6 +104,30 @@ pub enum ReadyWhen {
     Loaded,
     /// The configuration is valid; an adapter that cannot be loaded does not take the pod out of service.
     Configured,
+}
+
+/// The value of `--lora-api`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ApiChoice {
+    /// As `owned_by` in the server's list of models says, else vLLM's
+    Auto,
+    /// vLLM's: /v1/load_lora_adapter
+    Vllm,
+    /// SGLang's: /load_lora_adapter
+    Sglang,
+}
+
+// === impl ApiChoice ===
+
+impl ApiChoice {
+    /// None to detect it.
+    pub fn configured(self) -> Option<LoraApi> {
+        match self {
+            Self::Auto => None,
+            Self::Vllm => Some(LoraApi::Vllm),
+            Self::Sglang => Some(LoraApi::Sglang),
+        }
+    }
 }
 
 // === impl LoraArgs ===

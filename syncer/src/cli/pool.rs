@@ -13,8 +13,9 @@ use super::serve::{AuthMode, ServeArgs};
 use super::target_access::{Sources, TargetAccess};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
-use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection};
+use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection, RoleLabels};
 use crate::engine::{Engine, EngineOptions, Selector};
+use crate::pool::Settings;
 use crate::target::{self, Target};
 use crate::url::{base_url, host_and_port, with_default_path};
 
@@ -49,15 +50,16 @@ pub struct PoolArgs {
     /// Scrape this model server, for example a=http://10.0.0.1:8000. Repeatable
     ///
     /// NAME is the value of the label `model_server_pod`, HOST:PORT by default. A URL with a path overrides --metrics-path.
+    /// ROLE is the value of the label `role`, see --role-label.
     #[arg(
         long = "target",
         env = "INFERTALLY_TARGET",
-        value_name = "[NAME=]URL",
+        value_name = "[NAME=]URL[ role=ROLE]",
         value_delimiter = ','
     )]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets: Vec<Target>,
-    /// Scrape the model servers in this file: one [NAME=]URL per line, # begins a comment. Re-read when it changes
+    /// Scrape the model servers in this file: one [NAME=]URL[ role=ROLE] per line, # begins a comment. Re-read when it changes
     #[arg(long, env = "INFERTALLY_TARGETS_FILE", value_name = "FILE")]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets_file: Option<PathBuf>,
@@ -88,6 +90,21 @@ pub struct PoolArgs {
     /// changes
     #[arg(long, env = "INFERTALLY_ENVOY_CA_FILE", value_name = "FILE")]
     pub envoy_ca_file: Option<PathBuf>,
+    /// Waiting requests of a pod at which it counts as saturated: inference_pool_saturation is 1 if all ready pods have
+    /// as many
+    #[arg(long, env = "INFERTALLY_QUEUE_LIMIT", value_name = "REQUESTS", default_value = "5", value_parser = queue_limit)]
+    pub queue_limit: f64,
+    /// Label of a pod that holds its role in a disaggregated pool, such as prefill or decode. Repeatable, the first that
+    /// the pod has wins [default: inference.networking.k8s.io/role, llm-d.ai/role]
+    #[arg(
+        long = "role-label",
+        env = "INFERTALLY_ROLE_LABEL",
+        value_name = "LABEL",
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub role_labels: Vec<String>,
+
     /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
     ///
     /// The default names are those of the Gateway API Inference Extension v0.4 to v1.0. inference_objective has its names
@@ -169,6 +186,22 @@ impl PoolArgs {
     pub fn stale_after(&self) -> Duration {
         self.stale_after
             .unwrap_or_else(|| self.scrape_interval * STALE_INTERVALS)
+    }
+
+    /// What the pool's gauges depend on.
+    pub fn pool_settings(&self) -> Settings {
+        Settings {
+            stale_after: self.stale_after(),
+            queue_limit: self.queue_limit,
+        }
+    }
+
+    /// The labels that hold a pod's role.
+    pub fn role_labels(&self) -> RoleLabels {
+        match self.role_labels.as_slice() {
+            [] => RoleLabels::default(),
+            labels => RoleLabels::new(labels),
+        }
     }
 
     /// How the model servers' pages are read.
@@ -279,6 +312,13 @@ impl PoolArgs {
             }
         }
         errors
+    }
+}
+
+fn queue_limit(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0.0 && f64::is_finite(limit) => Ok(limit),
+        _ => Err("expected a number greater than 0".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```yaml
 //! vLLMLoRAConfig:
 //!   host: localhost          # or https://…; default localhost
-//!   port: 8000
+//!   port: 8000               # or ports: [8000, 8001]
 //!   defaultBaseModel: base
 //!   ensureExist:
 //!     models:
@@ -15,10 +15,11 @@
 //!     models:
 //!     - id: lora-b
 //! ```
-//! The format is that of Gateway API Inference Extension's LoRA sidecar. What that sidecar accepts is at most a warning: an
+//! The format is that of Gateway API Inference Extension's LoRA sidecar, with `ports` for servers beside each other. What that sidecar accepts is at most a warning: an
 //! unknown key, a duplicate adapter, an id in both lists. Any other error makes the whole file invalid, because half of a
 //! list is worse than the previous one. A null value (`models:` with nothing after it) is the same as no key.
 
+mod address;
 mod error;
 mod schema;
 mod yaml;
@@ -28,13 +29,11 @@ use std::sync::Arc;
 
 use http::Uri;
 
+pub use address::MAX_SERVERS;
 pub use error::{ConfigError, ConfigErrorKind, Position};
 use schema::{Errors, join, shortened};
 use yaml::{Node, Value};
 
-const DEFAULT_HOST: &str = "localhost";
-/// vLLM's default.
-const DEFAULT_PORT: u16 = 8000;
 /// Kubernetes' limit for a ConfigMap.
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// Per list. Each adapter has three series and may need requests; servers hold some hundreds.
@@ -47,8 +46,8 @@ const MAX_ERRORS: usize = 100;
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The model server: scheme, host and port.
-    pub server: Uri,
+    /// The model servers, at least one: scheme, host and port. Different from each other, in the order of `ports`.
+    pub servers: Vec<Uri>,
     /// The configuration's own name, for the log.
     pub name: Option<Arc<str>>,
     /// Adapters in `ensureExist` only, in the order of the file.
@@ -140,16 +139,17 @@ fn config(errors: &mut Errors, root: &Node) -> Option<Config> {
     let keys = [
         "host",
         "port",
+        "ports",
         "name",
         "defaultBaseModel",
         "ensureExist",
         "ensureNotExist",
     ];
-    let [host, port, name, default_base, exist, not_exist] = errors.fields(node, TOP, keys)?.values;
+    let [host, port, ports, name, default_base, exist, not_exist] = errors.fields(node, TOP, keys)?.values;
     let path = |key: &str| join(TOP, key);
 
-    let port = port.map_or(Some(DEFAULT_PORT), |node| errors.port(node, &path("port")));
-    let server = server(errors, host, port, &path("host"));
+    let ports = address::ports(errors, port, ports, TOP);
+    let host = address::host(errors, host, &path("host"));
     let name = name.and_then(|node| errors.string(node, &path("name")));
     let default_base = default_base.and_then(|node| errors.string(node, &path("defaultBaseModel")));
     let exist = models(errors, exist, &path("ensureExist"), true);
@@ -167,8 +167,9 @@ fn config(errors: &mut Errors, root: &Node) -> Option<Config> {
     }
     let (conflicts, desired): (Vec<_>, Vec<_>) = exist.into_iter().partition(|item| in_both.contains(&item.id));
     let excluded = not_exist.into_iter().map(|item| item.id);
+    let (host, ports) = (host?, ports?);
     Some(Config {
-        server: server?,
+        servers: ports.iter().filter_map(|port| host.with_port(*port)).collect(),
         name,
         desired: desired
             .into_iter()
@@ -183,26 +184,6 @@ fn config(errors: &mut Errors, root: &Node) -> Option<Config> {
         excluded: excluded.filter(|id| !in_both.contains(id)).collect(),
         conflicts: conflicts.into_iter().map(|item| item.id).collect(),
     })
-}
-
-/// The server's URL from a host such as `localhost`, `10.0.0.1`, `::1` or `https://model.example`.
-fn server(errors: &mut Errors, host: Option<&Node>, port: Option<u16>, path: &str) -> Option<Uri> {
-    let (text, position) = match host {
-        Some(node) => (errors.string(node, path)?, node.position),
-        None => (Arc::from(DEFAULT_HOST), Position::START),
-    };
-    let (scheme, name) = text.split_once("://").unwrap_or(("http", &text));
-    let name = if name.parse::<std::net::Ipv6Addr>().is_ok() {
-        format!("[{name}]")
-    } else {
-        name.to_owned()
-    };
-    let uri = format!("{scheme}://{name}:{}", port?).parse::<Uri>().ok();
-    let uri = uri.filter(|uri| !name.is_empty() && matches!(scheme, "http" | "https") && uri.host() == Some(&*name));
-    if uri.is_none() {
-        errors.add(position, path, ConfigErrorKind::InvalidHost(shortened(&text)));
-    }
-    uri
 }
 
 /// The models of `ensureExist` or `ensureNotExist`, without duplicates.

@@ -1,7 +1,12 @@
-//! What past operations have shown and the server's list of models does not show: sources, retries, successes that the
-//! list has yet to confirm.
+//! What past operations on one server have shown and its list of models does not show: sources, retries, successes that
+//! the list has yet to confirm.
+//!
+//! Invariant: an adapter is current only by what the server lists now. Our own load of it counts while the server reports
+//! the `root` that it reported just after that load.
 
-use std::collections::HashMap;
+mod source;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,106 +17,124 @@ use super::observed::Models;
 use super::request::Operation;
 use super::response::{Outcome, RequestError};
 use super::retry::Retry;
+use source::Sources;
 
 /// Past operations on one server. All maps are by adapter id.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// Where loaded adapters were loaded from. None after a failed load: it may have taken effect all the same, as when
-    /// only its response was lost.
-    sources: HashMap<Arc<str>, Option<Arc<str>>>,
-    /// Adapters whose last operation failed.
+    sources: Sources,
+    /// Adapters whose last load from the configured source, or whose last unload, failed.
     retries: HashMap<Arc<str>, Retry>,
+    /// Adapters whose last [`Operation::Restore`] failed.
+    restores: HashMap<Arc<str>, Retry>,
     /// Operations that the server reports as successful, until the next list confirms or refutes them.
     unconfirmed: HashMap<Arc<str>, Operation>,
-    /// The server has rejected a reload in place.
+    /// The server has rejected a reload in place since its last restart.
     cannot_reload: bool,
 }
 
 // === impl History ===
 
 impl History {
-    /// Ends all backoffs: the configuration has changed, and whoever changed it waits for the effect.
-    pub fn reset_retries(&mut self) {
+    /// The configuration has changed. Whoever changed it waits for the effect, so all backoffs end.
+    pub fn config_changed(&mut self, config: &Config) {
         self.retries.clear();
+        self.restores.clear();
+        let desired: HashSet<_> = config.desired.iter().map(|spec| &*spec.id).collect();
+        self.sources.retain_known(&desired);
     }
 
-    /// The server has reported its models. Those that it no longer reports are lost, as after a restart. Where another
-    /// client has loaded an adapter, its source is what the server reports, else what is configured now, so that a later
-    /// change is noticed.
+    /// The server has reported its models.
     pub fn models_listed(&mut self, config: &Config, models: &Models, now: Instant, jitter: f64) {
         for (id, operation) in std::mem::take(&mut self.unconfirmed) {
             let (loaded, reason) = match operation {
-                Operation::Load | Operation::Reload => (true, Reason::LoadFailed),
+                Operation::Load | Operation::Reload | Operation::Restore => (true, Reason::LoadFailed),
                 Operation::Unload => (false, Reason::UnloadFailed),
             };
-            if models.adapters.contains_key(&id) == loaded {
-                self.retries.remove(&id);
-            } else {
+            if models.adapters.contains_key(&id) != loaded {
                 let state = if loaded { "does not list" } else { "still lists" };
                 let message = format!("the server reported success, but {state} the adapter");
-                self.failed(&id, operation, RequestError { reason, message }, now, jitter);
+                self.failed(&id, operation, false, RequestError { reason, message }, now, jitter);
+            } else if operation == Operation::Restore {
+                self.restores.remove(&id);
+            } else if self
+                .retry(&id)
+                .is_some_and(|retry| loaded || retry.operation == operation)
+            {
+                self.retries.remove(&id);
             }
         }
-        self.sources.retain(|id, _| models.adapters.contains_key(id));
+        if self.sources.listed(config, models) {
+            self.server_restarted();
+        }
         for spec in &config.desired {
-            if let Some(root) = models.adapters.get(&spec.id) {
-                let configured = || Some(Arc::clone(&spec.source));
-                let source = self
-                    .sources
-                    .entry(Arc::clone(&spec.id))
-                    .or_insert_with(|| root.clone().or_else(configured));
-                *source = source.take().or_else(|| root.clone());
+            if models.adapters.contains_key(&spec.id) && self.is_current(spec, models) {
+                self.retries.remove(&spec.id);
+                self.restores.remove(&spec.id);
             }
         }
         // The server is reachable again.
-        self.retries
-            .retain(|_, retry| retry.error.reason != Reason::Unreachable);
+        for retries in [&mut self.retries, &mut self.restores] {
+            retries.retain(|_, retry| retry.error.reason != Reason::Unreachable);
+        }
     }
 
-    /// The server could not be polled. It may have restarted since it reported a success.
+    /// The server could not be polled. It may have restarted since it was last polled.
     pub fn poll_failed(&mut self) {
         self.unconfirmed.clear();
+        self.sources.outage();
+        self.server_restarted();
     }
 
-    /// A request of `action` has an outcome. `jitter`, from 0 to 1, spreads retries.
-    pub fn completed(&mut self, action: &Action, operation: Operation, outcome: &Outcome, now: Instant, jitter: f64) {
+    /// The first request of `action` is being sent. It may take effect at any time from now on.
+    pub fn started(&mut self, action: &Action) {
+        self.sources.load_may_change(action.id());
+    }
+
+    /// The requests of `action` have these outcomes. `jitter`, from 0 to 1, spreads retries.
+    pub fn completed(&mut self, action: &Action, outcomes: &[(Operation, Outcome)], now: Instant, jitter: f64) {
         let id = action.id();
-        match (operation, outcome) {
-            (Operation::Load | Operation::Reload, Outcome::Succeeded) => {
-                let source = action.spec().map(|spec| Arc::clone(&spec.source));
-                self.sources.insert(Arc::clone(id), source);
-                self.unconfirmed.insert(Arc::clone(id), operation);
-            }
-            (Operation::Unload, Outcome::Succeeded) => {
-                self.sources.remove(id);
-                self.unconfirmed.insert(Arc::clone(id), operation);
-            }
-            // The next plan has a replace instead.
-            (Operation::Reload, Outcome::AlreadyLoaded { .. }) => self.cannot_reload = true,
-            (_, Outcome::AlreadyLoaded { message }) => {
-                let (reason, message) = (Reason::LoadRejected, message.clone());
-                self.failed(id, operation, RequestError { reason, message }, now, jitter);
-            }
-            (_, Outcome::Failed(error)) => {
-                self.unconfirmed.remove(id);
-                if operation != Operation::Unload {
-                    self.sources.insert(Arc::clone(id), None);
+        for (operation, outcome) in outcomes {
+            match (operation, outcome) {
+                (operation, Outcome::Succeeded) => {
+                    match action.loads(*operation) {
+                        Some(spec) => self.sources.loaded(spec),
+                        None => self.sources.unloaded(id),
+                    }
+                    self.unconfirmed.insert(Arc::clone(id), *operation);
                 }
-                self.failed(id, operation, error.clone(), now, jitter);
+                // The next plan has a replace instead.
+                (Operation::Reload, Outcome::AlreadyLoaded { .. }) => self.cannot_reload = true,
+                (operation, Outcome::AlreadyLoaded { message }) => {
+                    let (reason, message) = (Reason::LoadRejected, message.clone());
+                    // It is loaded, from wherever: not what was unloaded before.
+                    self.unconfirmed.remove(id);
+                    self.failed(id, *operation, false, RequestError { reason, message }, now, jitter);
+                }
+                (operation, Outcome::Failed(error)) => {
+                    // A load that fails after an unload takes nothing back of what the unload has shown.
+                    let after_unload = matches!(action, Action::Replace { .. }) && *operation != Operation::Unload;
+                    if !after_unload {
+                        self.unconfirmed.remove(id);
+                    }
+                    if *operation != Operation::Unload {
+                        self.sources.load_may_change(id);
+                    }
+                    self.failed(id, *operation, after_unload, error.clone(), now, jitter);
+                }
             }
         }
     }
 
-    /// Whether a loaded adapter comes from its configured source, by our own load, else by what the server reports. An
-    /// adapter of unknown origin counts as current.
+    /// Whether a listed adapter comes from its configured source: by our own load, else by the `root` that the server
+    /// reports.
     pub fn is_current(&self, spec: &AdapterSpec, models: &Models) -> bool {
-        match self.sources.get(&spec.id) {
-            Some(source) => source.as_ref() == Some(&spec.source),
-            None => {
-                let root = models.adapters.get(&spec.id).and_then(Option::as_ref);
-                root.is_none_or(|root| *root == spec.source)
-            }
-        }
+        self.sources.is_current(spec, models)
+    }
+
+    /// What the adapter was last loaded from on this server, if that is not the configured source.
+    pub fn previous(&self, spec: &AdapterSpec) -> Option<&AdapterSpec> {
+        self.sources.known(&spec.id).filter(|known| known.source != spec.source)
     }
 
     pub fn cannot_reload(&self) -> bool {
@@ -123,13 +146,35 @@ impl History {
         self.retries.get(id)
     }
 
+    /// The retry state of an adapter whose last load from the known source failed.
+    pub fn restore_retry(&self, id: &str) -> Option<&Retry> {
+        self.restores.get(id)
+    }
+
     /// The last operation on the adapter, if the server reports success and no list has confirmed it.
     pub fn unconfirmed(&self, id: &str) -> Option<Operation> {
         self.unconfirmed.get(id).copied()
     }
 
-    fn failed(&mut self, id: &Arc<str>, operation: Operation, error: RequestError, now: Instant, jitter: f64) {
-        let retry = Retry::after(self.retries.get(id), operation, error, now, jitter);
-        self.retries.insert(Arc::clone(id), retry);
+    /// The next version may be able to reload in place.
+    fn server_restarted(&mut self) {
+        self.cannot_reload = false;
+    }
+
+    fn failed(
+        &mut self,
+        id: &Arc<str>,
+        operation: Operation,
+        after_unload: bool,
+        error: RequestError,
+        now: Instant,
+        jitter: f64,
+    ) {
+        let retries = match operation {
+            Operation::Restore => &mut self.restores,
+            Operation::Load | Operation::Reload | Operation::Unload => &mut self.retries,
+        };
+        let retry = Retry::after(retries.get(id), operation, after_unload, error, now, jitter);
+        retries.insert(Arc::clone(id), retry);
     }
 }

@@ -4,7 +4,7 @@ use crate::exposition::Metric;
 
 pub(super) const STATUS: Metric = Metric::gauge(
     "lora_syncer_adapter_status",
-    "Whether the model server reported the configured adapter as loaded at the last poll: 1 loaded, 0 not loaded or unknown.",
+    "Whether every model server reported the configured adapter as loaded at its last poll: 1 loaded, 0 not loaded or unknown.",
 );
 pub(super) const DESIRED: Metric = Metric::gauge(
     "lora_syncer_adapter_desired",
@@ -16,11 +16,11 @@ pub(super) const INFO: Metric = Metric::gauge(
 );
 pub(super) const OPERATIONS: Metric = Metric::counter(
     "lora_syncer_operations_total",
-    "Requests to load, reload or unload an adapter, by result: ok or the reason for the failure; a series starts with its first request.",
+    "Requests to load, reload, restore or unload an adapter, by result: ok or the reason for the failure; a series starts with its first request.",
 );
 pub(super) const LAST_SUCCESS: Metric = Metric::gauge(
     "lora_syncer_last_success_timestamp_seconds",
-    "Unix time of the last poll at which all adapters were as configured; absent until then.",
+    "Unix time of the last poll at which all adapters were as configured on every server; absent until then.",
 );
 pub(super) const CONFIG_VALID: Metric = Metric::gauge(
     "lora_syncer_config_valid",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::Reason;
+use super::api::LoraApi;
 use super::response::{Reply, RequestError, authorized};
 
 /// Ten thousand models of 400 bytes each.
@@ -27,8 +28,10 @@ pub enum Observed {
 pub struct Models {
     /// Models with a `parent`, by id, each with its `root`: the source as the server reports it, if it does.
     pub adapters: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    /// Models without a `parent`.
+    /// Models without a `parent`: it is absent, null or empty.
     pub base: BTreeSet<Arc<str>>,
+    /// The server's API, if `owned_by` of a base model names it.
+    pub api: Option<LoraApi>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +44,7 @@ struct Model {
     id: String,
     parent: Option<String>,
     root: Option<String>,
+    owned_by: Option<String>,
 }
 
 // === impl Observed ===
@@ -96,12 +100,21 @@ impl Observed {
 impl From<ModelList> for Models {
     fn from(list: ModelList) -> Self {
         let mut models = Self::default();
-        for Model { id, parent, root } in list.data {
+        for model in list.data {
+            let Model {
+                id,
+                parent,
+                root,
+                owned_by,
+            } = model;
             let id = Arc::from(id);
-            if parent.is_some() {
+            if parent.is_some_and(|parent| !parent.is_empty()) {
+                let root = root.filter(|root| !root.is_empty());
                 models.adapters.insert(id, root.map(Arc::from));
             } else {
                 models.base.insert(id);
+                let api = owned_by.as_deref().and_then(LoraApi::owned_by);
+                models.api = models.api.or(api);
             }
         }
         models
@@ -147,12 +160,33 @@ mod tests {
         ));
         assert_eq!(models.adapters, BTreeMap::from([adapter("lora-a"), adapter("lora-b")]));
         assert_eq!(models.base, BTreeSet::from([Arc::from("tiny")]));
+        assert_eq!(models.api, Some(LoraApi::Vllm));
         let models = captured(include_str!(
             "../../../tests/fixtures/vllm-0.32.0/models_after_unload.resp"
         ));
         assert_eq!(models.adapters, BTreeMap::from([adapter("lora-b")]));
         let models = captured(include_str!("../../../tests/fixtures/vllm-0.32.0/models_before.resp"));
         assert_eq!(models.adapters, BTreeMap::new());
+    }
+
+    #[test]
+    fn sglang_adapters_are_distinguished_from_base_models() {
+        let models = captured(include_str!("../../../tests/fixtures/sglang-lora/models.resp"));
+        let source = Some(Arc::from("/adapters/lora-a"));
+        assert_eq!(models.adapters, BTreeMap::from([(Arc::from("lora-a"), source)]));
+        assert_eq!(models.base, BTreeSet::from([Arc::from("tiny")]));
+        assert_eq!(models.api, Some(LoraApi::Sglang));
+    }
+
+    #[test]
+    fn base_model_has_no_parent_or_an_empty_one() {
+        let models = captured(
+            "\r\n\r\n{\"data\":[{\"id\":\"absent\"},{\"id\":\"null\",\"parent\":null},{\"id\":\"empty\",\"parent\":\"\",\"owned_by\":\"me\"},\
+             {\"id\":\"a\",\"parent\":\"null\",\"root\":\"\"}]}",
+        );
+        assert_eq!(models.base, ["absent", "null", "empty"].map(Arc::from).into());
+        assert_eq!(models.adapters, BTreeMap::from([(Arc::from("a"), None)]));
+        assert_eq!(models.api, None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Requests that load and unload adapters, as values. The endpoints are vLLM's.
+//! Requests that load and unload adapters, as values.
 
 use serde::Serialize;
 
+use super::api::LoraApi;
 use super::config::AdapterSpec;
 
 /// A `POST` with a JSON body.
@@ -22,6 +23,8 @@ pub enum Operation {
     Load,
     /// Load an adapter in place of the one of the same id.
     Reload,
+    /// Load an adapter again from its last known source.
+    Restore,
     /// Unload an adapter.
     Unload,
 }
@@ -45,31 +48,36 @@ struct UnloadBody<'a> {
 // === impl Request ===
 
 impl Request {
-    pub(super) fn load(spec: &AdapterSpec) -> Self {
-        Self::load_or_reload(Operation::Load, spec)
+    pub(super) fn load(api: LoraApi, spec: &AdapterSpec) -> Self {
+        Self::loading(Operation::Load, api, spec)
     }
 
-    pub(super) fn reload(spec: &AdapterSpec) -> Self {
-        Self::load_or_reload(Operation::Reload, spec)
+    pub(super) fn reload(api: LoraApi, spec: &AdapterSpec) -> Self {
+        Self::loading(Operation::Reload, api, spec)
     }
 
-    pub(super) fn unload(id: &str) -> Self {
+    pub(super) fn restore(api: LoraApi, spec: &AdapterSpec) -> Self {
+        Self::loading(Operation::Restore, api, spec)
+    }
+
+    pub(super) fn unload(api: LoraApi, id: &str) -> Self {
         Self {
             operation: Operation::Unload,
-            path: "/v1/unload_lora_adapter",
+            path: api.unload_path(),
             body: json(&UnloadBody { lora_name: id }),
         }
     }
 
-    fn load_or_reload(operation: Operation, spec: &AdapterSpec) -> Self {
+    fn loading(operation: Operation, api: LoraApi, spec: &AdapterSpec) -> Self {
         let AdapterSpec { id, source, base_model } = spec;
         Self {
             operation,
-            path: "/v1/load_lora_adapter",
+            path: api.load_path(),
             body: json(&LoadBody {
                 lora_name: id,
                 lora_path: source,
-                base_model_name: base_model.as_deref(),
+                // SGLang has one base model, and no such field.
+                base_model_name: base_model.as_deref().filter(|_| api == LoraApi::Vllm),
                 load_inplace: operation == Operation::Reload,
             }),
         }
@@ -84,6 +92,7 @@ impl Operation {
         match self {
             Self::Load => "load",
             Self::Reload => "reload",
+            Self::Restore => "restore",
             Self::Unload => "unload",
         }
     }

@@ -1,13 +1,15 @@
 //! Responses of the model server, and the outcome of an operation that follows from one.
 //!
-//! The statuses are vLLM's (captured from 0.32.0): 200; 400 for an id that is taken or a field that is missing; 404 for an
-//! adapter, a path or a repository that does not exist. A 404 or 405 without vLLM's error body comes from its web
-//! framework: the endpoint is missing, because vLLM runs without `VLLM_ALLOW_RUNTIME_LORA_UPDATING`.
+//! vLLM's statuses (captured from 0.32.0): 200; 400 for an id that is taken or a field that is missing; 404 for an
+//! adapter, a path or a repository that does not exist. SGLang's (from its source): 200, and 400 for every failure, whose
+//! text says which. A 404 or 405 without the server's error body comes from its web framework: the endpoint is missing, as
+//! when vLLM runs without `VLLM_ALLOW_RUNTIME_LORA_UPDATING`.
 
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::Reason;
+use super::api::LoraApi;
 use super::request::Operation;
 
 /// Characters of the server's error text that are kept: enough to understand it, short enough for a log line.
@@ -60,10 +62,12 @@ pub struct RequestError {
     pub message: String,
 }
 
-/// The body of vLLM's error responses.
+/// The body of the servers' error responses.
 #[derive(Deserialize)]
-struct ErrorBody {
-    error: ErrorDetail,
+#[serde(untagged)]
+enum ErrorBody {
+    Vllm { error: ErrorDetail },
+    Sglang { error_message: String },
 }
 
 #[derive(Deserialize)]
@@ -75,7 +79,7 @@ struct ErrorDetail {
 
 impl Outcome {
     /// What `reply` means for `operation`.
-    pub fn of(operation: Operation, reply: &Reply) -> Self {
+    pub fn of(api: LoraApi, operation: Operation, reply: &Reply) -> Self {
         let response = match authorized(reply) {
             Ok(response) if response.is_success() => return Self::Succeeded,
             Ok(response) => response,
@@ -84,23 +88,24 @@ impl Outcome {
         let text = response.error_text().unwrap_or_default();
         let message = response.message();
         let failed = |reason, message| Self::Failed(RequestError { reason, message });
-        match (operation, response.status) {
-            (Operation::Load | Operation::Reload, 400) if text.contains("already been loaded") => {
-                Self::AlreadyLoaded { message }
+        let unloads = operation == Operation::Unload;
+        match response.status {
+            status @ (404 | 405) if response.error_body().is_none() => {
+                let reason = if unloads {
+                    Reason::UnloadFailed
+                } else {
+                    Reason::LoadRejected
+                };
+                failed(reason, format!("{status} {}", api.missing_endpoint()))
             }
             // The requested state is reached, whoever unloaded it.
-            (Operation::Unload, 404) if text.contains("cannot be found") => Self::Succeeded,
-            (_, status @ (404 | 405)) if !response.is_vllm_error() => {
-                let hint = "no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";
-                let reason = match operation {
-                    Operation::Load | Operation::Reload => Reason::LoadRejected,
-                    Operation::Unload => Reason::UnloadFailed,
-                };
-                failed(reason, format!("{status} {hint}"))
-            }
-            (Operation::Unload, _) => failed(Reason::UnloadFailed, message),
+            404 if unloads && text.contains("cannot be found") => Self::Succeeded,
+            400 if unloads && api == LoraApi::Sglang && text.contains("does not exist") => Self::Succeeded,
+            _ if unloads => failed(Reason::UnloadFailed, message),
+            400 if is_already_loaded(api, &text) => Self::AlreadyLoaded { message },
             // The server understood the request and could not load from the source.
-            (_, 404 | 500..) => failed(Reason::LoadFailed, message),
+            404 | 500.. => failed(Reason::LoadFailed, message),
+            400 if api == LoraApi::Sglang && !is_refused_by_sglang(&text) => failed(Reason::LoadFailed, message),
             _ => failed(Reason::LoadRejected, message),
         }
     }
@@ -140,17 +145,18 @@ impl Response {
         }
     }
 
-    fn is_vllm_error(&self) -> bool {
-        serde_json::from_slice::<ErrorBody>(&self.body).is_ok()
+    fn error_body(&self) -> Option<ErrorBody> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// The error text of the body, on one line and shortened. None if there is none.
     fn error_text(&self) -> Option<String> {
-        let text = match serde_json::from_slice::<ErrorBody>(&self.body) {
-            Ok(ErrorBody {
+        let text = match self.error_body() {
+            Some(ErrorBody::Vllm {
                 error: ErrorDetail { message },
             }) => message,
-            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+            Some(ErrorBody::Sglang { error_message }) => error_message,
+            None => String::from_utf8_lossy(&self.body).into_owned(),
         };
         let words = text.split(|character: char| character.is_whitespace() || character.is_control());
         let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
@@ -174,6 +180,25 @@ impl From<&TransportError> for RequestError {
         let message = error.to_string();
         Self { reason, message }
     }
+}
+
+fn is_already_loaded(api: LoraApi, text: &str) -> bool {
+    match api {
+        LoraApi::Vllm => text.contains("already been loaded"),
+        LoraApi::Sglang => text.contains("is already loaded") || text.contains("already exists"),
+    }
+}
+
+/// Whether SGLang would refuse the adapter from any source: it runs without LoRA, or cannot serve such an adapter. Any
+/// other failure is that of reading the source, in the words of Python or of Hugging Face.
+fn is_refused_by_sglang(text: &str) -> bool {
+    let parts = [
+        "LoRA is not enabled",
+        "Failed to load",
+        "is incompatible with",
+        "validation error",
+    ];
+    parts.iter().any(|part| text.contains(part))
 }
 
 /// The response, unless there is none or the server refuses the token, which mean the same for every request.

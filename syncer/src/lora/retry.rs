@@ -12,6 +12,10 @@ use super::response::RequestError;
 const INITIAL: Duration = Duration::from_secs(5);
 /// Long enough to spare a server that fails each time; short enough for someone who has just fixed its disk.
 const MAX: Duration = Duration::from_secs(300);
+/// The same for an attempt that takes a loaded adapter out of service: a server that cannot reload in place unloads it
+/// first. A wrong source costs no more than a moment an hour, and one that is right later is loaded all the same.
+const INITIAL_REPLACE: Duration = Duration::from_secs(300);
+const MAX_REPLACE: Duration = Duration::from_secs(3600);
 
 /// Failures of one adapter in a row, and when to try again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,31 +24,41 @@ pub struct Retry {
     pub operation: Operation,
     /// Why it failed.
     pub error: RequestError,
-    /// From that failure to `at`.
+    /// From that failure to the next attempt, as it is expected.
     pub delay: Duration,
     /// No attempt before this.
     pub at: Instant,
+    /// No attempt before this that takes the adapter out of service.
+    pub replace_at: Instant,
     failures: u32,
 }
 
 // === impl Retry ===
 
 impl Retry {
-    /// The state after one more failure. `jitter` is from 0 to 1.
+    /// The state after one more failure. `after_unload` if the adapter was unloaded for the attempt. `jitter` is from 0 to 1.
     pub(super) fn after(
         previous: Option<&Self>,
         operation: Operation,
+        after_unload: bool,
         error: RequestError,
         now: Instant,
         jitter: f64,
     ) -> Self {
         let failures = previous.map_or(0, |previous| previous.failures).saturating_add(1);
-        let delay = backoff(failures, jitter);
+        let delay = backoff(failures, jitter, INITIAL, MAX);
+        let replace_delay = match operation {
+            Operation::Unload => delay,
+            Operation::Load | Operation::Reload | Operation::Restore => {
+                backoff(failures, jitter, INITIAL_REPLACE, MAX_REPLACE)
+            }
+        };
         Self {
             operation,
             error,
-            delay,
+            delay: if after_unload { replace_delay } else { delay },
             at: now + delay,
+            replace_at: now + replace_delay,
             failures,
         }
     }
@@ -52,9 +66,9 @@ impl Retry {
 
 /// Doubles with each failure. `jitter`, from 0 to 1, takes off up to half, so that adapters that failed together are not
 /// retried together.
-fn backoff(failures: u32, jitter: f64) -> Duration {
+fn backoff(failures: u32, jitter: f64, initial: Duration, max: Duration) -> Duration {
     let factor = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let delay = INITIAL.saturating_mul(factor).min(MAX);
+    let delay = initial.saturating_mul(factor).min(max);
     let jitter = if jitter.is_finite() {
         jitter.clamp(0.0, 1.0)
     } else {
@@ -66,6 +80,30 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn backoff(failures: u32, jitter: f64) -> Duration {
+        super::backoff(failures, jitter, INITIAL, MAX)
+    }
+
+    #[test]
+    fn attempts_that_take_an_adapter_out_of_service_are_rare() {
+        let now: Instant = tokio::time::Instant::now().into_std();
+        let error = RequestError {
+            reason: crate::lora::Reason::LoadFailed,
+            message: String::new(),
+        };
+        let mut retry: Option<Retry> = None;
+        let mut delays = Vec::new();
+        for _ in 0..6 {
+            let next = Retry::after(retry.as_ref(), Operation::Load, true, error.clone(), now, 0.0);
+            delays.push(((next.at - now).as_secs(), (next.replace_at - now).as_secs()));
+            retry = Some(next);
+        }
+        assert_eq!(
+            delays,
+            [(5, 300), (10, 600), (20, 1200), (40, 2400), (80, 3600), (160, 3600)]
+        );
+    }
 
     #[test]
     fn backoff_doubles_up_to_its_maximum() {

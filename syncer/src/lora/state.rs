@@ -1,54 +1,70 @@
 //! The role's state: events in, planned actions and adapter statuses out.
 //!
-//! One task writes a [`LoraState`]; readers get clones. A pass is `polled`, `plan`, and `action_started` for each action
-//! that starts. Each of its requests is `request_completed`, in the same pass or a later one; an action in flight is not
-//! planned again. A success that the server reports counts once its list of models confirms it. A request that completes
+//! One task writes a [`LoraState`]; readers get clones. A pass over a server is `polled`, `plan`, and `action_started` for
+//! each action that starts. Each becomes `action_completed`, in the same pass or a later one; an action in flight is not
+//! planned again. A success that the server reports counts once its list of models confirms it. An action that completes
 //! during a poll is recorded after the poll, because the list may be older than the response.
+//!
+//! Servers are independent: nothing that one of them does or fails to do changes the plan for another.
 
-use std::collections::{BTreeMap, HashMap};
+mod server;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Uri;
+
 use super::action::Action;
+use super::api::LoraApi;
 use super::config::Config;
-use super::history::History;
 use super::observed::Observed;
-use super::plan;
 use super::request::Operation;
 use super::response::{Outcome, RequestError};
+pub(super) use server::{ServerState, ServerStatus};
 
-/// Configuration, observed state, history and operations in flight. [`super::status`] derives statuses and metrics.
+/// Configuration, the state of each server, and counts. [`super::status`] derives statuses and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct LoraState {
     /// The last valid configuration.
     pub(super) config: Option<Arc<Config>>,
     /// Whether the file was valid when last read.
     pub(super) config_valid: Option<bool>,
-    pub(super) observed: Option<Observed>,
-    pub(super) history: History,
-    /// By adapter id.
-    pub(super) in_flight: HashMap<Arc<str>, Action>,
+    /// In the order of the configuration.
+    pub(super) servers: Vec<ServerState>,
     /// Completed requests by operation and result.
     pub(super) operations: BTreeMap<(Operation, &'static str), u64>,
     /// Since the Unix epoch.
     pub(super) last_success: Option<Duration>,
+    /// Of every server, if it is configured and not detected.
+    api: Option<LoraApi>,
 }
 
 // === impl LoraState ===
 
 impl LoraState {
-    /// A valid configuration was read.
+    /// The state before the first configuration. `api` is that of every server; none to detect it.
+    pub fn new(api: Option<LoraApi>) -> Self {
+        Self { api, ..Self::default() }
+    }
+
+    /// A valid configuration was read. Servers that it keeps keep their state.
     pub fn config_accepted(&mut self, config: Config) {
         self.config_valid = Some(true);
-        match &self.config {
-            Some(current) if **current == config => return,
-            Some(current) if current.server == config.server => self.history.reset_retries(),
-            _ => {
-                // What is known, and what is in flight, concerns another server.
-                self.history = History::default();
-                self.observed = None;
-                self.in_flight.clear();
-            }
+        if self.config.as_deref() == Some(&config) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.servers);
+        for address in &config.servers {
+            let server = match before.iter().position(|server| server.address == *address) {
+                Some(index) => {
+                    let mut server = before.swap_remove(index);
+                    server.history.config_changed(&config);
+                    server
+                }
+                None => ServerState::new(address.clone()),
+            };
+            self.servers.push(server);
         }
         self.config = Some(Arc::new(config));
     }
@@ -63,21 +79,28 @@ impl LoraState {
         self.config.as_ref()
     }
 
-    /// The result of the last poll of the server. None before the first one.
-    pub fn last_poll(&self) -> Option<Result<(), &RequestError>> {
-        self.observed.as_ref().map(|observed| match observed {
-            Observed::Known(_) => Ok(()),
-            Observed::Unknown(error) => Err(error),
-        })
+    /// Each server and the result of its last poll, which is none before the first one.
+    pub fn polls(&self) -> impl Iterator<Item = (&Uri, Option<Result<(), &RequestError>>)> {
+        self.servers.iter().map(|server| (&server.address, server.last_poll()))
     }
 
-    /// A poll of the server has completed. `jitter`, from 0 to 1, spreads retries.
-    pub fn polled(&mut self, observed: Observed, now: Instant, jitter: f64) {
-        match (&self.config, &observed) {
-            (Some(config), Observed::Known(models)) => self.history.models_listed(config, models, now, jitter),
-            _ => self.history.poll_failed(),
+    /// The result of the last poll of a server. None before the first one.
+    pub fn last_poll(&self, server: &Uri) -> Option<Result<(), &RequestError>> {
+        self.server(server)?.last_poll()
+    }
+
+    /// The API of a server: as configured, else as detected, else vLLM's.
+    pub fn api(&self, server: &Uri) -> LoraApi {
+        let detected = || self.server(server)?.detected_api();
+        self.api.or_else(detected).unwrap_or_default()
+    }
+
+    /// A poll of a server has completed. `jitter`, from 0 to 1, spreads retries.
+    pub fn polled(&mut self, server: &Uri, observed: Observed, now: Instant, jitter: f64) {
+        let Some(config) = self.config.clone() else { return };
+        if let Some(server) = self.server_mut(server) {
+            server.polled(&config, observed, now, jitter);
         }
-        self.observed = Some(observed);
     }
 
     /// The wall-clock time of the last poll, since the Unix epoch.
@@ -87,35 +110,45 @@ impl LoraState {
         }
     }
 
-    /// Actions that are due and not in flight. None while the server's models are unknown.
-    pub fn plan(&self, now: Instant) -> Vec<Action> {
-        let (Some(config), Some(Observed::Known(models))) = (&self.config, &self.observed) else {
-            return Vec::new();
-        };
-        let mut actions = plan::plan(config, models, &self.history, now);
-        actions.retain(|action| !self.in_flight.contains_key(action.id()));
-        actions
+    /// Actions for a server that are due and not in flight. None while its models are unknown.
+    pub fn plan(&self, server: &Uri, now: Instant) -> Vec<Action> {
+        match (&self.config, self.server(server)) {
+            (Some(config), Some(state)) => state.plan(config, self.api(server), now),
+            _ => Vec::new(),
+        }
     }
 
     /// The first request of an action is being sent.
-    pub fn action_started(&mut self, action: &Action) {
-        self.in_flight.insert(Arc::clone(action.id()), action.clone());
+    pub fn action_started(&mut self, server: &Uri, action: &Action) {
+        if let Some(server) = self.server_mut(server) {
+            server.in_flight.insert(Arc::clone(action.id()), action.clone());
+            server.history.started(action);
+        }
     }
 
-    /// A request of an action has completed. `jitter`, from 0 to 1, spreads retries.
-    pub fn request_completed(
+    /// An action is complete; its requests have these outcomes. `jitter`, from 0 to 1, spreads retries.
+    pub fn action_completed(
         &mut self,
+        server: &Uri,
         action: &Action,
-        operation: Operation,
-        outcome: &Outcome,
+        outcomes: &[(Operation, Outcome)],
         now: Instant,
         jitter: f64,
     ) {
-        *self.operations.entry((operation, outcome.result())).or_default() += 1;
-        self.history.completed(action, operation, outcome, now, jitter);
-        let load_follows = operation == Operation::Unload && action.spec().is_some();
-        if *outcome != Outcome::Succeeded || !load_follows {
-            self.in_flight.remove(action.id());
+        for (operation, outcome) in outcomes {
+            *self.operations.entry((*operation, outcome.result())).or_default() += 1;
         }
+        if let Some(server) = self.server_mut(server) {
+            server.in_flight.remove(action.id());
+            server.history.completed(action, outcomes, now, jitter);
+        }
+    }
+
+    fn server(&self, address: &Uri) -> Option<&ServerState> {
+        self.servers.iter().find(|server| server.address == *address)
+    }
+
+    fn server_mut(&mut self, address: &Uri) -> Option<&mut ServerState> {
+        self.servers.iter_mut().find(|server| server.address == *address)
     }
 }

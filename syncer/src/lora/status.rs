@@ -1,16 +1,18 @@
 //! The status of each configured adapter, derived from a [`LoraState`], and the metric families and the readiness that
 //! follow from it.
+//!
+//! Several servers have one status: an adapter is loaded if every server has it loaded, and its reason is that of the
+//! server where things are worst, see [`Reason`].
 
 use std::sync::Arc;
 
+use http::Uri;
+
 use super::Reason;
-use super::config::AdapterSpec;
 use super::metrics;
-use super::observed::{Models, Observed};
-use super::request::Operation;
-use super::response::RequestError;
+use super::observed::Observed;
 use super::retry::Retry;
-use super::state::LoraState;
+use super::state::{LoraState, ServerState, ServerStatus};
 use crate::exposition::{Family, Value};
 
 /// Adapters that the readiness error names; enough to know where to look.
@@ -23,20 +25,21 @@ pub struct AdapterStatus {
     pub id: Arc<str>,
     /// Whether it should be loaded. None if it is in both lists.
     pub desired: Option<bool>,
-    /// Whether the server is known to have it loaded, from whatever source.
+    /// Whether every server is known to have it loaded, from whatever source.
     pub loaded: bool,
+    /// The number of servers that are known to have it loaded.
+    pub loaded_on: usize,
+    /// The number of servers.
+    pub servers: usize,
     /// Why it is so.
     pub reason: Reason,
-    /// Details of `reason`, such as the server's error.
+    /// Details of `reason`, such as the server's error; with the server's address if there are several.
     pub message: Option<String>,
     /// The last failure and the time of the next attempt, if `reason` comes from a failed operation.
     pub retry: Option<Retry>,
     /// The configured source, if it should be loaded.
     pub source: Option<Arc<str>>,
 }
-
-/// The part of a status that depends on the server's models.
-type Cause = (Reason, Option<String>, Option<Retry>);
 
 // === impl LoraState ===
 
@@ -47,26 +50,31 @@ impl LoraState {
         let Some(config) = &self.config else { return Vec::new() };
         let desired = config.desired.iter().map(|spec| {
             let source = Some(Arc::clone(&spec.source));
-            self.status(&spec.id, Some(true), source, |models| self.desired_cause(spec, models))
+            self.status(&spec.id, Some(true), source, |server| server.desired(spec))
         });
         let excluded = config
             .excluded
             .iter()
-            .map(|id| self.status(id, Some(false), None, |models| self.excluded_cause(id, models)));
+            .map(|id| self.status(id, Some(false), None, |server| server.excluded(id)));
         let conflicts = config
             .conflicts
             .iter()
-            .map(|id| self.status(id, None, None, |_| (Reason::Conflict, None, None)));
+            .map(|id| self.status(id, None, None, |server| server.conflict(id)));
         desired.chain(excluded).chain(conflicts).collect()
     }
 
-    /// Whether the server is known to be as configured. The error says what is missing.
+    /// Whether every server is known to be as configured. The error says what is missing.
     pub fn ready(&self) -> Result<(), String> {
-        match &self.observed {
-            _ if self.config.is_none() => return Err("no valid configuration yet".to_owned()),
-            None => return Err("model server not polled yet".to_owned()),
-            Some(Observed::Unknown(error)) => return Err(format!("model server cannot be polled: {error}")),
-            Some(Observed::Known(_)) => {}
+        if self.config.is_none() {
+            return Err("no valid configuration yet".to_owned());
+        }
+        for server in &self.servers {
+            let name = self.server_name(&server.address);
+            match &server.observed {
+                None => return Err(format!("model server{name} not polled yet")),
+                Some(Observed::Unknown(error)) => return Err(format!("model server{name} cannot be polled: {error}")),
+                Some(Observed::Known(_)) => {}
+            }
         }
         let statuses = self.statuses();
         let unsettled: Vec<_> = statuses.iter().filter(|status| !status.is_settled()).collect();
@@ -127,24 +135,31 @@ impl LoraState {
         id: &Arc<str>,
         desired: Option<bool>,
         source: Option<Arc<str>>,
-        cause: impl Fn(&Models) -> Cause,
+        status: impl Fn(&ServerState) -> ServerStatus,
     ) -> AdapterStatus {
-        let (loaded, (reason, message, retry)) = match &self.observed {
-            Some(Observed::Known(models)) => {
-                // Report the less favourable of list and response: an adapter that should be loaded is not once its unload
-                // succeeds, one that should not be is loaded until the list confirms that it is gone.
-                let unloaded = desired == Some(true) && self.unload_unconfirmed(id);
-                (models.adapters.contains_key(id) && !unloaded, cause(models))
+        let statuses: Vec<_> = self.servers.iter().map(|server| (server, status(server))).collect();
+        let loaded_on = statuses.iter().filter(|(_, status)| status.loaded).count();
+        // Of servers where things are equally bad, the first.
+        let worst = statuses
+            .into_iter()
+            .reduce(|worst, other| if other.1.reason > worst.1.reason { other } else { worst });
+        let (reason, message, retry) = match worst {
+            Some((server, status)) => {
+                let name = self.server_name(&server.address);
+                let message = status.message.map(|message| match &*name {
+                    "" => message,
+                    name => format!("server{name}: {message}"),
+                });
+                (status.reason, message, status.retry)
             }
-            Some(Observed::Unknown(RequestError { reason, message })) => {
-                (false, (*reason, Some(message.clone()), None))
-            }
-            None => (false, (Reason::Pending, None, None)),
+            None => (Reason::Pending, None, None),
         };
         AdapterStatus {
             id: Arc::clone(id),
             desired,
-            loaded,
+            loaded: loaded_on > 0 && loaded_on == self.servers.len(),
+            loaded_on,
+            servers: self.servers.len(),
             reason,
             message,
             retry,
@@ -152,44 +167,12 @@ impl LoraState {
         }
     }
 
-    fn desired_cause(&self, spec: &AdapterSpec, models: &Models) -> Cause {
-        let loaded = models.adapters.contains_key(&spec.id) && !self.unload_unconfirmed(&spec.id);
-        if loaded && self.history.is_current(spec, models) {
-            (Reason::Loaded, None, None)
-        } else if !loaded && models.base.contains(&spec.id) {
-            (Reason::LoadRejected, Some(is_base_model()), None)
-        } else if self.is_loading(&spec.id) {
-            (Reason::Loading, None, None)
-        } else {
-            self.failure(&spec.id).unwrap_or((Reason::Pending, None, None))
+    /// The address of a server after a space. Empty if there is no other one.
+    fn server_name(&self, address: &Uri) -> String {
+        match self.servers.len() {
+            0 | 1 => String::new(),
+            _ => format!(" {address}"),
         }
-    }
-
-    fn excluded_cause(&self, id: &str, models: &Models) -> Cause {
-        let excluded = (Reason::Excluded, None, None);
-        if models.base.contains(id) {
-            (Reason::UnloadFailed, Some(is_base_model()), None)
-        } else if models.adapters.contains_key(id) {
-            self.failure(id).unwrap_or(excluded)
-        } else {
-            excluded
-        }
-    }
-
-    fn unload_unconfirmed(&self, id: &str) -> bool {
-        self.history.unconfirmed(id) == Some(Operation::Unload)
-    }
-
-    fn is_loading(&self, id: &str) -> bool {
-        let in_flight = self.in_flight.get(id).is_some_and(|action| action.spec().is_some());
-        let unconfirmed = self.history.unconfirmed(id);
-        in_flight || unconfirmed.is_some_and(|operation| operation != Operation::Unload)
-    }
-
-    fn failure(&self, id: &str) -> Option<Cause> {
-        let retry = self.history.retry(id)?;
-        let RequestError { reason, message } = &retry.error;
-        Some((*reason, Some(message.clone()), Some(retry.clone())))
     }
 }
 
@@ -200,14 +183,10 @@ impl AdapterStatus {
     fn is_settled(&self) -> bool {
         match self.reason {
             Reason::Loaded | Reason::Conflict => true,
-            Reason::Excluded => !self.loaded,
+            Reason::Excluded => self.loaded_on == 0,
             _ => false,
         }
     }
-}
-
-fn is_base_model() -> String {
-    "a base model of the server has this id".to_owned()
 }
 
 fn flag(yes: bool) -> Value {

@@ -3,7 +3,10 @@
 mod failures;
 mod left_alone;
 mod requests;
+mod rollback;
+mod roots;
 mod scenario;
+mod servers;
 mod sources;
 
 use scenario::{Scenario, error, ok, refused, reply, timeout};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, RoleLabels, watch};
 use infertally_syncer::target::{Discovered, PoolId, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
@@ -30,7 +30,8 @@ impl Setup {
     pub fn follow(api: &Api, pools: &str) -> Self {
         let (out, updates) = channel(16);
         let pool: PoolRef = pools.parse().unwrap();
-        tokio::spawn(watch(api.client(), pool, MetricsEndpoint::default(), out));
+        let (endpoint, roles) = (MetricsEndpoint::default(), RoleLabels::default());
+        tokio::spawn(watch(api.client(), pool, endpoint, roles, out));
         Self {
             api: api.clone(),
             updates,

@@ -111,6 +111,29 @@ async fn start_waits_for_a_valid_file() {
     assert!(syncer.is_ready().await);
 }
 
+/// `lora_syncer_config_valid` is 0 until then, so that an alert can fire.
+#[tokio::test]
+async fn invalid_file_is_served_as_such_until_the_timeout_ends_the_role_with_64() {
+    let config = Config::new();
+    config.write("vLLMLoRAConfig: [");
+    let syncer = start(&config, &["--health-check-timeout", "3s"]).await;
+    let begin = tokio::time::Instant::now();
+    syncer
+        .shows(&["lora_syncer_config_valid 0"], &["adapter"])
+        .await
+        .unwrap();
+    // Another invalid file does not begin the wait again.
+    config.write("vLLMLoRAConfig: {port: 0}");
+    let status = infertally_harness::eventually(async || syncer.exit_status().ok_or("it runs".into())).await;
+    assert_eq!(status.unwrap().code(), Some(64), "{}", syncer.log());
+    assert!(begin.elapsed() > Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(
+        syncer.log().lines().last().unwrap().contains("is not a port"),
+        "{}",
+        syncer.log()
+    );
+}
+
 #[test]
 fn start_without_a_valid_file_exits_with_64() {
     let config = Config::new();

@@ -3,5 +3,9 @@
 mod adapters;
 mod files;
 mod modes;
+mod ports;
+mod rollback;
+mod roots;
 mod servers;
+mod sglang;
 mod support;

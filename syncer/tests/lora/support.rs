@@ -7,6 +7,7 @@
     reason = "a failed helper fails the test"
 )]
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -56,7 +57,19 @@ pub fn yaml(server: &Sim, adapters: &str) -> String {
 }
 
 pub fn yaml_at(host: &str, port: u16, adapters: &str) -> String {
-    let mut text = format!("vLLMLoRAConfig:\n  host: {host}\n  port: {port}\n");
+    with_lists(format!("vLLMLoRAConfig:\n  host: {host}\n  port: {port}\n"), adapters)
+}
+
+/// The same for servers beside each other.
+pub fn yaml_of(servers: &[&Sim], adapters: &str) -> String {
+    let ports: Vec<_> = servers.iter().map(|server| server.addr().port()).collect();
+    with_lists(
+        format!("vLLMLoRAConfig:\n  host: 127.0.0.1\n  ports: {ports:?}\n"),
+        adapters,
+    )
+}
+
+fn with_lists(mut text: String, adapters: &str) -> String {
     for (list, sign) in [("ensureExist", '+'), ("ensureNotExist", '-')] {
         write!(text, "  {list}:\n    models:\n").unwrap();
         for word in adapters.split_whitespace().filter_map(|word| word.strip_prefix(sign)) {
@@ -124,7 +137,7 @@ pub fn take_operations(server: &Sim) -> Vec<String> {
             let body: serde_json::Value = serde_json::from_str(&call.body).unwrap();
             let name = body["lora_name"].as_str().unwrap();
             match call.path.as_str() {
-                "/v1/unload_lora_adapter" => format!("unload {name}"),
+                "/v1/unload_lora_adapter" | "/unload_lora_adapter" => format!("unload {name}"),
                 _ => {
                     let verb = if body["load_inplace"] == true { "reload" } else { "load" };
                     format!("{verb} {name} {}", body["lora_path"].as_str().unwrap())
@@ -132,6 +145,21 @@ pub fn take_operations(server: &Sim) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// Waits until the server has received all of these.
+pub async fn wait_for_operations(server: &Sim, expected: &[&str]) {
+    let received = RefCell::new(Vec::new());
+    infertally_harness::eventually(async || {
+        let mut received = received.borrow_mut();
+        received.extend(take_operations(server));
+        match *received == expected {
+            true => Ok(()),
+            false => Err(format!("{received:?}, not {expected:?}").into()),
+        }
+    })
+    .await
+    .unwrap();
 }
 
 /// Waits for this many more list requests.

@@ -1,11 +1,12 @@
-//! When to poll the model server: every few seconds, more often while it is not reachable yet, and soon after an operation.
+//! When to poll a model server: every few seconds, more often while it is not reachable yet, and soon after an operation.
 
 use std::time::Duration;
 
+use http::Uri;
 use tokio::time::Instant;
 use tracing::error;
 
-use crate::lora::state::LoraState;
+use crate::lora::response::RequestError;
 
 /// From a response to the poll that confirms it. Long enough that responses in quick succession share one poll.
 const CONFIRM_AFTER: Duration = Duration::from_millis(100);
@@ -65,8 +66,8 @@ impl PollSchedule {
         self.next = self.last + self.intervals.reachable;
     }
 
-    pub(super) fn poll_completed(&mut self, state: &LoraState) {
-        if !matches!(state.last_poll(), Some(Err(_))) {
+    pub(super) fn poll_completed(&mut self, server: &Uri, result: Result<(), &RequestError>) {
+        if result.is_ok() {
             (self.failing_since, self.timed_out) = (None, false);
             return;
         }
@@ -84,7 +85,7 @@ impl PollSchedule {
         self.next = self.last + interval;
         if !std::mem::replace(&mut self.timed_out, true) {
             error!(
-                "model server: unreachable for {}; still polling every {}",
+                "model server {server}: unreachable for {}; still polling every {}",
                 humantime::format_duration(startup_timeout),
                 humantime::format_duration(interval),
             );

@@ -15,8 +15,8 @@ use crate::lora::status::AdapterStatus;
 /// What was logged last.
 #[derive(Debug, Default)]
 pub(super) struct StatusLog {
-    /// The server, and the reason if it could not be polled.
-    server: Option<(Uri, Result<(), Reason>)>,
+    /// Servers, each with the reason if it could not be polled.
+    servers: HashMap<Uri, Result<(), Reason>>,
     adapters: HashMap<Arc<str>, AdapterStatus>,
 }
 
@@ -25,33 +25,36 @@ pub(super) struct StatusLog {
 impl StatusLog {
     /// Logs the differences between `state` and what was logged last.
     pub(super) fn update(&mut self, state: &LoraState) {
-        let (Some(poll), Some(config)) = (state.last_poll(), state.config()) else {
-            return;
-        };
-        let server = &config.server;
-        let now = (server.clone(), poll.map_err(|error| error.reason));
-        let changed = self.server.as_ref() != Some(&now);
-        self.server = Some(now);
-        match poll {
-            Err(error) => {
-                if changed {
+        let mut before = std::mem::take(&mut self.servers);
+        for (server, poll) in state.polls() {
+            let Some(poll) = poll else { continue };
+            let now = poll.map_err(|error| error.reason);
+            let changed = before.remove(server) != Some(now);
+            self.servers.insert(server.clone(), now);
+            match poll {
+                Err(error) if changed => {
                     let reason = error.reason.as_str();
                     warn!(
                         reason,
-                        "model server {server}: poll failed: {error}; adapter status is unknown, nothing is loaded or unloaded until a \
-                         poll succeeds"
+                        "model server {server}: poll failed: {error}; adapter status is unknown, nothing is loaded or unloaded \
+                         until a poll succeeds"
                     );
                 }
-                // The statuses of its adapters say the same.
-                return;
+                Ok(()) if changed => info!("model server {server}: poll succeeded"),
+                _ => {}
             }
-            Ok(()) if changed => info!("model server {server}: poll succeeded"),
-            Ok(()) => {}
+        }
+        // A server that is new, as its adapters are.
+        if state.polls().any(|(_, poll)| poll.is_none()) {
+            return;
         }
         let mut previous = std::mem::take(&mut self.adapters);
         for status in state.statuses() {
             let mut logged = status;
             match previous.remove(&logged.id) {
+                // Without a server's models, the status says no more than that.
+                Some(last) if is_unknown(&logged) => logged = last,
+                None if is_unknown(&logged) => continue,
                 // A retry is logged only if its outcome differs from the last failure.
                 Some(last) if logged.reason == Reason::Loading && last.message.is_some() => logged = last,
                 last if last.as_ref().is_none_or(|last| differ(last, &logged)) => log(last.as_ref(), &logged),
@@ -62,12 +65,23 @@ impl StatusLog {
     }
 }
 
+/// Whether the status is that of a server that has not been polled, or not successfully.
+fn is_unknown(status: &AdapterStatus) -> bool {
+    let poll_failed = matches!(
+        status.reason,
+        Reason::Unreachable | Reason::Timeout | Reason::Unauthorized
+    );
+    poll_failed && status.retry.is_none()
+}
+
 /// Whether a change is worth a line. The number and the time of retries are not.
 fn differ(last: &AdapterStatus, now: &AdapterStatus) -> bool {
     let AdapterStatus {
         id: _,
         desired,
         loaded,
+        loaded_on: _,
+        servers: _,
         reason,
         message,
         retry: _,
@@ -79,16 +93,34 @@ fn differ(last: &AdapterStatus, now: &AdapterStatus) -> bool {
 
 fn log(last: Option<&AdapterStatus>, status: &AdapterStatus) {
     let was_loaded = last.is_some_and(|last| last.loaded);
-    let AdapterStatus { id, loaded, .. } = status;
+    let AdapterStatus {
+        id,
+        loaded,
+        loaded_on,
+        servers,
+        ..
+    } = status;
+    let has_new_servers = last.is_some_and(|last| last.servers < *servers);
+    let missing = match (servers, servers.saturating_sub(*loaded_on)) {
+        (1, _) => "the server".to_owned(),
+        (servers, missing) => format!("{missing} of {servers} servers"),
+    };
     let reason = status.reason.as_str();
     let adapter = &**id;
     let source = status.source.as_deref().unwrap_or_default();
     match status.reason {
         // Unless it was lost, the load that follows is logged.
-        Reason::Pending if was_loaded && !loaded => {
+        Reason::Pending if was_loaded && !loaded && !has_new_servers => {
             warn!(
                 adapter,
-                reason, "adapter {adapter:?}: no longer loaded on the server; loading it again"
+                reason, "adapter {adapter:?}: no longer loaded on {missing}; loading it again"
+            );
+        }
+        Reason::Pending if was_loaded && *loaded && last.is_some_and(|last| last.source == status.source) => {
+            warn!(
+                adapter,
+                reason,
+                "adapter {adapter:?}: the server has it loaded from another source than {source}; loading it again"
             );
         }
         Reason::Pending => {}
@@ -121,7 +153,7 @@ fn failure(status: &AdapterStatus) -> String {
     };
     let operation = retry.operation.as_str();
     let still_loaded = match (status.desired, status.loaded) {
-        (Some(true), true) => "; the previous version stays loaded",
+        (Some(true), true) => "; the previous version is loaded",
         _ => "",
     };
     format!(

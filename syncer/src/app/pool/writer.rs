@@ -21,6 +21,9 @@ const MAX_BATCH: usize = 256;
 pub(super) struct Snapshot {
     pub pools: Pools,
     pub envoys: Envoys,
+    /// Whether everything had been scraped once. It stays: a target that is added later and hangs takes no syncer out of
+    /// service.
+    pub was_ready: bool,
 }
 
 /// What the writer receives.
@@ -58,7 +61,21 @@ pub(super) async fn write(mut inputs: Inputs, config: ScraperConfig, snapshot: w
             Some((name, attempt)) = inputs.envoys.recv() => state.envoys.scraped(&name, attempt),
             () = snapshot.closed() => return,
         }
+        state.was_ready = state.ready().is_ok();
         snapshot.send_replace(state.clone());
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Whether the pods are known and each pod and Envoy has been scraped, or once had been.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        if self.was_ready {
+            return Ok(());
+        }
+        self.pools.ready()?;
+        self.envoys.ready()
     }
 }
 

@@ -77,6 +77,23 @@ pub enum ConfigErrorKind {
     /// A number that is not a port.
     #[error("{0} is not a port (1 to 65535)")]
     InvalidPort(String),
+    /// A list that needs an item.
+    #[error("must not be empty")]
+    EmptyList,
+    /// A port that the list has already. A warning.
+    #[error("duplicate port {0}, ignored")]
+    DuplicatePort(u16),
+    /// `port` beside `ports`. A warning.
+    #[error("{0} is not in ports, which is used instead")]
+    PortNotInPorts(u16),
+    /// A list over the limit.
+    #[error("{found} ports exceed the limit of {max}")]
+    TooManyServers {
+        /// In the list.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Not a host name or IP address, optionally behind `http://` or `https://`.
     #[error("{0:?} is not a host name or an IP address")]
     InvalidHost(String),
@@ -148,7 +165,11 @@ impl ConfigErrorKind {
     pub fn is_warning(&self) -> bool {
         matches!(
             self,
-            Self::UnknownKey | Self::DuplicateAdapter { .. } | Self::InBothLists { .. }
+            Self::UnknownKey
+                | Self::DuplicatePort(_)
+                | Self::PortNotInPorts(_)
+                | Self::DuplicateAdapter { .. }
+                | Self::InBothLists { .. }
         )
     }
 }

@@ -59,7 +59,7 @@ vLLMLoRAConfig:
     - id: both
 ",
     );
-    assert_eq!(config.server, "http://modelserver:8001");
+    assert_eq!(config.servers, ["http://modelserver:8001"]);
     assert_eq!(config.name.as_deref(), Some("food-review"));
     let default = Some("meta-llama/Llama-3.1-8B-Instruct");
     assert_eq!(
@@ -78,7 +78,7 @@ fn absent_and_null_keys_have_defaults() {
         "---\nvLLMLoRAConfig:\n  ensureExist: {models: []}\n...\n",
     ] {
         let config = valid(text);
-        assert_eq!(config.server, "http://localhost:8000", "{text}");
+        assert_eq!(config.servers, ["http://localhost:8000"], "{text}");
         assert_eq!(
             (config.name, config.desired, config.excluded),
             (None, vec![], vec![]),
@@ -98,7 +98,7 @@ fn host_is_a_name_or_address_with_an_optional_scheme() {
         ("http://h", "http://h:8000"),
         ("https://h.ns.svc", "https://h.ns.svc:8000"),
     ] {
-        assert_eq!(valid(&format!("vLLMLoRAConfig: {{host: {host}}}")).server, server);
+        assert_eq!(valid(&format!("vLLMLoRAConfig: {{host: {host}}}")).servers, [server]);
     }
     for host in ["h:1", "ftp://h", "u@h", "h/path", "'a b'", "https://", "h?q", "'h#f'"] {
         let found = messages(&format!("vLLMLoRAConfig: {{host: {host}}}"));
@@ -125,4 +125,55 @@ fn aliases_are_resolved() {
     let text = ensure_exist("    - &a {id: a, source: &s /s}\n    - {id: b, source: *s}\n    - *a\n");
     let desired = valid(&text).desired;
     assert_eq!(desired, [spec("a", "/s", None), spec("b", "/s", None)]);
+}
+
+#[test]
+fn several_ports_are_several_servers() {
+    let servers = |text: &str| valid(&format!("vLLMLoRAConfig: {{{text}}}")).servers;
+    assert_eq!(
+        servers("host: https://pod, ports: [8001, 8000]"),
+        ["https://pod:8001", "https://pod:8000"]
+    );
+    assert_eq!(servers("host: '::1', ports: [1]"), ["http://[::1]:1"]);
+    // `ports` counts; a port that is not among them is probably forgotten.
+    let text = "vLLMLoRAConfig: {port: 7, ports: [8, 9, 8]}";
+    assert_eq!(valid(text).servers, ["http://localhost:8", "http://localhost:9"]);
+    assert_eq!(
+        messages(text),
+        [
+            "line 1, column 24, vLLMLoRAConfig.port: 7 is not in ports, which is used instead",
+            "line 1, column 41, vLLMLoRAConfig.ports[2]: duplicate port 8, ignored",
+        ]
+    );
+    assert_eq!(messages("vLLMLoRAConfig: {port: 8, ports: [8, 9]}"), [] as [&str; 0]);
+    assert_eq!(servers("port: 8, ports:"), ["http://localhost:8"]);
+}
+
+#[test]
+fn invalid_ports_are_errors() {
+    for (ports, message) in [
+        ("[]", "line 1, column 25, vLLMLoRAConfig.ports: must not be empty"),
+        (
+            "8000",
+            "line 1, column 25, vLLMLoRAConfig.ports: expected a list, found a number",
+        ),
+        (
+            "[8000, x]",
+            "line 1, column 32, vLLMLoRAConfig.ports[1]: expected a number, found a string",
+        ),
+        (
+            "[0]",
+            "line 1, column 26, vLLMLoRAConfig.ports[0]: 0 is not a port (1 to 65535)",
+        ),
+    ] {
+        let text = format!("vLLMLoRAConfig: {{ports: {ports}}}");
+        assert_eq!(messages(&text), [message]);
+        assert!(parse(text.as_bytes()).is_err());
+    }
+    let many: Vec<_> = (1..=MAX_SERVERS + 1).map(|port| port.to_string()).collect();
+    let text = format!("vLLMLoRAConfig: {{ports: [{}]}}", many.join(", "));
+    assert_eq!(
+        messages(&text),
+        ["line 1, column 25, vLLMLoRAConfig.ports: 65 ports exceed the limit of 64"]
+    );
 }

@@ -14,8 +14,21 @@ fn captured(text: &str) -> Reply {
 
 macro_rules! capture {
     ($name:literal) => {
+        fixture!("vllm-0.32.0/", $name)
+    };
+}
+
+macro_rules! sglang {
+    ($name:literal) => {
+        fixture!("sglang-lora/", $name)
+    };
+}
+
+macro_rules! fixture {
+    ($folder:literal, $name:literal) => {
         captured(include_str!(concat!(
-            "../../../../tests/fixtures/vllm-0.32.0/",
+            "../../../../tests/fixtures/",
+            $folder,
             $name,
             ".resp"
         )))
@@ -23,11 +36,11 @@ macro_rules! capture {
 }
 
 fn load(reply: Reply) -> Outcome {
-    Outcome::of(Operation::Load, &reply)
+    Outcome::of(LoraApi::Vllm, Operation::Load, &reply)
 }
 
 fn unload(reply: Reply) -> Outcome {
-    Outcome::of(Operation::Unload, &reply)
+    Outcome::of(LoraApi::Vllm, Operation::Unload, &reply)
 }
 
 fn failed(reason: Reason, message: &str) -> Outcome {
@@ -41,7 +54,7 @@ fn failed(reason: Reason, message: &str) -> Outcome {
 fn vllm_responses_to_load_requests() {
     assert_eq!(load(capture!("lora_load_ok")), Outcome::Succeeded);
     assert_eq!(load(capture!("lora_load_second")), Outcome::Succeeded);
-    let reload = Outcome::of(Operation::Reload, &capture!("lora_load_inplace"));
+    let reload = Outcome::of(LoraApi::Vllm, Operation::Reload, &capture!("lora_load_inplace"));
     assert_eq!(reload, Outcome::Succeeded);
     assert!(matches!(
         load(capture!("lora_load_duplicate")),
@@ -95,6 +108,57 @@ fn vllm_responses_to_unload_requests() {
 }
 
 #[test]
+fn sglang_responses_to_load_requests() {
+    let load = |reply| Outcome::of(LoraApi::Sglang, Operation::Load, &reply);
+    assert_eq!(load(sglang!("load_ok")), Outcome::Succeeded);
+    for duplicate in [sglang!("load_duplicate"), sglang!("load_registered")] {
+        assert!(matches!(load(duplicate), Outcome::AlreadyLoaded { .. }));
+    }
+    for (reply, reason, message) in [
+        (
+            sglang!("load_bad_path"),
+            Reason::LoadFailed,
+            "400 [Errno 2] No such file or directory",
+        ),
+        (
+            sglang!("load_bad_hub_name"),
+            Reason::LoadFailed,
+            "400 404 Client Error. Repository",
+        ),
+        (
+            sglang!("load_bad_rank"),
+            Reason::LoadRejected,
+            "400 LoRA adapter lora-b with rank 64",
+        ),
+        (
+            sglang!("load_disabled"),
+            Reason::LoadRejected,
+            "400 LoRA is not enabled.",
+        ),
+        (
+            sglang!("load_data_parallel"),
+            Reason::LoadFailed,
+            "500 Internal Server Error",
+        ),
+    ] {
+        let Outcome::Failed(error) = load(reply) else {
+            panic!("{message} is a failure");
+        };
+        assert_eq!(error.reason, reason, "{error}");
+        assert!(error.message.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn sglang_responses_to_unload_requests() {
+    let unload = |reply| Outcome::of(LoraApi::Sglang, Operation::Unload, &reply);
+    assert_eq!(unload(sglang!("unload_ok")), Outcome::Succeeded);
+    assert_eq!(unload(sglang!("unload_missing")), Outcome::Succeeded);
+    let message = "400 LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
+    assert_eq!(unload(sglang!("load_disabled")), failed(Reason::UnloadFailed, message));
+}
+
+#[test]
 fn missing_endpoint_is_recognized() {
     let missing = || response(404, r#"{"detail":"Not Found"}"#);
     let message = "404 no such endpoint; vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING=true";
@@ -117,8 +181,13 @@ fn other_statuses_map_to_a_reason() {
 
 #[test]
 fn refused_tokens_and_missing_responses_have_the_same_reason_for_every_operation() {
-    for operation in [Operation::Load, Operation::Reload, Operation::Unload] {
-        let outcome = |reply| Outcome::of(operation, &reply);
+    for operation in [
+        Operation::Load,
+        Operation::Reload,
+        Operation::Restore,
+        Operation::Unload,
+    ] {
+        let outcome = |reply| Outcome::of(LoraApi::Vllm, operation, &reply);
         assert_eq!(
             outcome(response(401, r#"{"error":"Unauthorized"}"#)),
             failed(Reason::Unauthorized, "401 Unauthorized")

@@ -1,9 +1,13 @@
-//! A [`LoraState`] driven step by step, and helpers for the replies of a server.
+//! A [`LoraState`] driven step by step, and helpers for the replies of a server. Steps concern the first server of the
+//! configuration unless [`Scenario::on`] selects another one.
 
 use std::time::{Duration, Instant};
 
+use http::Uri;
+
 use crate::exposition::{Format, encode};
 use crate::lora::action::Action;
+use crate::lora::api::LoraApi;
 use crate::lora::config;
 use crate::lora::observed::Observed;
 use crate::lora::response::{Outcome, Reply, Response, TransportError};
@@ -17,8 +21,12 @@ pub struct Scenario {
     start: Instant,
     /// In seconds since the start.
     now: u64,
-    /// The last plan.
-    actions: Vec<Action>,
+    /// The index of the server that steps concern.
+    server: usize,
+    /// The last plan of each server.
+    actions: Vec<(Uri, Action)>,
+    /// `owned_by` in lists.
+    owner: &'static str,
 }
 
 impl Scenario {
@@ -27,8 +35,41 @@ impl Scenario {
             state: LoraState::default(),
             start: tokio::time::Instant::now().into_std(),
             now: 0,
+            server: 0,
             actions: Vec::new(),
+            owner: "vllm",
         }
+    }
+
+    /// Its servers are SGLang's.
+    pub fn sglang() -> Self {
+        Self {
+            owner: "sglang",
+            ..Self::new()
+        }
+    }
+
+    /// Selects the server with this index.
+    pub fn on(&mut self, server: usize) -> &mut Self {
+        self.server = server;
+        self
+    }
+
+    /// The selected server; the default one before the first configuration.
+    pub fn server(&self) -> Uri {
+        let servers = self.state.config().map(|config| config.servers.clone());
+        servers.map_or_else(
+            || Uri::from_static("http://localhost:8000"),
+            |servers| servers[self.server].clone(),
+        )
+    }
+
+    pub fn plan(&self) -> Vec<Action> {
+        self.state.plan(&self.server(), self.now())
+    }
+
+    pub fn api(&self) -> LoraApi {
+        self.state.api(&self.server())
     }
 
     pub fn now(&self) -> Instant {
@@ -41,7 +82,8 @@ impl Scenario {
         self
     }
 
-    /// Reads a configuration. `+a=/s` puts an adapter and its source into `ensureExist`, `-a` one into `ensureNotExist`.
+    /// Reads a configuration. `+a=/s` puts an adapter and its source into `ensureExist`, `-a` one into `ensureNotExist`;
+    /// `ports=1,2` are those of the servers.
     pub fn config(&mut self, adapters: &str) -> &mut Self {
         let list = |sign| -> Vec<_> {
             let adapters = adapters.split_whitespace().filter_map(|word| word.strip_prefix(sign));
@@ -52,8 +94,10 @@ impl Scenario {
             adapters.map(model).collect()
         };
         let (exist, not_exist) = (list('+').join(", "), list('-').join(", "));
+        let ports = adapters.split_whitespace().find_map(|word| word.strip_prefix("ports="));
+        let ports = ports.map(|ports| format!("ports: [{ports}], ")).unwrap_or_default();
         self.yaml(&format!(
-            "vLLMLoRAConfig: {{ensureExist: {{models: [{exist}]}}, ensureNotExist: {{models: [{not_exist}]}}}}"
+            "vLLMLoRAConfig: {{{ports}ensureExist: {{models: [{exist}]}}, ensureNotExist: {{models: [{not_exist}]}}}}"
         ))
     }
 
@@ -74,39 +118,51 @@ impl Scenario {
         let models: String = models.collect();
         self.list_reply(reply(
             200,
-            &format!(r#"{{"data":[{{"id":"tiny","parent":null}}{models}]}}"#),
+            &format!(
+                r#"{{"data":[{{"id":"tiny","parent":null,"owned_by":"{}"}}{models}]}}"#,
+                self.owner
+            ),
         ))
     }
 
     /// Polls a server whose reply to the list request is this.
     pub fn list_reply(&mut self, reply: Reply) -> &mut Self {
-        self.state.polled(Observed::from_list(&reply), self.now(), 0.0);
+        let server = self.server();
+        self.state.polled(&server, Observed::from_list(&reply), self.now(), 0.0);
         self
     }
 
     /// Expects this plan, and starts its actions.
     #[track_caller]
     pub fn plans(&mut self, expected: &[&str]) -> &mut Self {
-        self.actions = self.state.plan(self.now());
-        let actions: Vec<_> = self.actions.iter().map(ToString::to_string).collect();
+        let server = self.server();
+        let plan = self.plan();
+        let actions: Vec<_> = plan.iter().map(ToString::to_string).collect();
         assert_eq!(actions, expected, "at {} s", self.now);
-        for action in &self.actions {
-            self.state.action_started(action);
+        for action in plan {
+            self.state.action_started(&server, &action);
+            self.actions
+                .retain(|(other, old)| *other != server || old.id() != action.id());
+            self.actions.push((server.clone(), action));
         }
         self
     }
 
-    /// Completes the requests of this adapter's action with these replies.
+    /// Completes this adapter's action, whose requests have these replies.
     #[track_caller]
     pub fn replies(&mut self, id: &str, replies: &[Reply]) -> &mut Self {
-        let action = self.actions.iter().find(|action| **action.id() == *id).unwrap().clone();
-        let requests = action.requests();
-        assert!(replies.len() <= requests.len());
-        for (request, reply) in requests.iter().zip(replies) {
-            let outcome = Outcome::of(request.operation, reply);
-            self.state
-                .request_completed(&action, request.operation, &outcome, self.now(), 0.0);
+        let (server, api) = (self.server(), self.api());
+        let actions = self.actions.iter();
+        let mut of_id = actions.filter(|(other, action)| *other == server && **action.id() == *id);
+        let action = of_id.next().unwrap().1.clone();
+        let mut outcomes = Vec::new();
+        for reply in replies {
+            let request = action.next_request(api, &outcomes).unwrap();
+            outcomes.push((request.operation, Outcome::of(api, request.operation, reply)));
         }
+        assert_eq!(action.next_request(api, &outcomes), None, "the action is not complete");
+        self.state
+            .action_completed(&server, &action, &outcomes, self.now(), 0.0);
         self
     }
 

@@ -71,6 +71,11 @@ impl Syncer {
         self.process.id()
     }
 
+    /// Its status, once it has exited.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.process.exit_status()
+    }
+
     /// Its log.
     pub fn log(&self) -> String {
         self.process.log()

@@ -15,7 +15,7 @@ use crate::api_error::ApiError;
 use crate::behaviour::{Behaviour, BehaviourError, BehaviourErrors, ResponseEnd};
 use crate::body::{self, PlannedBody};
 use crate::clock;
-use crate::config::SimConfig;
+use crate::config::{AdapterApi, SimConfig};
 use crate::inference::{self, ResponseMeta};
 use crate::inference_request::{InferenceRequest, Kind};
 use crate::metrics::{ActiveRequest, Metrics};
@@ -24,6 +24,7 @@ use crate::path_behaviours::PathBehaviours;
 use crate::request_log::{ReceivedRequest, RequestLog};
 use crate::response::{self, JSON, cut, typed, untyped};
 use crate::route::Route;
+use crate::sglang;
 
 /// Limit of a request body: room for long prompts and images, but not for a client in a loop.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -36,6 +37,7 @@ const METRICS: &str = "text/plain; version=1.0.0; charset=utf-8";
 pub(crate) struct App {
     models: Arc<Mutex<ModelRegistry>>,
     metrics: Arc<Metrics>,
+    adapter_api: AdapterApi,
     max_model_len: u64,
     next_id: AtomicU64,
     behaviours: Mutex<PathBehaviours>,
@@ -62,11 +64,13 @@ impl App {
             max_running,
             api_key,
             supports_load_inplace,
+            adapter_api,
         } = config;
         let models = ModelRegistry::new(base_model, *max_model_len, adapters, *supports_load_inplace);
         Self {
             models: Arc::new(Mutex::new(models)),
             metrics: Arc::new(Metrics::new(base_model, MAX_LORA, *max_running)),
+            adapter_api: *adapter_api,
             max_model_len: *max_model_len,
             next_id: AtomicU64::new(1),
             behaviours: Mutex::default(),
@@ -81,6 +85,10 @@ impl App {
 
     pub(crate) fn set_api_key(&self, key: Option<&str>) {
         *lock(&self.api_key) = key.map(str::to_owned);
+    }
+
+    pub(crate) fn set_adapters(&self, adapters: &[(&str, &str)]) {
+        lock(&self.models).set(adapters);
     }
 
     pub(crate) fn reset_adapters(&self) {
@@ -114,7 +122,7 @@ impl App {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err(body_error(&*error)),
         };
-        let route = Route::of(path);
+        let route = Route::of(path, self.adapter_api);
         if route.is_some_and(Route::is_management) {
             self.request_log().add(ReceivedRequest {
                 at: Instant::now(),
@@ -176,19 +184,21 @@ impl App {
         body: Bytes,
         behaviour: &Behaviour,
     ) -> Result<Response<PlannedBody>, Rejection> {
-        let (models, delay) = (Arc::clone(&self.models), behaviour.delay);
+        let (models, delay, api) = (Arc::clone(&self.models), behaviour.delay, self.adapter_api);
         if behaviour.end.is_before_headers() {
             before_headers(behaviour).await?;
         }
         let change = tokio::spawn(async move {
             sleep(delay).await;
             let mut models = lock(&models);
-            match route {
-                Route::LoadAdapter => models.load(&body),
-                _ => models.unload(&body),
+            let loads = matches!(route, Route::LoadAdapter);
+            match api {
+                AdapterApi::Vllm if loads => models.load(&body).map(untyped),
+                AdapterApi::Vllm => models.unload(&body).map(untyped),
+                AdapterApi::Sglang => Ok(sglang::change(&mut models, loads, &body)),
             }
         });
-        Ok(untyped(change.await.map_err(|_| Rejection::Close)??))
+        Ok(change.await.map_err(|_| Rejection::Close)??)
     }
 
     /// The response to a request that changes nothing.
@@ -210,7 +220,7 @@ impl App {
         match route {
             Route::Metrics => typed(StatusCode::OK, METRICS, self.metrics.render()),
             Route::Models => {
-                let models = lock(&self.models).list(clock::since_epoch().as_secs());
+                let models = lock(&self.models).list(self.adapter_api, clock::since_epoch().as_secs());
                 typed(StatusCode::OK, JSON, models)
             }
             // The others were handled before this is called.

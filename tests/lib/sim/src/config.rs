@@ -19,6 +19,18 @@ pub struct SimConfig {
     pub api_key: Option<String>,
     /// Whether loads honour `load_inplace`, as in vLLM 0.32; older versions ignore it.
     pub supports_load_inplace: bool,
+    /// Whose requests load and unload adapters.
+    pub adapter_api: AdapterApi,
+}
+
+/// Whose requests load and unload adapters, and whose list of models is served.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AdapterApi {
+    /// vLLM's: `/v1/load_lora_adapter`, `/v1/unload_lora_adapter`
+    #[default]
+    Vllm,
+    /// SGLang's: `/load_lora_adapter`, `/unload_lora_adapter`
+    Sglang,
 }
 
 impl Default for SimConfig {
@@ -32,6 +44,7 @@ impl Default for SimConfig {
             max_running: None,
             api_key: None,
             supports_load_inplace: true,
+            adapter_api: AdapterApi::Vllm,
         }
     }
 }

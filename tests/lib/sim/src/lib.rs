@@ -6,12 +6,13 @@
 //! * [`Replay`] sends responses captured from a real server, byte for byte.
 //!
 //! Clients that cannot send the header, such as the LoRA role, get the behaviour set by [`Sim::set_behaviour`] or by the
-//! path of the adapter they load. [`Sim::received_requests`] lists their requests.
+//! path of the adapter they load. [`Sim::received_requests`] lists their requests. Adapters are loaded and unloaded by the
+//! requests of vLLM or, as [`SimConfig::adapter_api`] says, of SGLang.
 //!
 //! Imports go one way:
 //!
 //! ```text
-//!  server ─▶ app ─▶ inference, response, models, route, path_behaviours, request_log
+//!  server ─▶ app ─▶ inference, response, sglang, models, route, path_behaviours, request_log
 //!      inference ─▶ stream, body_builder, completion, body
 //!           body ─▶ metrics ─▶ inference_request ─▶ pydantic ─▶ api_error
 //! ```
@@ -39,12 +40,13 @@ mod request_log;
 mod response;
 mod route;
 mod server;
+mod sglang;
 mod socket;
 mod step;
 mod stream;
 
 pub use behaviour::BehaviourErrors;
-pub use config::SimConfig;
+pub use config::{AdapterApi, SimConfig};
 pub use replay::{Replay, ReplayConfig};
 pub use request_log::ReceivedRequest;
 pub use server::Sim;

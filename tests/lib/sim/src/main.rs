@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use infertally_sim::{Replay, ReplayConfig, Sim, SimConfig};
+use infertally_sim::{AdapterApi, Replay, ReplayConfig, Sim, SimConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A simulated LLM model server with fault injection.
@@ -41,6 +41,9 @@ enum Command {
         /// Ignore load_inplace, as older versions of vLLM do.
         #[arg(long)]
         ignore_load_inplace: bool,
+        /// Load and unload adapters as SGLang does.
+        #[arg(long)]
+        sglang_adapters: bool,
         /// The behaviour of requests to PATH without an x-sim header; may be repeated. Examples:
         /// `/v1/chat/completions=delay=50ms;gap=5ms`, `/health=status=503;for=20s`,
         /// `/v1/load_lora_adapter#NAME=hang=headers`.
@@ -71,6 +74,7 @@ async fn main() -> io::Result<()> {
             max_running,
             api_key,
             ignore_load_inplace,
+            sglang_adapters,
             behaviours,
         } => {
             let config = SimConfig {
@@ -81,6 +85,11 @@ async fn main() -> io::Result<()> {
                 max_running,
                 api_key,
                 supports_load_inplace: !ignore_load_inplace,
+                adapter_api: if sglang_adapters {
+                    AdapterApi::Sglang
+                } else {
+                    AdapterApi::Vllm
+                },
             };
             let sim = Sim::start(config).await?;
             for (path, x_sim) in &behaviours {

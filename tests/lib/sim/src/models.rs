@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
+use crate::config::AdapterApi;
 use crate::pydantic;
 
 /// Prefix of the paths of adapters that do not exist.
@@ -83,6 +84,14 @@ impl ModelRegistry {
         self.adapters.clone_from(&self.initial);
     }
 
+    pub(crate) fn set(&mut self, adapters: &[(&str, &str)]) {
+        let adapters = adapters.iter().map(|(name, path)| Adapter {
+            name: (*name).to_owned(),
+            path: (*path).to_owned(),
+        });
+        self.adapters = adapters.collect();
+    }
+
     /// The model that serves a request for `requested`, and whether it is an adapter.
     pub(crate) fn find(&self, requested: Option<&str>) -> Result<(String, bool), ApiError> {
         let name = requested.unwrap_or(&self.base);
@@ -120,18 +129,12 @@ impl ModelRegistry {
                 "The lora adapter '{name}' has already been loaded.{hint}"
             )));
         }
-        if faults(&path).1.starts_with(MISSING) {
+        if is_missing(&path) {
             return Err(not_found(&format!(
                 "Loading lora {name} failed: No adapter found for {path}"
             )));
         }
-        match self.adapters.iter_mut().find(|adapter| adapter.name == name) {
-            Some(adapter) => adapter.path = path,
-            None => self.adapters.push(Adapter {
-                name: name.clone(),
-                path,
-            }),
-        }
+        self.insert(&name, &path);
         Ok(format!("Success: LoRA adapter '{name}' added successfully."))
     }
 
@@ -145,12 +148,12 @@ impl ModelRegistry {
         if !self.has(&name) {
             return Err(not_found(&format!("The lora adapter '{name}' cannot be found.")));
         }
-        self.adapters.retain(|adapter| adapter.name != name);
+        self.remove(&name);
         Ok(format!("Success: LoRA adapter '{name}' removed successfully."))
     }
 
     /// `GET /v1/models`: the base model, then the adapters in order of loading.
-    pub(crate) fn list(&self, created: u64) -> String {
+    pub(crate) fn list(&self, api: AdapterApi, created: u64) -> String {
         let Self {
             base,
             max_model_len,
@@ -158,25 +161,73 @@ impl ModelRegistry {
             initial: _,
             adapters,
         } = self;
-        let base_card = card(base, &format!("/models/{base}"), None, Some(*max_model_len), created);
+        let root = match api {
+            AdapterApi::Vllm => format!("/models/{base}"),
+            AdapterApi::Sglang => base.clone(),
+        };
+        let base_card = card(api, base, &root, None, Some(*max_model_len), created);
         let cards = adapters
             .iter()
-            .map(|adapter| card(&adapter.name, &adapter.path, Some(base), None, created));
+            .map(|adapter| card(api, &adapter.name, &adapter.path, Some(base), None, created));
         let cards: Vec<String> = std::iter::once(base_card).chain(cards).collect();
         format!(r#"{{"object":"list","data":[{}]}}"#, cards.join(","))
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.adapters.iter().any(|adapter| adapter.name == name)
+    }
+
+    pub(crate) fn insert(&mut self, name: &str, path: &str) {
+        let path = path.to_owned();
+        match self.adapters.iter_mut().find(|adapter| adapter.name == name) {
+            Some(adapter) => adapter.path = path,
+            None => self.adapters.push(Adapter {
+                name: name.to_owned(),
+                path,
+            }),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.adapters.retain(|adapter| adapter.name != name);
+    }
+
+    /// Names and paths, in order of loading.
+    pub(crate) fn adapters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.adapters
+            .iter()
+            .map(|adapter| (adapter.name.as_str(), adapter.path.as_str()))
     }
 }
 
-fn card(name: &str, root: &str, parent: Option<&str>, max_model_len: Option<u64>, created: u64) -> String {
-    let permission_id = format!("modelperm-{created:016x}");
+/// Whether no adapter is at this path.
+pub(crate) fn is_missing(path: &str) -> bool {
+    faults(path).1.starts_with(MISSING)
+}
+
+fn card(
+    api: AdapterApi,
+    name: &str,
+    root: &str,
+    parent: Option<&str>,
+    max_model_len: Option<u64>,
+    created: u64,
+) -> String {
     let (name, root, parent) = (Value::from(name), Value::from(root), Value::from(parent));
     let max_model_len = Value::from(max_model_len);
+    let (owner, permission) = match api {
+        AdapterApi::Vllm => ("vllm", permission(created)),
+        AdapterApi::Sglang => ("sglang", String::new()),
+    };
     format!(
-        r#"{{"id":{name},"object":"model","created":{created},"owned_by":"vllm","root":{root},"parent":{parent},"max_model_len":{max_model_len},"permission":[{{"id":"{permission_id}","object":"model_permission","created":{created},"allow_create_engine":false,"allow_sampling":true,"allow_logprobs":true,"allow_search_indices":false,"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}}]}}"#
+        r#"{{"id":{name},"object":"model","created":{created},"owned_by":"{owner}","root":{root},"parent":{parent},"max_model_len":{max_model_len}{permission}}}"#
+    )
+}
+
+fn permission(created: u64) -> String {
+    let id = format!("modelperm-{created:016x}");
+    format!(
+        r#","permission":[{{"id":"{id}","object":"model_permission","created":{created},"allow_create_engine":false,"allow_sampling":true,"allow_logprobs":true,"allow_search_indices":false,"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}}]"#
     )
 }
 

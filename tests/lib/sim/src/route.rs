@@ -2,6 +2,7 @@
 
 use hyper::Method;
 
+use crate::config::AdapterApi;
 use crate::inference_request::Kind;
 
 #[derive(Debug, Clone, Copy)]
@@ -17,15 +18,25 @@ pub(crate) enum Route {
 // === impl Route ===
 
 impl Route {
-    pub(crate) fn of(path: &str) -> Option<Self> {
+    pub(crate) fn of(path: &str, api: AdapterApi) -> Option<Self> {
+        match (path, api) {
+            ("/v1/load_lora_adapter", AdapterApi::Vllm) | ("/load_lora_adapter", AdapterApi::Sglang) => {
+                Some(Self::LoadAdapter)
+            }
+            ("/v1/unload_lora_adapter", AdapterApi::Vllm) | ("/unload_lora_adapter", AdapterApi::Sglang) => {
+                Some(Self::UnloadAdapter)
+            }
+            _ => Self::of_any(path),
+        }
+    }
+
+    fn of_any(path: &str) -> Option<Self> {
         match path {
             "/v1/chat/completions" => Some(Self::Infer(Kind::Chat)),
             "/v1/completions" => Some(Self::Infer(Kind::Completions)),
             "/v1/models" => Some(Self::Models),
             "/health" => Some(Self::Health),
             "/metrics" => Some(Self::Metrics),
-            "/v1/load_lora_adapter" => Some(Self::LoadAdapter),
-            "/v1/unload_lora_adapter" => Some(Self::UnloadAdapter),
             _ => None,
         }
     }

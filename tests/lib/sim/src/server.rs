@@ -81,6 +81,12 @@ impl Sim {
         self.app.reset_adapters();
     }
 
+    /// Replaces the adapters by these, each a name and a path, as a restart with another command line does, or another
+    /// client.
+    pub fn set_adapters(&self, adapters: &[(&str, &str)]) {
+        self.app.set_adapters(adapters);
+    }
+
     /// The requests to `/health`, `/v1/models` and the load and unload routes, in order of arrival.
     pub fn received_requests(&self) -> Vec<ReceivedRequest> {
         self.app.request_log().requests()

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use infertally_sim::{ReceivedRequest, Sim, SimConfig};
+use infertally_sim::{AdapterApi, ReceivedRequest, Sim, SimConfig};
 use support::*;
 use tokio::time::{Instant, sleep};
 
@@ -218,6 +218,62 @@ async fn a_restart_restores_the_initial_adapters() {
     };
     let next = Sim::start(config).await.unwrap();
     assert_eq!(loaded(&next).await, [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_restart_can_have_other_adapters() {
+    let sim = sim().await;
+    sim.set_adapters(&[("lora-b", "/elsewhere")]);
+    let models = get(sim.addr(), MODELS).await.json();
+    assert_eq!(models["data"][1]["root"], "/elsewhere");
+    assert_eq!(loaded(&sim).await, ["lora-b"]);
+}
+
+/// The responses have the fields and the texts of the fixtures, which are written after SGLang's source.
+#[tokio::test]
+async fn sglang_adapters_are_loaded_and_unloaded() {
+    let config = SimConfig {
+        adapter_api: AdapterApi::Sglang,
+        ..SimConfig::default()
+    };
+    let sim = Sim::start(config).await.unwrap();
+    let fixture = |name: &str| {
+        let path = format!("{}/../../fixtures/sglang-lora/{name}.resp", env!("CARGO_MANIFEST_DIR"));
+        Response::parse(std::fs::read(path).unwrap())
+    };
+    let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for (path, name, source, expected) in [
+        ("/load_lora_adapter", "lora-a", "/adapters/lora-a", "load_ok"),
+        ("/load_lora_adapter", "lora-a", "/other", "load_duplicate"),
+        ("/load_lora_adapter", "lora-b", "/missing", "load_bad_path"),
+        ("/unload_lora_adapter", "lora-b", "", "unload_missing"),
+    ] {
+        let response = post(&sim, path, "", &load_body(name, source)).await;
+        let expected = fixture(expected);
+        assert_eq!(response.status, expected.status, "{}", response.text());
+        let (body, expected) = (response.json(), expected.json());
+        assert_eq!(keys(&body), keys(&expected));
+        assert_eq!(body["success"], expected["success"]);
+        let first_words = |value: &serde_json::Value| {
+            let text = value["error_message"].as_str().unwrap();
+            text.split_whitespace().take(5).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(first_words(&body), first_words(&expected));
+    }
+    let list = get(sim.addr(), MODELS).await.json();
+    let expected = fixture("models").json();
+    for index in 0..2 {
+        let mut card = list["data"][index].clone();
+        for own in ["created", "max_model_len"] {
+            card[own] = expected["data"][index][own].clone();
+        }
+        assert_eq!(card, expected["data"][index]);
+    }
+    let unloaded = post(&sim, "/unload_lora_adapter", "", &load_body("lora-a", "")).await;
+    assert_eq!((unloaded.status, &unloaded.json()["success"]), (200, &true.into()));
+    assert_eq!(loaded(&sim).await, [] as [&str; 0]);
+    // vLLM's paths are not there.
+    assert_eq!(load(&sim, "a", "/a").await.status, 404);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{Cluster, Result};
 
-/// The namespace of all objects.
+/// The namespace of objects, unless a test names another one.
 pub const NAMESPACE: &str = "default";
 
 /// An API version of InferencePool.
@@ -64,7 +64,7 @@ impl Cluster {
     /// If it is not served in time.
     pub async fn install(&self, version: PoolVersion) -> Result<()> {
         self.apply_file(version.file()).await?;
-        let pools = self.pools(version).await?;
+        let pools = self.pools(NAMESPACE, version).await?;
         eventually(async || Ok(pools.list(&Default::default()).await.map(drop)?)).await
     }
 
@@ -73,10 +73,25 @@ impl Cluster {
     /// # Errors
     /// If the API server rejects it.
     pub async fn put_pool(&self, version: PoolVersion, name: &str, app: &str, ports: &[u16]) -> Result<()> {
+        self.put_pool_in(NAMESPACE, version, name, app, ports).await
+    }
+
+    /// The same, in a namespace.
+    ///
+    /// # Errors
+    /// If the API server rejects it.
+    pub async fn put_pool_in(
+        &self,
+        namespace: &str,
+        version: PoolVersion,
+        name: &str,
+        app: &str,
+        ports: &[u16],
+    ) -> Result<()> {
         let object = json!({
             "apiVersion": version.kind().api_version(),
             "kind": "InferencePool",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": namespace},
             "spec": version.spec(app, ports),
         });
         self.apply_object(&object).await
@@ -87,16 +102,34 @@ impl Cluster {
     /// # Errors
     /// If it does not exist.
     pub async fn delete_pool(&self, version: PoolVersion, name: &str) -> Result<()> {
-        self.pools(version)
+        self.delete_pool_in(NAMESPACE, version, name).await
+    }
+
+    /// The same, in a namespace.
+    ///
+    /// # Errors
+    /// If it does not exist.
+    pub async fn delete_pool_in(&self, namespace: &str, version: PoolVersion, name: &str) -> Result<()> {
+        self.pools(namespace, version)
             .await?
             .delete(name, &DeleteParams::default())
             .await?;
         Ok(())
     }
 
-    async fn pools(&self, version: PoolVersion) -> Result<Api<DynamicObject>> {
+    async fn pools(&self, namespace: &str, version: PoolVersion) -> Result<Api<DynamicObject>> {
         let resource = ApiResource::from_gvk(&version.kind());
-        Ok(Api::namespaced_with(self.client().await?, NAMESPACE, &resource))
+        Ok(Api::namespaced_with(self.client().await?, namespace, &resource))
+    }
+
+    /// Creates a namespace with the service account that its pods need, as Kubernetes' controllers do.
+    ///
+    /// # Errors
+    /// If the API server rejects it.
+    pub async fn create_namespace(&self, name: &str) -> Result<()> {
+        self.apply_object(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+            .await?;
+        self.create_account_in(name, "default").await
     }
 
     /// Creates a service account.
@@ -104,7 +137,11 @@ impl Cluster {
     /// # Errors
     /// If the API server rejects it.
     pub async fn create_account(&self, name: &str) -> Result<()> {
-        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        self.create_account_in(NAMESPACE, name).await
+    }
+
+    async fn create_account_in(&self, namespace: &str, name: &str) -> Result<()> {
+        let metadata = json!({"name": name, "namespace": namespace});
         self.apply_object(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}))
             .await
     }
@@ -115,10 +152,14 @@ impl Cluster {
     /// If the API server rejects it.
     pub async fn create_pod(&self, name: &str, app: &str) -> Result<()> {
         self.create_account("default").await?;
+        self.create_pod_in(NAMESPACE, name, app).await
+    }
+
+    async fn create_pod_in(&self, namespace: &str, name: &str, app: &str) -> Result<()> {
         let pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": app}},
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app": app}},
             "spec": {"nodeName": "node", "containers": [{"name": "vllm", "image": "vllm"}]},
         });
         self.apply_object(&pod).await
@@ -129,6 +170,10 @@ impl Cluster {
     /// # Errors
     /// If the API server rejects it.
     pub async fn set_status(&self, name: &str, address: &str, ready: bool) -> Result<()> {
+        self.set_status_in(NAMESPACE, name, address, ready).await
+    }
+
+    async fn set_status_in(&self, namespace: &str, name: &str, address: &str, ready: bool) -> Result<()> {
         let ready = if ready { "True" } else { "False" };
         let status = json!({"status": {
             "phase": "Running",
@@ -136,7 +181,7 @@ impl Cluster {
             "podIPs": [{"ip": address}],
             "conditions": [{"type": "Ready", "status": ready}],
         }});
-        self.pods()
+        self.pods(namespace)
             .await?
             .patch_status(name, &PatchParams::default(), &Patch::Merge(&status))
             .await?;
@@ -165,12 +210,24 @@ impl Cluster {
         self.set_status(name, address, true).await
     }
 
+    /// The same, in a namespace of [`Cluster::create_namespace`].
+    ///
+    /// # Errors
+    /// If the API server rejects it.
+    pub async fn create_ready_pod_in(&self, namespace: &str, name: &str, app: &str, address: &str) -> Result<()> {
+        self.create_pod_in(namespace, name, app).await?;
+        self.set_status_in(namespace, name, address, true).await
+    }
+
     /// Deletes a pod, which is then terminating until [`Cluster::finish_pod`].
     ///
     /// # Errors
     /// If it does not exist.
     pub async fn delete_pod(&self, name: &str) -> Result<()> {
-        self.pods().await?.delete(name, &DeleteParams::default()).await?;
+        self.pods(NAMESPACE)
+            .await?
+            .delete(name, &DeleteParams::default())
+            .await?;
         Ok(())
     }
 
@@ -180,11 +237,11 @@ impl Cluster {
     /// If it does not exist.
     pub async fn finish_pod(&self, name: &str) -> Result<()> {
         let now = DeleteParams::default().grace_period(0);
-        self.pods().await?.delete(name, &now).await?;
+        self.pods(NAMESPACE).await?.delete(name, &now).await?;
         Ok(())
     }
 
-    async fn pods(&self) -> Result<Api<Pod>> {
-        Ok(Api::namespaced(self.client().await?, NAMESPACE))
+    async fn pods(&self, namespace: &str) -> Result<Api<Pod>> {
+        Ok(Api::namespaced(self.client().await?, namespace))
     }
 }

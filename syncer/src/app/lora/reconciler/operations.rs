@@ -1,4 +1,4 @@
-//! Planned actions and those in flight: a queue that starts them in order, up to a limit at a time.
+//! A server's planned actions and those in flight: a queue that starts them in order, up to a limit at a time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::super::model_server::ModelServer;
 use crate::lora::action::Action;
+use crate::lora::api::LoraApi;
 use crate::lora::request::Operation;
 use crate::lora::response::Outcome;
 
@@ -18,7 +19,7 @@ const HEAD_START: Duration = Duration::from_millis(50);
 /// An action and the outcomes of its requests.
 pub(super) type Completed = (Action, Vec<(Operation, Outcome)>);
 
-pub(super) enum Event {
+pub(super) enum OperationEvent {
     /// [`Operations::start_next`] may be called.
     MayStart,
     Completed(Result<Completed, JoinError>),
@@ -49,11 +50,6 @@ impl Operations {
         self.planned = actions.into();
     }
 
-    /// Aborts what is in flight.
-    pub(super) fn abort(&mut self) {
-        self.in_flight = JoinSet::new();
-    }
-
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -63,37 +59,33 @@ impl Operations {
     }
 
     /// Waits until an action may start or has completed; for the latter only with `completions`. Cancel safe.
-    pub(super) async fn next_event(&mut self, completions: bool) -> Event {
+    pub(super) async fn next_event(&mut self, completions: bool) -> OperationEvent {
         let may_start = !self.planned.is_empty() && self.in_flight.len() < self.concurrency;
         tokio::select! {
             Some(completed) = self.in_flight.join_next(), if completions => {
                 self.next_start = Instant::now();
-                Event::Completed(completed)
+                OperationEvent::Completed(completed)
             }
-            () = sleep_until(self.next_start), if may_start => Event::MayStart,
+            () = sleep_until(self.next_start), if may_start => OperationEvent::MayStart,
             else => std::future::pending().await,
         }
     }
 
     /// Starts the next planned action and returns it.
-    pub(super) fn start_next(&mut self, server: ModelServer) -> Option<Action> {
+    pub(super) fn start_next(&mut self, server: &ModelServer, api: LoraApi) -> Option<Action> {
         let action = self.planned.pop_front()?;
         self.next_start = Instant::now() + HEAD_START;
-        self.in_flight.spawn(carry_out(action.clone(), server));
+        self.in_flight.spawn(carry_out(action.clone(), server.clone(), api));
         Some(action)
     }
 }
 
-async fn carry_out(action: Action, server: ModelServer) -> Completed {
+async fn carry_out(action: Action, server: ModelServer, api: LoraApi) -> Completed {
     let mut outcomes = Vec::new();
-    for request in action.requests() {
+    while let Some(request) = action.next_request(api, &outcomes) {
         let operation = request.operation;
-        let outcome = Outcome::of(operation, &server.send(request).await);
-        let succeeded = outcome == Outcome::Succeeded;
+        let outcome = Outcome::of(api, operation, &server.send(request).await);
         outcomes.push((operation, outcome));
-        if !succeeded {
-            break;
-        }
     }
     (action, outcomes)
 }

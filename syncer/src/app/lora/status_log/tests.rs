@@ -19,12 +19,17 @@ fn failure_of_sql(lists: &str, models: &str, responses: &[Response]) -> String {
     let yaml = format!("vLLMLoRAConfig: {{{lists}: {{models: [{{id: sql, source: /sql}}]}}}}");
     state.config_accepted(config::parse(yaml.as_bytes()).unwrap().config);
     let list = response(200, &format!(r#"{{"data":[{models}]}}"#));
-    state.polled(Observed::from_list(&Ok(list)), now, 0.0);
-    for action in state.plan(now) {
-        for (request, response) in action.requests().iter().zip(responses) {
-            let outcome = Outcome::of(request.operation, &Ok(response.clone()));
-            state.request_completed(&action, request.operation, &outcome, now, 0.25);
+    let server = state.config().unwrap().servers[0].clone();
+    state.polled(&server, Observed::from_list(&Ok(list)), now, 0.0);
+    let api = state.api(&server);
+    for action in state.plan(&server, now) {
+        let mut outcomes = Vec::new();
+        for response in responses {
+            let request = action.next_request(api, &outcomes).unwrap();
+            let outcome = Outcome::of(api, request.operation, &Ok(response.clone()));
+            outcomes.push((request.operation, outcome));
         }
+        state.action_completed(&server, &action, &outcomes, now, 0.25);
     }
     failure(&state.statuses()[0])
 }
@@ -39,11 +44,11 @@ fn failed_load_has_the_server_error_and_the_time_of_the_retry() {
 }
 
 #[test]
-fn failed_reload_says_that_the_adapter_stays_loaded() {
+fn failed_reload_says_that_the_adapter_is_loaded() {
     let loaded = r#"{"id":"sql","parent":"tiny","root":"/old"}"#;
     assert_eq!(
         failure_of_sql("ensureExist", loaded, &[response(500, "")]),
-        "reload failed: 500 Internal Server Error; the previous version stays loaded; retrying in 5 s"
+        "reload failed: 500 Internal Server Error; the previous version is loaded; retrying in 5 s"
     );
 }
 

@@ -26,8 +26,13 @@ impl Observer {
     /// Starts discovery with the credentials of this configuration.
     pub fn start(config: Config) -> Self {
         let (out, events) = channel(16);
-        let client = client_for(config).unwrap();
-        tokio::spawn(watch(client, "chat".parse().unwrap(), MetricsEndpoint::default(), out));
+        let endpoint = MetricsEndpoint::default();
+        tokio::spawn(watch(
+            client_for(config).unwrap(),
+            "chat".parse().unwrap(),
+            endpoint,
+            out,
+        ));
         Self {
             events,
             targets: None,
