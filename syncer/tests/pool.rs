@@ -368,6 +368,24 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             &["--envoy", "http://h:1", "--envoy", "http://h:1/stats"],
             "duplicate --envoy h:1",
         ),
+        (
+            &["--envoy", "http://h:1", "--envoy-timeout", "6s"],
+            "--envoy-timeout 6s must not be longer than --envoy-interval 5s",
+        ),
+        (
+            &["--envoy", "http://h:1", "--envoy-stale-after", "5s"],
+            "--envoy-stale-after 5s must be longer than --envoy-interval 5s",
+        ),
+        (
+            &["--envoy", "http://h:1", "--envoy-service", "envoy"],
+            "cannot be used with",
+        ),
+        (
+            &["--envoy-dns", "h:1", "--envoy-service", "envoy"],
+            "cannot be used with",
+        ),
+        (&["--envoy-service", "envoy:0"], "invalid Service `envoy:0`"),
+        (&["--envoy-dns", "envoy"], "expected HOST:PORT"),
         (&["--kubernetes", "A/b"], "`A`"),
         (&["--kubernetes", "*/*"], "`*`"),
         (

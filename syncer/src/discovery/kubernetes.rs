@@ -8,10 +8,12 @@
 //!                                         │ DiscoveryStatus ▶ Publisher ▶ Discovered      │
 //!                                         └──────────────────────────────────────────────┘
 //! ```
-//! Through failures the last targets stay, and each failure is reported once. Pools do not wait for each other.
+//! Through failures the last targets stay, and each failure is reported once. Pools do not wait for each other. `service`
+//! does the same for the endpoints of a Service.
 
 mod annotations;
 mod client;
+mod endpoints;
 mod error;
 mod followed_pool;
 mod inference_pools;
@@ -20,6 +22,8 @@ mod pool_ref;
 mod pool_spec;
 mod reflector;
 mod role_labels;
+mod service;
+mod service_ref;
 mod status;
 
 use std::collections::BTreeMap;
@@ -39,6 +43,8 @@ use followed_pool::FollowedPool;
 use inference_pools::InferencePools;
 pub use pool_ref::{PoolRef, PoolRefError, PoolSelection};
 pub use role_labels::RoleLabels;
+pub use service::watch_service;
+pub use service_ref::{ServicePort, ServiceRef, ServiceRefError};
 use status::Publisher;
 
 /// Changes within this time are sent together. The pods of a rollout change in bursts, and each update is the whole set.
