@@ -194,7 +194,7 @@ impl Cluster {
     /// If the API server rejects it.
     pub async fn annotate_pod(&self, name: &str, annotations: Value) -> Result<()> {
         let patch = json!({"metadata": {"annotations": annotations}});
-        self.pods()
+        self.pods(NAMESPACE)
             .await?
             .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
             .await?;
