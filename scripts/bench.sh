@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: measures what the filter costs, compared with Envoy
-# without it, with Envoy's own C++ filters, with an ext_proc server and with another build of the filter; and prints the goals.
+# bench.sh [--quick | --rounds N] [--only WORKLOAD]... [--other WASM]...: measures what the filter costs, compared with Envoy
+# without it, with Envoy's own C++ filters, with an ext_proc server and with other builds of the filter; and prints the goals.
 # bench.sh growth [OPTION...]: measures how it grows, and draws docs/growth.svg.
+# bench.sh parsers [--rounds N]: measures the syncer's parser beside those of Prometheus, which need Go.
 # bench.sh syncer-scale | syncer-soak [OPTION...]: measures or soaks the syncer instead.
 set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -13,6 +14,13 @@ if [[ ${1:-} == syncer-* ]]; then
     say "bench: building $1"
     cargo build --quiet --release --package infertally-bench --bin "$1"
     exec "$CARGO_TARGET_DIR/release/$1" --syncer dist/infertally-syncer "${@:2}"
+fi
+
+if [[ ${1:-} == parsers ]]; then
+    command -v go >/dev/null || die "Go is missing: it builds the parsers of Prometheus (https://go.dev/doc/install)"
+    say "bench: building the parsers"
+    (cd tests/bench/go-parsers && GOWORK=off CGO_ENABLED=0 go build -trimpath -o "$CARGO_TARGET_DIR/go-parsers" .)
+    exec cargo bench --quiet --package infertally-syncer --bench parsers -- --go "$CARGO_TARGET_DIR/go-parsers" "${@:2}"
 fi
 
 envoy=$(scripts/tool.sh path envoy)

@@ -86,7 +86,10 @@ pub fn read<'a>(
         {
             detected.set(Some(row.engine));
         }
-        sources.iter().any(|source| source.name == name) || rows().any(|row| row.adapters == Some(name))
+        // Of a page's 200 names few are an engine's, and engines after the detected one no longer count.
+        let counts = |engine: Engine| detected.get().is_none_or(|detected| engine <= detected);
+        let mut counted = sources.iter().filter(|source| source.engine.is_none_or(counts));
+        counted.any(|source| source.name == name) || rows().any(|row| row.adapters == Some(name))
     };
     exposition::parse(page, format, wanted, |sample| {
         if rows().any(|row| row.adapters == Some(sample.name)) {

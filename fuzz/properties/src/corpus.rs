@@ -141,14 +141,16 @@ fn media_type(content_type: Option<&str>) -> Option<&str> {
     content_type.map(|value| value.split(';').next().unwrap_or(value))
 }
 
-/// The captured responses of `/v1/models`.
+/// The responses of `/v1/models`, vLLM's and SGLang's.
 fn model_lists() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut lists = Vec::new();
-    for file in files(&root().join("tests/fixtures/vllm-0.32.0"))? {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("models") && name.ends_with(".resp") {
-            let response = fs::read(&file)?;
-            lists.extend(split_head(&response).map(|(_, body)| (name, body.to_vec())));
+    for folder in ["vllm-0.32.0", "sglang-lora"] {
+        for file in files(&root().join("tests/fixtures").join(folder))? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with("models") && name.ends_with(".resp") {
+                let response = fs::read(&file)?;
+                lists.extend(split_head(&response).map(|(_, body)| (format!("{folder}-{name}"), body.to_vec())));
+            }
         }
     }
     Ok(lists)

@@ -142,6 +142,23 @@ fn every_engine_is_detected_and_read() {
 }
 
 #[test]
+fn of_several_engines_the_first_of_the_table_counts_in_any_order() {
+    let lines = [
+        "llamacpp:requests_deferred 1\n",
+        "sglang:num_queue_reqs 2\nsglang:num_running_reqs 3\n",
+        "nv_inference_pending_request_count 4\n",
+    ];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let load = load(order.map(|line| lines[line]).concat());
+        assert_eq!(
+            (load.engine, numbers(&load)),
+            (Some(Engine::Sglang), [Some(2.0), Some(3.0), None]),
+            "{order:?}"
+        );
+    }
+}
+
+#[test]
 fn a_configured_engine_skips_detection() {
     let page = fixture("engines/triton-trtllm.txt");
     let configured = |engine| {
