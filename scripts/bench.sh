@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bench.sh [--quick | --rounds N] [--only WORKLOAD] [--other WASM]: measures what the filter costs, compared with Envoy
-# without it, with Envoy's own C++ filters, with an ext_proc server and with another build of the filter; and prints the goals.
+# bench.sh [--quick | --rounds N] [--only WORKLOAD]... [--other WASM]...: measures what the filter costs, compared with Envoy
+# without it, with Envoy's own C++ filters, with an ext_proc server and with other builds of the filter; and prints the goals.
 # bench.sh growth [OPTION...]: measures how it grows, and draws docs/growth.svg.
 # bench.sh parsers [--rounds N]: measures the syncer's parser beside those of Prometheus, which need Go.
 # bench.sh syncer-scale | syncer-soak [OPTION...]: measures or soaks the syncer instead.

@@ -4,7 +4,7 @@ set -euo pipefail
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 # Envoy loads the file once per worker, and ConfigMaps and registries distribute it: it has to stay small.
-LIMIT=307200
+LIMIT=256000
 
 export_build_identity
 say "wasm: building the filter"

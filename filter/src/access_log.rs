@@ -31,6 +31,7 @@ pub(crate) fn fields(record: &Record) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::labels::{ErrorCode, ModelLabel};
+    use crate::names::PairId;
     use crate::record::ModelPair;
     use crate::response::{FinishReasons, Usage};
     #[cfg(target_arch = "wasm32")]
@@ -43,6 +44,7 @@ mod tests {
                 model: ModelLabel::new(b"m"),
                 target: ModelLabel::new(b"t"),
             },
+            pair: PairId::default(),
             outcome: Outcome::Failed(ErrorCode::Truncated),
             duration_us: 1,
             request_bytes: 2,

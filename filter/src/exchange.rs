@@ -6,7 +6,8 @@
 //!
 //! Invariant: the summary depends on the bytes and the order of the events, never on the chunk boundaries.
 
-use crate::labels::{ErrorCode, ModelLabel, UsageSource};
+use crate::labels::{ErrorCode, UsageSource};
+use crate::names::ModelId;
 use crate::request::{ModelName, RequestFacts, RequestReader};
 use crate::response::{BodyState, JsonState, ResponseFacts, ResponseReader};
 use crate::route::Api;
@@ -31,7 +32,7 @@ pub struct Exchange {
     response_bytes: u64,
     response_ended_ns: Option<u64>,
     /// `model_name`, once it is resolved. From then on the exchange counts as running.
-    pub label: Option<ModelLabel>,
+    pub label: Option<ModelId>,
 }
 
 /// How Envoy reports that an exchange ended.
@@ -134,11 +135,22 @@ impl Exchange {
         }
     }
 
-    /// Starts the response. A body is read only if the status is 2xx.
-    pub fn response_headers(&mut self, status: u16, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) {
+    /// Starts the response; returns whether its body is read, which [`Self::response_format`] must precede. Only that of a 2xx
+    /// response is: an error body adds nothing to its status.
+    pub fn response_status(&mut self, status: u16) -> bool {
         self.status = Some(status);
-        if is_success(status) {
-            self.response = ResponseReader::new(self.api, content_type, content_encoding);
+        is_success(status)
+    }
+
+    /// Sets the `content-type` and `content-encoding` of a response whose body is read.
+    pub fn response_format(&mut self, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) {
+        self.response = ResponseReader::new(self.api, content_type, content_encoding);
+    }
+
+    /// Starts the response, with the headers that describe its body.
+    pub fn response_headers(&mut self, status: u16, content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) {
+        if self.response_status(status) {
+            self.response_format(content_type, content_encoding);
         }
     }
 

@@ -4,40 +4,49 @@
 //! A stream of such a server that has no usage was cut off, whatever its request. Each VM learns this from its own
 //! traffic: until the first complete stream of a model in a VM, an aborted one counts as not requested.
 
-use std::collections::HashSet;
-
 use crate::exchange::Outcome;
-use crate::labels::{ModelLabel, UsageSource};
+use crate::labels::UsageSource;
+use crate::names::ModelId;
 
-/// Models beyond this are not remembered. More than the default of `maxModels`, and a few kilobytes.
-const MAX_MODELS: usize = 256;
-
-/// The models of one VM, by the label of the serving model.
+/// The models of one VM, by the number of the serving model.
 #[derive(Debug, Default)]
-pub(crate) struct ForcedUsage(HashSet<ModelLabel>);
+pub(crate) struct ForcedUsage(Vec<bool>);
 
 // === impl ForcedUsage ===
 
 impl ForcedUsage {
     /// Learns from a stream whose request did not include usage, and returns the source of its counts.
-    pub(crate) fn resolve(&mut self, model: &ModelLabel, source: UsageSource, outcome: Outcome) -> UsageSource {
+    pub(crate) fn resolve(&mut self, model: ModelId, source: UsageSource, outcome: Outcome) -> UsageSource {
         match (source, outcome) {
             (UsageSource::Reported, _) => {
                 // Names over the limit share a label, and their servers have nothing in common.
-                if *model != ModelLabel::other() && self.0.len() < MAX_MODELS {
-                    self.0.insert(model.clone());
+                if model != ModelId::OTHER {
+                    self.set(model, true);
                 }
                 source
             }
             // The server no longer reports usage, or not all servers of the model do.
             (UsageSource::MissingNotRequested, Outcome::Success) => {
-                self.0.remove(model);
+                self.set(model, false);
                 source
             }
-            (UsageSource::MissingNotRequested, _) if !self.0.contains(model) => source,
+            (UsageSource::MissingNotRequested, _) if !self.is_forced(model) => source,
             (UsageSource::MissingNotRequested, Outcome::Cancelled) => UsageSource::MissingAborted,
             (UsageSource::MissingNotRequested, Outcome::Failed(_)) => UsageSource::MissingTruncated,
             _ => source,
+        }
+    }
+
+    fn is_forced(&self, model: ModelId) -> bool {
+        self.0.get(model.index()).is_some_and(|forced| *forced)
+    }
+
+    fn set(&mut self, model: ModelId, forced: bool) {
+        if forced && self.0.len() <= model.index() {
+            self.0.resize(model.index() + 1, false);
+        }
+        if let Some(flag) = self.0.get_mut(model.index()) {
+            *flag = forced;
         }
     }
 }
@@ -54,40 +63,34 @@ mod tests {
     #[test]
     fn aborted_stream_of_a_server_that_forces_usage_is_missing_aborted() {
         let mut forced = ForcedUsage::default();
-        let [model, other] = ["m", "n"].map(|name| ModelLabel::new(name.as_bytes()));
+        let [model, other] = [7, 9].map(ModelId::new);
         let failed = Outcome::Failed(ErrorCode::UpstreamReset);
-        assert_eq!(forced.resolve(&model, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
+        assert_eq!(forced.resolve(model, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
         assert_eq!(
-            forced.resolve(&model, UsageSource::Reported, Outcome::Success),
+            forced.resolve(model, UsageSource::Reported, Outcome::Success),
             UsageSource::Reported
         );
         assert_eq!(
-            forced.resolve(&model, NOT_REQUESTED, Outcome::Cancelled),
+            forced.resolve(model, NOT_REQUESTED, Outcome::Cancelled),
             UsageSource::MissingAborted
         );
         assert_eq!(
-            forced.resolve(&model, NOT_REQUESTED, failed),
+            forced.resolve(model, NOT_REQUESTED, failed),
             UsageSource::MissingTruncated
         );
-        assert_eq!(forced.resolve(&other, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
+        assert_eq!(forced.resolve(other, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
         // A complete stream without usage shows that the server does not force it any more.
-        assert_eq!(forced.resolve(&model, NOT_REQUESTED, Outcome::Success), NOT_REQUESTED);
-        assert_eq!(forced.resolve(&model, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
+        assert_eq!(forced.resolve(model, NOT_REQUESTED, Outcome::Success), NOT_REQUESTED);
+        assert_eq!(forced.resolve(model, NOT_REQUESTED, Outcome::Cancelled), NOT_REQUESTED);
     }
 
     #[test]
-    fn memory_is_bounded_and_other_is_not_remembered() {
+    fn other_is_not_remembered() {
         let mut forced = ForcedUsage::default();
-        for index in 0..MAX_MODELS + 10 {
-            forced.resolve(
-                &ModelLabel::new(index.to_string().as_bytes()),
-                UsageSource::Reported,
-                Outcome::Success,
-            );
-        }
-        assert_eq!(forced.0.len(), MAX_MODELS);
-        forced.0.clear();
-        forced.resolve(&ModelLabel::other(), UsageSource::Reported, Outcome::Success);
-        assert!(forced.0.is_empty());
+        forced.resolve(ModelId::OTHER, UsageSource::Reported, Outcome::Success);
+        assert_eq!(
+            forced.resolve(ModelId::OTHER, NOT_REQUESTED, Outcome::Cancelled),
+            NOT_REQUESTED
+        );
     }
 }

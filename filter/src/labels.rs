@@ -128,6 +128,9 @@ pub(crate) fn stat_name(labels: &[(Label, &str)], metric: &str) -> String {
 // === impl ErrorCode ===
 
 impl ErrorCode {
+    /// The number of codes.
+    pub(crate) const COUNT: usize = Self::Truncated as usize + 1;
+
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,6 +167,9 @@ impl ErrorCode {
 // === impl UsageSource ===
 
 impl UsageSource {
+    /// The number of sources.
+    pub(crate) const COUNT: usize = Self::MissingUnparsed as usize + 1;
+
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {

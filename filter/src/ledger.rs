@@ -5,6 +5,7 @@
 //!
 //! Invariant: what was published plus what is still in the ledger is the sum of all observations.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::labels::{Label, stat_name};
@@ -21,9 +22,9 @@ pub(crate) struct Ledger {
     dirty: Vec<SeriesId>,
 }
 
-/// The position of a series in its ledger.
+/// The position of a series in its ledger, counted from 1: with `None` it has four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SeriesId(usize);
+pub(crate) struct SeriesId(NonZeroU32);
 
 #[derive(Debug)]
 struct Series {
@@ -85,12 +86,12 @@ impl Ledger {
             is_dirty: false,
             sums,
         });
-        SeriesId(self.series.len() - 1)
+        SeriesId(NonZeroU32::MIN.saturating_add(self.series.len() as u32 - 1))
     }
 
     /// Adds to a counter, or observes a value. Adding 0 to a counter makes it appear with its current value.
     pub(crate) fn add(&mut self, id: SeriesId, value: u64) {
-        let Some(series) = self.series.get_mut(id.0) else {
+        let Some(series) = self.series.get_mut(id.index()) else {
             return;
         };
         match &mut series.sums {
@@ -108,16 +109,24 @@ impl Ledger {
     pub(crate) fn publish(&mut self, sink: &mut impl StatSink) {
         let Self { series, dirty } = self;
         for id in dirty.iter() {
-            if let Some(series) = series.get_mut(id.0) {
+            if let Some(series) = series.get_mut(id.index()) {
                 series.define(sink);
             }
         }
         for id in dirty.drain(..) {
-            if let Some(series) = series.get_mut(id.0) {
+            if let Some(series) = series.get_mut(id.index()) {
                 series.is_dirty = false;
                 series.sums.publish(sink);
             }
         }
+    }
+}
+
+// === impl SeriesId ===
+
+impl SeriesId {
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
     }
 }
 

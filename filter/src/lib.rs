@@ -25,9 +25,9 @@
 //! response                      response bodies in; model, token usage and finish reasons out
 //! request                       request bodies in; model out
 //! admission  config             which model names become label values; the plugin configuration
-//! multipart                     an incremental parser of forms
+//! names  multipart              model names as numbers; an incremental parser of forms
 //! json  sse  route  inflate     incremental parsers and a decoder; which requests are measured
-//! labels  shared                label names and values; state and stats that all workers share
+//! labels  shared  streams       label names and values; state and stats that all workers share; open streams by number
 //! ```
 
 mod access_log;
@@ -48,6 +48,7 @@ mod lease;
 mod ledger;
 pub mod metrics;
 mod multipart;
+pub mod names;
 pub mod record;
 mod recorder;
 pub mod request;
@@ -56,4 +57,7 @@ pub mod route;
 mod running;
 mod shared;
 pub mod sse;
+// Used by `host` alone.
+#[cfg(any(test, target_arch = "wasm32"))]
+mod streams;
 pub mod worker;

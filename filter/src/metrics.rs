@@ -7,10 +7,12 @@
 mod bounds;
 mod observe;
 mod table;
+mod value;
 
 pub use bounds::Bound;
 pub(crate) use observe::{Observation, observe, zeros};
 pub use table::{METRICS, MetricId};
+pub(crate) use value::{SERIES, position};
 
 use crate::labels::Label;
 

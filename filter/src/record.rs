@@ -2,6 +2,7 @@
 
 use crate::exchange::Outcome;
 use crate::labels::{ModelLabel, UsageSource};
+use crate::names::PairId;
 use crate::response::{FinishReasons, Usage};
 
 /// The two model labels of an exchange.
@@ -18,6 +19,8 @@ pub struct ModelPair {
 pub struct Record {
     /// Admitted names, or one of the reserved ones.
     pub labels: ModelPair,
+    /// The number of this pair of labels in its VM.
+    pub pair: PairId,
     /// Decides between the success, error and cancellation metrics.
     pub outcome: Outcome,
     /// From the request headers to the last response byte or the abort, in microseconds.

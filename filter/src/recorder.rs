@@ -2,12 +2,11 @@
 //!
 //! It knows the series of every pair of model names that this VM has seen, so that an observation is an index.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::labels::{Label, stat_name};
 use crate::ledger::{Ledger, SeriesId};
-use crate::metrics::{METRICS, MetricId, Observation, observe, zeros};
+use crate::metrics::{MetricId, Observation, SERIES, observe, position, zeros};
 use crate::record::{ModelPair, Record};
 use crate::shared::{StatId, StatKind, StatSink};
 
@@ -15,7 +14,8 @@ use crate::shared::{StatId, StatKind, StatSink};
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     ledger: Ledger,
-    pairs: HashMap<ModelPair, SeriesSet>,
+    /// Indexed by [`PairId`](crate::names::PairId).
+    pairs: Vec<Option<SeriesSet>>,
     /// Series without model labels.
     filter: SeriesSet,
     memory: Option<StatId>,
@@ -33,14 +33,12 @@ pub struct BuildInfo<'a> {
 }
 
 /// The series that share their model labels. Each is opened when it is first observed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SeriesSet {
     /// The encoded model labels.
     labels: Rc<str>,
-    /// Indexed by [`MetricId`].
-    metrics: [Option<SeriesId>; METRICS.len()],
-    /// Series with one further label; few, so a linear search is fast.
-    labelled: Vec<(MetricId, &'static str, SeriesId)>,
+    /// Indexed by [`position`].
+    series: [Option<SeriesId>; SERIES],
 }
 
 // === impl Recorder ===
@@ -57,12 +55,12 @@ impl Recorder {
         let Self {
             ledger, pairs, filter, ..
         } = self;
-        if !pairs.contains_key(&record.labels) {
-            pairs.insert(record.labels.clone(), SeriesSet::new(&record.labels));
+        let index = record.pair.index();
+        if pairs.len() <= index {
+            pairs.resize_with(index + 1, || None);
         }
-        let Some(pair) = pairs.get_mut(&record.labels) else {
-            return;
-        };
+        let Some(pair) = pairs.get_mut(index) else { return };
+        let pair = pair.get_or_insert_with(|| SeriesSet::new(&record.labels));
         observe(record, |observation| {
             if observation.metric.metric().labels.starts_with(&[Label::ModelName]) {
                 pair.add(observation, ledger);
@@ -107,6 +105,16 @@ impl BuildInfo<'_> {
 
 // === impl SeriesSet ===
 
+impl Default for SeriesSet {
+    /// Without model labels.
+    fn default() -> Self {
+        Self {
+            labels: Rc::default(),
+            series: [None; SERIES],
+        }
+    }
+}
+
 impl SeriesSet {
     fn new(pair: &ModelPair) -> Self {
         let labels = [
@@ -121,30 +129,18 @@ impl SeriesSet {
 
     fn add(&mut self, observation: Observation, ledger: &mut Ledger) {
         let Observation { metric, value, label } = observation;
-        let series = match label {
-            Some((label, name)) => Some(self.labelled(metric, label, name, ledger)),
-            None => self
-                .metrics
-                .get_mut(metric as usize)
-                .map(|series| *series.get_or_insert_with(|| ledger.open(metric.metric(), Rc::clone(&self.labels)))),
+        let Self { labels, series } = self;
+        let Some(series) = series.get_mut(position(metric, label)) else {
+            return;
         };
-        if let Some(series) = series {
-            ledger.add(series, value);
-        }
-    }
-
-    fn labelled(&mut self, metric: MetricId, label: Label, value: &'static str, ledger: &mut Ledger) -> SeriesId {
-        let known = self
-            .labelled
-            .iter()
-            .find(|(id, name, _)| (*id, *name) == (metric, value));
-        if let Some((_, _, series)) = known {
-            return *series;
-        }
-        let labels = format!("{}{}", self.labels, stat_name(&[(label, value)], ""));
-        let series = ledger.open(metric.metric(), labels.into());
-        self.labelled.push((metric, value, series));
-        series
+        let series = *series.get_or_insert_with(|| {
+            let labels = match label {
+                None => Rc::clone(labels),
+                Some(label) => format!("{labels}{}", stat_name(&[(label.label(), label.as_str())], "")).into(),
+            };
+            ledger.open(metric.metric(), labels)
+        });
+        ledger.add(series, value);
     }
 }
 

@@ -1,7 +1,5 @@
 //! The routing table that selects the exchanges to measure: `POST` to an inference path. No other request creates a series.
 
-use std::collections::BTreeMap;
-
 /// An inference API: decides how bodies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
@@ -49,8 +47,8 @@ const PATHS: [(&str, Api); 15] = [
 /// Path suffixes and their APIs. The longest matching suffix decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
-    /// `None` switches a suffix off.
-    suffixes: BTreeMap<Vec<u8>, Option<Api>>,
+    /// The longest first. `None` switches a suffix off.
+    suffixes: Vec<(Box<[u8]>, Option<Api>)>,
 }
 
 // === impl Api ===
@@ -90,19 +88,21 @@ impl Api {
 
 impl Default for Routes {
     fn default() -> Self {
-        Self {
-            suffixes: PATHS
-                .iter()
-                .map(|(path, api)| (path.as_bytes().to_vec(), Some(*api)))
-                .collect(),
+        let mut routes = Self { suffixes: Vec::new() };
+        for (path, api) in PATHS {
+            routes.set(path, Some(api));
         }
+        routes
     }
 }
 
 impl Routes {
-    /// Routes paths with this suffix to `api`; `None` means that they are not measured.
+    /// Routes paths with this suffix, which begins at a slash, to `api`; `None` means that they are not measured.
     pub(crate) fn set(&mut self, suffix: &str, api: Option<Api>) {
-        self.suffixes.insert(suffix.as_bytes().to_vec(), api);
+        let suffix = suffix.as_bytes();
+        self.suffixes.retain(|(known, _)| **known != *suffix);
+        let at = self.suffixes.partition_point(|(known, _)| known.len() >= suffix.len());
+        self.suffixes.insert(at, (suffix.into(), api));
     }
 
     /// The API of a request; `None` if it is not measured. `path` may contain a query string.
@@ -112,13 +112,11 @@ impl Routes {
         }
         let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
         let path = path.get(..end)?;
-        // Suffixes begin at a slash; the first match is the longest.
-        let starts = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        starts
-            .into_iter()
-            .find_map(|(start, _)| self.suffixes.get(path.get(start..)?))
-            .copied()
-            .flatten()
+        // Most suffixes end in another letter: only the others are compared as a whole.
+        let last = path.last();
+        let mut matches = self.suffixes.iter().filter(|(suffix, _)| suffix.last() == last);
+        let (_, api) = matches.find(|(suffix, _)| path.ends_with(suffix))?;
+        *api
     }
 }
 
@@ -166,5 +164,10 @@ mod tests {
         assert_eq!(routes.api(b"POST", b"/internal/v1/completions"), None);
         assert_eq!(routes.api(b"POST", b"/v1/completions"), Some(Api::Completions));
         assert_eq!(routes.api(b"POST", b"/llm/generate"), Some(Api::Completions));
+        routes.set("/generate", None);
+        routes.set("/v1/completions", None);
+        assert_eq!(routes.api(b"POST", b"/llm/generate"), None);
+        assert_eq!(routes.api(b"POST", b"/v1/completions"), None);
+        assert_eq!(routes.api(b"POST", b"/v1/chat/completions"), Some(Api::Chat));
     }
 }

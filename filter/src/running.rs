@@ -12,11 +12,10 @@
 
 mod share;
 
-use std::collections::HashMap;
-
 use crate::labels::{Label, ModelLabel, stat_name};
 use crate::lease::{self, Deltas, FREE, delta};
 use crate::metrics::MetricId;
+use crate::names::ModelId;
 use crate::shared::{SharedData, StatId, StatKind, StatSink};
 use share::Share;
 
@@ -26,7 +25,8 @@ const MAX_SLOTS: usize = 4096;
 /// This worker's requests in flight, and its lease.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
-    models: HashMap<ModelLabel, Count>,
+    /// Those of which this VM has had a request, by [`ModelId`].
+    models: Vec<Option<Count>>,
     /// A request has started or finished since the last publishing.
     is_dirty: bool,
     lease: Option<Lease>,
@@ -35,8 +35,9 @@ pub(crate) struct Running {
 }
 
 /// The requests of one model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Count {
+    model: ModelLabel,
     running: u64,
     /// What this VM's share in shared data and the gauge contain.
     published: u64,
@@ -55,13 +56,20 @@ struct Lease {
 
 impl Running {
     /// Counts a request as running, from the next publishing on.
-    pub(crate) fn start(&mut self, model: &ModelLabel) {
-        self.models.entry(model.clone()).or_default().running += 1;
-        self.is_dirty = true;
+    ///
+    /// `label` is the name's; it is used for a model's first request.
+    pub(crate) fn start(&mut self, model: ModelId, label: impl FnOnce() -> ModelLabel) {
+        if self.models.len() <= model.index() {
+            self.models.resize(model.index() + 1, None);
+        }
+        if let Some(count) = self.models.get_mut(model.index()) {
+            count.get_or_insert_with(|| Count::new(label())).running += 1;
+            self.is_dirty = true;
+        }
     }
 
-    pub(crate) fn finish(&mut self, model: &ModelLabel) {
-        if let Some(count) = self.models.get_mut(model) {
+    pub(crate) fn finish(&mut self, model: ModelId) {
+        if let Some(Some(count)) = self.models.get_mut(model.index()) {
             count.running = count.running.saturating_sub(1);
             self.is_dirty = true;
         }
@@ -71,7 +79,7 @@ impl Running {
     pub(crate) fn release(&mut self, host: &mut (impl SharedData + StatSink)) {
         let Some(lease) = self
             .lease
-            .take_if(|_| self.models.values().all(|count| count.published == 0))
+            .take_if(|_| self.models.iter().flatten().all(|count| count.published == 0))
         else {
             return;
         };
@@ -89,7 +97,7 @@ impl Running {
             return;
         }
         self.define_gauges(host);
-        if self.models.values().any(|count| count.running != count.published) {
+        if self.counts().any(|count| count.running != count.published) {
             self.write(now_ns, host);
         }
     }
@@ -99,7 +107,7 @@ impl Running {
     pub(crate) fn heartbeat(&mut self, now_ns: u64, host: &mut (impl SharedData + StatSink)) {
         self.is_dirty = false;
         self.define_gauges(host);
-        if self.lease.is_some() || self.models.values().any(|count| count.running > 0) {
+        if self.lease.is_some() || self.counts().any(|count| count.running > 0) {
             self.write(now_ns, host);
         }
         if !self.examine(now_ns, host) && self.next_slot > 0 {
@@ -110,11 +118,15 @@ impl Running {
 
     /// A model has its gauge from its first request on, even if that ends before it is published.
     fn define_gauges(&mut self, sink: &mut impl StatSink) {
-        for (model, count) in &mut self.models {
+        for count in self.models.iter_mut().flatten() {
             if count.gauge.is_none() {
-                count.gauge = define(model, sink);
+                count.gauge = define(&count.model, sink);
             }
         }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = &Count> {
+        self.models.iter().flatten()
     }
 
     /// Examines the next slot; `false` if there is none.
@@ -152,11 +164,11 @@ impl Running {
             }
             // The lease was revoked, and the gauge was lowered by all that this VM had published.
             self.lease = None;
-            for count in self.models.values_mut() {
+            for count in self.models.iter_mut().flatten() {
                 count.published = 0;
             }
         }
-        if self.models.values().any(|count| count.running > 0) {
+        if self.counts().any(|count| count.running > 0) {
             self.acquire(now_ns, host);
         }
     }
@@ -182,21 +194,34 @@ impl Running {
     }
 
     fn share(&self, holder: u64, now_ns: u64) -> Vec<u8> {
-        let counts = self.models.iter().map(|(model, count)| (model, count.running));
-        Share::encode(holder, now_ns, counts.filter(|(_, running)| *running > 0))
+        let counts = self.counts().filter(|count| count.running > 0);
+        Share::encode(holder, now_ns, counts.map(|count| (&count.model, count.running)))
     }
 
     /// What the gauges lack.
     fn deltas(&self) -> Deltas {
-        let changed = self.models.values().filter(|count| count.running != count.published);
+        let changed = self.counts().filter(|count| count.running != count.published);
         changed
             .filter_map(|count| Some((count.gauge?, delta(count.running) - delta(count.published))))
             .collect()
     }
 
     fn published(&mut self) {
-        for count in self.models.values_mut() {
+        for count in self.models.iter_mut().flatten() {
             count.published = count.running;
+        }
+    }
+}
+
+// === impl Count ===
+
+impl Count {
+    fn new(model: ModelLabel) -> Self {
+        Self {
+            model,
+            running: 0,
+            published: 0,
+            gauge: None,
         }
     }
 }

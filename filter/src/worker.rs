@@ -12,6 +12,7 @@ use crate::exchange::{Exchange, ExchangeSummary, RequestedModel, TerminatedBy, T
 use crate::forced_usage::ForcedUsage;
 use crate::labels::ModelLabel;
 use crate::metrics::MetricId;
+use crate::names::ModelId;
 use crate::record::{ModelPair, Record};
 use crate::recorder::Recorder;
 use crate::response::{BodyState, JsonState, Usage};
@@ -83,7 +84,7 @@ impl Worker {
         now_ns: u64,
         host: &mut (impl SharedData + StatSink),
     ) {
-        self.admission = Admission::new(&config.models, config.max_models);
+        self.admission.configure(&config.models, config.max_models);
         self.config = config;
         self.config_errors.release(host);
         self.config_errors = Contribution::new(
@@ -106,6 +107,11 @@ impl Worker {
         } else {
             Vec::new()
         }
+    }
+
+    /// The label value of a name that an exchange of this worker has resolved.
+    pub fn label_value(&self, model: ModelId) -> ModelLabel {
+        self.admission.label(model)
     }
 
     /// The API of a request; `None` if it is not measured.
@@ -134,7 +140,8 @@ impl Worker {
             }
         };
         if let Some(label) = label {
-            self.running.start(&label);
+            let Self { running, admission, .. } = self;
+            running.start(label, || admission.label(label));
             self.is_dirty = true;
             exchange.label = Some(label);
         }
@@ -152,7 +159,7 @@ impl Worker {
         self.is_dirty = true;
         if termination.by == TerminatedBy::Redirect {
             if let Some(label) = exchange.label.take() {
-                self.running.finish(&label);
+                self.running.finish(label);
             }
             return None;
         }
@@ -168,44 +175,36 @@ impl Worker {
         let status = exchange.status().unwrap_or(0);
         let model = match exchange.label.take() {
             Some(label) => {
-                self.running.finish(&label);
+                self.running.finish(label);
                 label
             }
             None => match exchange.request().model.as_ref().or(facts.model.as_ref()) {
                 Some(name) => self.label(name, status, host),
-                None => ModelLabel::unknown(),
+                None => ModelId::UNKNOWN,
             },
         };
         let (target, is_over_limit) = match (exchange.target(), &facts.model) {
             // The header is the client's word: its value is looked up and never admitted.
-            (Some(name), _) => (self.admission.find(name, host).unwrap_or_else(ModelLabel::other), false),
+            (Some(name), _) => (self.admission.find(name, host).unwrap_or(ModelId::OTHER), false),
             (None, Some(name)) => {
                 let target = self.label(name, status, host);
-                let is_other = target == ModelLabel::other();
-                (target, is_other)
+                (target, target == ModelId::OTHER)
             }
-            (None, None) => (model.clone(), false),
+            (None, None) => (model, false),
         };
-        let is_over_limit = is_over_limit || model == ModelLabel::other();
-        let (labels, is_over_limit) = if self
-            .admission
-            .admit_pair(&model, &target, exchange.target().is_some(), host)
-        {
-            (ModelPair { model, target }, is_over_limit)
-        } else {
-            let other = ModelLabel::other();
-            (
-                ModelPair {
-                    model: other.clone(),
-                    target: other,
-                },
-                true,
-            )
+        let is_over_limit = is_over_limit || model == ModelId::OTHER;
+        let by_client = exchange.target().is_some();
+        let (model, target, pair, is_over_limit) = match self.admission.admit_pair(model, target, by_client, host) {
+            Some(pair) => (model, target, pair, is_over_limit),
+            None => {
+                let other = ModelId::OTHER;
+                (other, other, self.admission.own_pair(other), true)
+            }
         };
         // A request that can't be read may have included usage.
         let is_usage_unrequested = is_usage_unrequested && !exchange.request().malformed;
         let usage_source = usage_source.map(|source| match is_usage_unrequested {
-            true => self.forced_usage.resolve(&labels.target, source, outcome),
+            true => self.forced_usage.resolve(target, source, outcome),
             false => source,
         });
         let record = Record {
@@ -231,7 +230,11 @@ impl Worker {
             },
             // A 2xx response admits every name below the limit.
             label_overflow: is_success(status) && is_over_limit,
-            labels,
+            labels: ModelPair {
+                model: self.admission.label(model),
+                target: self.admission.label(target),
+            },
+            pair,
         };
         self.recorder.record(&record);
         let is_quiet = |published_ns| now_ns.saturating_sub(published_ns) >= QUIET_NS;
@@ -277,14 +280,14 @@ impl Worker {
         self.config_errors.hold(self.errors, now_ns, host);
     }
 
-    /// The label of a name in an exchange with this status.
-    fn label(&mut self, name: &[u8], status: u16, host: &mut impl SharedData) -> ModelLabel {
+    /// The name in an exchange with this status, as a label.
+    fn label(&mut self, name: &[u8], status: u16, host: &mut impl SharedData) -> ModelId {
         let admitted = if is_success(status) {
             self.admission.admit(name, host)
         } else {
             self.admission.find(name, host)
         };
-        admitted.unwrap_or_else(ModelLabel::other)
+        admitted.unwrap_or(ModelId::OTHER)
     }
 }
 

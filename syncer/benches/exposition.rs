@@ -13,7 +13,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use infertally_syncer::engine::{self, EngineOptions};
 use infertally_syncer::envoy_stats;
 use infertally_syncer::exposition::{self, Family, Format, MediaType};
-use infertally_syncer::pool::Pool;
+use infertally_syncer::pool::{Pool, Settings};
 use infertally_syncer::scrape_status::Attempt;
 use infertally_syncer::target::{Discovered, Target};
 
@@ -59,7 +59,13 @@ fn pool_families() -> Vec<Family> {
         })
         .collect();
     let now = Instant::now();
-    let mut pool = Pool::new("vllm-llama3-8b-instruct", Duration::from_secs(3));
+    let mut pool = Pool::new(
+        "vllm-llama3-8b-instruct",
+        Settings {
+            stale_after: Duration::from_secs(3),
+            queue_limit: 5.0,
+        },
+    );
     pool.discovered(Discovered::Targets(targets.clone()), now);
     for target in &targets {
         let attempt = Attempt {

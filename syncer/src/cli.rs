@@ -4,6 +4,7 @@
 pub mod check;
 mod duration;
 pub mod environment;
+pub mod envoys;
 pub mod lora;
 pub mod pool;
 mod serve;

@@ -26,6 +26,7 @@ mod dropped;
 mod families;
 mod names;
 mod page;
+mod request;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use collector::Collector;
 pub use dropped::DropReason;
 use names::Names;
 pub use page::EnvoyPage;
+pub use request::stats_url;
 
 /// Series that are read from a page, where a histogram counts as one. A pair of model names has 12 to 35, so this is
 /// several times what the filter's default of 200 names produces. If all were histograms, they would take some 20 MB.
@@ -74,8 +76,8 @@ pub fn read<'a>(page: impl IntoIterator<Item = &'a [u8]>) -> Result<EnvoyPage, R
 
 /// Merges the pages of several Envoys, which have different names (`host:port`).
 ///
-/// With `label_envoy` each series has an additional label `envoy="host:port"`. It is set if several Envoys are configured,
-/// even while only one can be read. Otherwise series have exactly the labels of the guide.
+/// With `label_envoy` each series has an additional label `envoy="host:port"`. Otherwise series have exactly the labels of
+/// the guide.
 pub fn families<'a>(pages: impl IntoIterator<Item = (&'a str, &'a EnvoyPage)>, label_envoy: bool) -> Vec<Family> {
     let mut families: Vec<Family> = families::empty_families().collect();
     for (envoy, page) in pages {

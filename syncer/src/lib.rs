@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! app             roles: wiring, tasks   ─▶ all modules below
-//! cli             arguments              ─▶ aliases, discovery, engine, lora, target, url, version
+//! cli             arguments              ─▶ aliases, discovery, engine, envoys, lora, pool, target, url, version
 //!
 //! ── I/O ──────────────────────────────────────────────────────────────────────────────────
 //! serve           /metrics, who scrapes  ─▶ exposition, file, error
@@ -16,7 +16,7 @@
 //!
 //! ── pure ─────────────────────────────────────────────────────────────────────────────────
 //! pool            state of the pods      ─▶ engine, exposition, scrape_status, target
-//! envoys          state of the Envoys    ─▶ envoy_stats, exposition, scrape_status
+//! envoys          state of the Envoys    ─▶ envoy_stats, exposition, scrape_status, target
 //! aliases         other metric names     ─▶ exposition
 //! engine          model servers' pages   ─▶ exposition
 //! envoy_stats     Envoys' pages          ─▶ exposition

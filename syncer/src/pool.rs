@@ -7,10 +7,11 @@
 mod gauges;
 mod metrics;
 mod pools;
+mod ready;
 mod state;
 
 pub use pools::Pools;
-pub use state::Pool;
+pub use state::{Pool, Settings};
 
 #[cfg(test)]
 mod tests;

@@ -132,6 +132,11 @@ impl<T> ScrapeStatus<T> {
         (now.saturating_duration_since(*read_at) < stale_after).then_some(value)
     }
 
+    /// The last value, fresh or not.
+    pub fn value(&self) -> Option<&T> {
+        self.last_success.as_ref().map(|(_, value)| value)
+    }
+
     /// Time since the last successful scrape.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         let (read_at, _) = self.last_success.as_ref()?;

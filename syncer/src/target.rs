@@ -1,4 +1,7 @@
-//! [`Target`], a model server whose metrics are scraped, and its form in flags and files: `[NAME=]http://HOST:PORT[/PATH]`.
+//! [`Target`], a model server whose metrics are scraped, and its form in flags and files:
+//! `[NAME=]http://HOST:PORT[/PATH] [role=ROLE]`.
+
+mod role;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use crate::url::{base_url, host_and_port};
+pub use role::{InvalidRole, Role};
 
 /// Targets of one pool. More cannot be scraped each second by one syncer; a source that finds more fails.
 pub const MAX_TARGETS: usize = 10_000;
@@ -26,6 +30,8 @@ pub struct Target {
     pub ready: Option<bool>,
     /// The value of the pod's engine label.
     pub engine: Option<String>,
+    /// What it does in a disaggregated pool.
+    pub role: Option<Role>,
 }
 
 /// The pool that an update or a scrape concerns.
@@ -115,10 +121,21 @@ impl FromStr for Target {
             target: text.to_owned(),
             why,
         };
+        // A URL has no space.
+        let (server, attributes) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let mut role: Option<Role> = None;
+        for attribute in attributes.split_whitespace() {
+            match attribute.split_once('=') {
+                Some(("role", value)) if role.is_none() => {
+                    role = Some(value.parse().map_err(|error: InvalidRole| invalid(error.to_string()))?);
+                }
+                _ => return Err(invalid(format!("expected role=ROLE after the URL, not {attribute:?}"))),
+            }
+        }
         // A name contains no ':', and a URL has one before its first '='.
-        let (name, url) = match text.split_once('=') {
+        let (name, url) = match server.split_once('=') {
             Some((name, url)) if !name.contains(':') => (Some(name), url),
-            _ => (None, text),
+            _ => (None, server),
         };
         let url = base_url(url).map_err(invalid)?;
         let name = match name {
@@ -134,6 +151,7 @@ impl FromStr for Target {
             url: Some(url),
             ready: None,
             engine: None,
+            role,
         })
     }
 }
@@ -182,6 +200,18 @@ mod tests {
     }
 
     #[test]
+    fn a_role_follows_the_url() {
+        let role = |text: &str| {
+            let target: Target = text.parse().unwrap();
+            assert_eq!(target.url.unwrap().to_string(), "http://h:1/", "{text}");
+            target.role.map(|role| role.label().to_string())
+        };
+        assert_eq!(role("a=http://h:1"), None);
+        assert_eq!(role("a=http://h:1 role=prefill").as_deref(), Some("prefill"));
+        assert_eq!(role("http://h:1 \t role=decode").as_deref(), Some("decode"));
+    }
+
+    #[test]
     fn an_invalid_target_is_rejected_with_its_text() {
         for text in [
             "",
@@ -199,6 +229,12 @@ mod tests {
             "a=b=http://h:1",
             "http://h:x",
             "/metrics",
+            "http://h:1 decode",
+            "http://h:1 Role=decode",
+            "http://h:1 role=",
+            "http://h:1 role=a role=b",
+            "http://h:1 role=a\"b",
+            "role=decode http://h:1",
         ] {
             let error = text.parse::<Target>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("invalid target {text:?}: ")), "{error}");

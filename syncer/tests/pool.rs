@@ -225,6 +225,35 @@ async fn a_slow_pod_delays_no_other() {
     std::fs::remove_file(&file).unwrap();
 }
 
+/// The first scrape of the new pod lasts as long as the test.
+#[tokio::test]
+async fn a_new_pod_that_hangs_does_not_end_readiness() {
+    let [ready, hangs] = [Behaviour::Page(small(load(1.0, 1.0, 0.5))), Behaviour::Hang].map(Pod::start);
+    let (ready, hangs) = (ready.await.unwrap(), hangs.await.unwrap());
+    let file = std::env::temp_dir().join(format!("infertally-hangs-{}", std::process::id()));
+    std::fs::write(&file, ready.target("a")).unwrap();
+    let pace = ["--scrape-interval", "300s", "--scrape-timeout", "290s"];
+    let source = ["--targets-file", file.to_str().unwrap()];
+    let syncer = Syncer::pool(
+        Path::new(BINARY),
+        &[pace, [source[0], source[1], "--queue-limit", "4"]].concat(),
+    )
+    .await
+    .unwrap();
+    let expected = [state("ready", 1), gauge("saturation", 0.5)];
+    shows(&syncer, &expected, &[]).await;
+    assert!(syncer.is_ready().await);
+    std::fs::write(
+        &file,
+        format!("{}\n{} role=decode\n", ready.target("a"), hangs.target("b")),
+    )
+    .unwrap();
+    let not_ready = "inference_pool_role_ready_pods{name=\"default\",role=\"decode\"} 0".to_owned();
+    shows(&syncer, &[state("not_ready", 1), not_ready], &[]).await;
+    assert!(syncer.is_ready().await);
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[tokio::test]
 async fn an_endless_page_fails_at_the_size_limit() {
     let pod = Pod::start(Behaviour::Endless(1 << 30)).await.unwrap();
@@ -297,7 +326,11 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             &["--target", "http://h:1", "--stale-after", "1s"],
             "must be longer than --scrape-interval",
         ),
-        (&["--target", "http://h:1", "--engine", "tgi"], "\"tgi\""),
+        (&["--target", "http://h:1", "--engine", "ollama"], "\"ollama\""),
+        (&["--target", "http://h:1", "--queue-limit", "0"], "greater than 0"),
+        (&["--target", "http://h:1", "--queue-limit", "NaN"], "greater than 0"),
+        (&["--target", "http://h:1", "--role-label", ""], "--role-label"),
+        (&["--target", "http://h:1 role=a/b"], "invalid role \"a/b\""),
         (&["--target", "http://h:1", "--alias", "x"], "\"x\""),
         (
             &["--target", "http://h:1", "--metrics-auth", "token"],
@@ -335,6 +368,24 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
             &["--envoy", "http://h:1", "--envoy", "http://h:1/stats"],
             "duplicate --envoy h:1",
         ),
+        (
+            &["--envoy", "http://h:1", "--envoy-timeout", "6s"],
+            "--envoy-timeout 6s must not be longer than --envoy-interval 5s",
+        ),
+        (
+            &["--envoy", "http://h:1", "--envoy-stale-after", "5s"],
+            "--envoy-stale-after 5s must be longer than --envoy-interval 5s",
+        ),
+        (
+            &["--envoy", "http://h:1", "--envoy-service", "envoy"],
+            "cannot be used with",
+        ),
+        (
+            &["--envoy-dns", "h:1", "--envoy-service", "envoy"],
+            "cannot be used with",
+        ),
+        (&["--envoy-service", "envoy:0"], "invalid Service `envoy:0`"),
+        (&["--envoy-dns", "envoy"], "expected HOST:PORT"),
         (&["--kubernetes", "A/b"], "`A`"),
         (&["--kubernetes", "*/*"], "`*`"),
         (
@@ -350,7 +401,8 @@ fn invalid_arguments_exit_with_64_and_are_reported() {
         (&["--kubernetes", "a", "--target", "http://h:1"], "cannot be used with"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
-        let done = run(arguments, &[]);
+        // Some are found after the default port would be bound, which may be in use.
+        let done = run(arguments, &[("INFERTALLY_LISTEN", "127.0.0.1:0")]);
         assert_eq!(done.status.code(), Some(64), "{arguments:?}");
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert!(stderr.contains(message), "{arguments:?}: {stderr}");

@@ -40,7 +40,9 @@ async fn promtool_accepts_a_page_with_every_kind_of_family() {
     let failing = Pod::start(Behaviour::Status(503)).await.unwrap();
     let page = Behaviour::Page([ENVOY_PAGE, DROPPED].concat().into());
     let envoy = Pod::start(page).await.unwrap();
-    let mut arguments = vec!["--scrape-interval".to_owned(), "500ms".to_owned()];
+    let mut arguments = ["--scrape-interval", "500ms", "--envoy-interval", "500ms"]
+        .map(str::to_owned)
+        .to_vec();
     for (flag, value) in [
         ("--target", healthy.target("healthy")),
         ("--target", adapters.target("adapters")),

@@ -1,8 +1,6 @@
 //! Proxy-Wasm host calls behind the filter's own traits.
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{MapType, MetricType, Status};
-
+use super::abi::{self, Metric};
 use crate::exchange::{TerminatedBy, Termination};
 use crate::shared::{SharedData, StatId, StatKind, StatSink, Version};
 
@@ -20,11 +18,7 @@ pub(super) struct EnvoyHost;
 
 impl SharedData for EnvoyHost {
     fn get(&mut self, key: &str) -> Option<(Vec<u8>, Version)> {
-        match hostcalls::get_shared_data(key) {
-            // Envoy returns an empty value as no value, but with its version.
-            Ok((value, Some(version))) => Some((value.unwrap_or_default(), version)),
-            Ok((_, None)) | Err(_) => None,
-        }
+        abi::shared_data(key).map(|(value, version)| (value.to_vec(), version))
     }
 
     fn create(&mut self, key: &str, value: &[u8]) -> bool {
@@ -32,44 +26,35 @@ impl SharedData for EnvoyHost {
     }
 
     fn replace(&mut self, key: &str, value: &[u8], version: Version) -> bool {
-        !matches!(
-            hostcalls::set_shared_data(key, Some(value), Some(version)),
-            Err(Status::CasMismatch)
-        )
+        abi::set_shared_data(key, value, version)
     }
 }
 
 impl StatSink for EnvoyHost {
     fn define(&mut self, kind: StatKind, name: &str) -> Option<StatId> {
         let kind = match kind {
-            StatKind::Counter => MetricType::Counter,
-            StatKind::Gauge => MetricType::Gauge,
+            StatKind::Counter => Metric::Counter,
+            StatKind::Gauge => Metric::Gauge,
         };
-        hostcalls::define_metric(kind, name).ok()
+        abi::define_metric(kind, name)
     }
 
     fn add(&mut self, stat: StatId, delta: i64) {
-        // Fails only for an unknown handle, and this one came from `define`.
-        _ = hostcalls::increment_metric(stat, delta);
+        abi::increment_metric(stat, delta);
     }
 
     fn set_gauge(&mut self, stat: StatId, value: u64) {
-        _ = hostcalls::record_metric(stat, value);
+        abi::record_metric(stat, value);
     }
 
     fn gauge(&mut self, stat: StatId) -> u64 {
-        hostcalls::get_metric(stat).unwrap_or_default()
+        abi::metric(stat)
     }
-}
-
-/// The first value of a header. Allowed only in the callback of these headers.
-pub(super) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(map, name).ok().flatten()
 }
 
 /// The status that the client received.
 pub(super) fn status() -> Option<u16> {
-    integer_property("code")
+    integer_property("response\0code")
         .and_then(|code| u16::try_from(code).ok())
         .filter(|code| *code != 0)
 }
@@ -77,8 +62,8 @@ pub(super) fn status() -> Option<u16> {
 /// How the exchange was terminated. Meaningful only if the response did not complete.
 pub(super) fn termination() -> Termination {
     let status = status();
-    let flags = integer_property("flags").unwrap_or_default();
-    let by = match property("code_details").as_deref() {
+    let flags = integer_property("response\0flags").unwrap_or_default();
+    let by = match abi::property("response\0code_details").as_deref() {
         Some(b"internal_redirect") => TerminatedBy::Redirect,
         _ if flags & CLIENT_FLAGS != 0 => TerminatedBy::Client,
         // Every upstream failure sets a flag or specific details; some downstream resets set neither.
@@ -88,13 +73,6 @@ pub(super) fn termination() -> Termination {
     Termination { status, by }
 }
 
-/// Sets `wasm.NAME` in the stream's filter state. Envoy calls this filter's `on_log` before its access loggers, so a value
-/// set there is still printed.
-pub(super) fn set_filter_state(name: &str, value: &str) {
-    // Fails only for a property declared read-only, and nothing declares these.
-    _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
-}
-
 /// Size of this VM's linear memory, which only grows.
 pub(super) fn memory_bytes() -> u64 {
     const PAGE_BYTES: u64 = 64 * 1024;
@@ -102,16 +80,7 @@ pub(super) fn memory_bytes() -> u64 {
 }
 
 /// Envoy encodes an integer property as eight little-endian bytes.
-fn integer_property(name: &str) -> Option<u64> {
-    property(name)?.as_slice().try_into().ok().map(u64::from_le_bytes)
-}
-
-/// An attribute of the plugin.
-pub(super) fn plugin_property(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_property(vec![name]).ok().flatten()
-}
-
-/// The attribute `response.NAME`.
-fn property(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_property(vec!["response", name]).ok().flatten()
+fn integer_property(path: &str) -> Option<u64> {
+    let bytes = abi::property(path)?;
+    bytes.first_chunk().copied().map(u64::from_le_bytes)
 }

@@ -1,14 +1,10 @@
 //! What a [`Record`] adds to each metric. A value that was not reported is not observed.
 
 use super::MetricId;
+use super::value::{LabelValue, Message};
 use crate::exchange::Outcome;
-use crate::labels::Label;
 use crate::record::Record;
 use crate::response::Usage;
-
-/// The values of `source` for parse failures.
-const REQUEST: &str = "request";
-const RESPONSE: &str = "response";
 
 /// One addition to a metric. The model labels, if the metric has them, are those of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +13,14 @@ pub(crate) struct Observation {
     /// The increment of a counter, or the value observed by a histogram, in its unit.
     pub(crate) value: u64,
     /// The label beside the model labels, if the metric has one.
-    pub(crate) label: Option<(Label, &'static str)>,
+    pub(crate) label: Option<LabelValue>,
 }
 
 /// Passes everything that a record adds to the metrics to `add`.
 pub(crate) fn observe(record: &Record, mut add: impl FnMut(Observation)) {
     let Record {
         labels: _,
+        pair: _,
         outcome,
         duration_us,
         request_bytes,
@@ -43,30 +40,32 @@ pub(crate) fn observe(record: &Record, mut add: impl FnMut(Observation)) {
         reasoning_output,
         audio_seconds,
     } = *usage;
-    let mut labelled = |metric, value, label, name| {
+    let mut labelled = |metric, value, label| {
         add(Observation {
             metric,
             value,
-            label: Some((label, name)),
+            label: Some(label),
         })
     };
     if let Outcome::Failed(code) = outcome {
-        labelled(MetricId::RequestErrorTotal, 1, Label::ErrorCode, code.as_str());
+        labelled(MetricId::RequestErrorTotal, 1, LabelValue::ErrorCode(*code));
     }
     for (reason, count) in finish_reasons.iter() {
         labelled(
             MetricId::FinishReason,
             u64::from(count),
-            Label::FinishReason,
-            reason.as_str(),
+            LabelValue::FinishReason(reason),
         );
     }
     if let Some(source) = usage_source {
-        labelled(MetricId::Usage, 1, Label::Source, source.as_str());
+        labelled(MetricId::Usage, 1, LabelValue::UsageSource(*source));
     }
-    for (invalid, source) in [(*invalid_request, REQUEST), (*invalid_response, RESPONSE)] {
+    for (invalid, message) in [
+        (*invalid_request, Message::Request),
+        (*invalid_response, Message::Response),
+    ] {
         if invalid {
-            labelled(MetricId::FilterParseFailures, 1, Label::Source, source);
+            labelled(MetricId::FilterParseFailures, 1, LabelValue::Message(message));
         }
     }
 
@@ -99,7 +98,8 @@ pub(crate) fn observe(record: &Record, mut add: impl FnMut(Observation)) {
 
 /// The counters that are exported as 0 from the start, so that `increase` sees the first failure.
 pub(crate) fn zeros() -> impl Iterator<Item = Observation> {
-    let failures = [REQUEST, RESPONSE].map(|source| (MetricId::FilterParseFailures, Some((Label::Source, source))));
+    let failures = [Message::Request, Message::Response]
+        .map(|message| (MetricId::FilterParseFailures, Some(LabelValue::Message(message))));
     let counters = failures.into_iter().chain([(MetricId::FilterLabelOverflow, None)]);
     counters.map(|(metric, label)| Observation {
         metric,

@@ -1,7 +1,9 @@
 use super::observe::rounded_ratio;
+use super::value::LabelValue;
 use super::*;
 use crate::exchange::Outcome;
 use crate::labels::{ErrorCode, UsageSource};
+use crate::names::PairId;
 use crate::record::{ModelPair, Record};
 use crate::response::{FinishReason, FinishReasons, Usage};
 #[cfg(target_arch = "wasm32")]
@@ -10,6 +12,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn record() -> Record {
     Record {
         labels: ModelPair::default(),
+        pair: PairId::default(),
         outcome: Outcome::Success,
         duration_us: 1000,
         request_bytes: 10,
@@ -32,7 +35,7 @@ fn record() -> Record {
 fn observed(record: &Record) -> Vec<(MetricId, u64, &'static str)> {
     let mut seen = Vec::new();
     observe(record, |Observation { metric, value, label }| {
-        seen.push((metric, value, label.map_or("", |(_, name)| name)));
+        seen.push((metric, value, label.map_or("", LabelValue::as_str)));
     });
     seen
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::exchange::Outcome;
 use crate::fakes::FakeHost;
 use crate::labels::{ErrorCode, ModelLabel};
+use crate::names::PairId;
 use crate::response::{FinishReasons, Usage};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -12,6 +13,7 @@ fn record(duration_us: u64) -> Record {
             model: ModelLabel::new(b"m"),
             target: ModelLabel::new(b"t"),
         },
+        pair: PairId::default(),
         outcome: Outcome::Success,
         duration_us,
         request_bytes: 64,

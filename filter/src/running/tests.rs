@@ -12,26 +12,31 @@ fn gauge(host: &FakeHost, model: &str) -> i64 {
     host.value(&format!("model_name=.={model};.;inference_model_running_requests"))
 }
 
-fn model(name: &str) -> ModelLabel {
-    ModelLabel::new(name.as_bytes())
+/// The number of a name of one letter.
+fn model(name: &str) -> ModelId {
+    ModelId::new(name.bytes().map(|letter| u32::from(letter - b'a')).sum())
+}
+
+fn start_request(running: &mut Running, name: &str) {
+    running.start(model(name), || ModelLabel::new(name.as_bytes()));
 }
 
 #[test]
 fn gauge_counts_requests_in_flight() {
     let mut host = FakeHost::default();
     let (mut one, mut two) = (Running::default(), Running::default());
-    one.start(&model("a"));
+    start_request(&mut one, "a");
     one.publish(1, &mut host);
-    one.start(&model("b"));
+    start_request(&mut one, "b");
     one.publish(2, &mut host);
-    two.start(&model("a"));
+    start_request(&mut two, "a");
     two.publish(3, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (2, 1));
-    one.finish(&model("a"));
+    one.finish(model("a"));
     one.publish(4, &mut host);
-    two.finish(&model("a"));
+    two.finish(model("a"));
     two.publish(5, &mut host);
-    one.finish(&model("b"));
+    one.finish(model("b"));
     one.publish(6, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (0, 0));
 }
@@ -40,8 +45,8 @@ fn gauge_counts_requests_in_flight() {
 fn model_has_a_gauge_even_if_no_request_was_ever_published() {
     let mut host = FakeHost::default();
     let mut running = Running::default();
-    running.start(&model("a"));
-    running.finish(&model("a"));
+    start_request(&mut running, "a");
+    running.finish(model("a"));
     running.publish(1, &mut host);
     assert_eq!(host.stats().into_values().collect::<Vec<_>>(), [0]);
     assert_eq!(host.log(), ["define"]);
@@ -51,7 +56,7 @@ fn model_has_a_gauge_even_if_no_request_was_ever_published() {
 fn finish_without_start_changes_nothing() {
     let mut host = FakeHost::default();
     let mut running = Running::default();
-    running.finish(&model("a"));
+    running.finish(model("a"));
     running.publish(1, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
 }
@@ -62,10 +67,10 @@ fn share_of_a_dead_vm_is_taken_back_once() {
     let mut dead = Running::default();
     let mut alive = [Running::default(), Running::default()];
     for _ in 0..3 {
-        dead.start(&model("a"));
+        start_request(&mut dead, "a");
         dead.publish(SECOND, &mut host);
     }
-    alive[0].start(&model("a"));
+    start_request(&mut alive[0], "a");
     alive[0].publish(SECOND, &mut host);
     drop(dead);
     for beat in 1..=30 {
@@ -79,7 +84,7 @@ fn share_of_a_dead_vm_is_taken_back_once() {
             13.. => assert_eq!(gauge(&host, "a"), 1, "beat {beat}"),
         }
     }
-    alive[0].finish(&model("a"));
+    alive[0].finish(model("a"));
     alive[0].publish(31 * SECOND, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
 }
@@ -91,7 +96,7 @@ fn freed_slot_is_reused() {
         let now = round * 20 * SECOND;
         let mut running = Running::default();
         running.heartbeat(now, &mut host);
-        running.start(&model("a"));
+        start_request(&mut running, "a");
         running.publish(now, &mut host);
     }
     assert!(host.get("infertally.running.2").is_none());
@@ -102,21 +107,21 @@ fn freed_slot_is_reused() {
 fn delayed_vm_restores_its_share() {
     let mut host = FakeHost::default();
     let (mut slow, mut other) = (Running::default(), Running::default());
-    slow.start(&model("a"));
+    start_request(&mut slow, "a");
     slow.publish(SECOND, &mut host);
-    slow.start(&model("a"));
+    start_request(&mut slow, "a");
     slow.publish(SECOND, &mut host);
     other.heartbeat(60 * SECOND, &mut host);
     assert_eq!(gauge(&host, "a"), 0);
     // The slot has a new holder by the time the slow VM resumes.
-    other.start(&model("b"));
+    start_request(&mut other, "b");
     other.publish(60 * SECOND, &mut host);
-    slow.finish(&model("a"));
+    slow.finish(model("a"));
     slow.publish(61 * SECOND, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (1, 1));
-    slow.finish(&model("a"));
+    slow.finish(model("a"));
     slow.publish(62 * SECOND, &mut host);
-    other.finish(&model("b"));
+    other.finish(model("b"));
     other.publish(62 * SECOND, &mut host);
     assert_eq!((gauge(&host, "a"), gauge(&host, "b")), (0, 0));
 }
@@ -126,7 +131,7 @@ fn heartbeat_reads_two_keys_whatever_the_number_of_vms() {
     let mut host = FakeHost::default();
     let mut vms: Vec<_> = (0..64).map(|_| Running::default()).collect();
     for running in &mut vms {
-        running.start(&model("a"));
+        start_request(running, "a");
         running.publish(SECOND, &mut host);
     }
     for beat in 2..5 {
@@ -144,7 +149,7 @@ fn one_beat_of_all_vms_examines_every_slot() {
     let mut host = FakeHost::default();
     let mut vms: Vec<_> = (0..64).map(|_| Running::default()).collect();
     for running in &mut vms {
-        running.start(&model("a"));
+        start_request(running, "a");
         running.publish(SECOND, &mut host);
     }
     // Every fourth VM dies.

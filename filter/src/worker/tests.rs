@@ -59,7 +59,10 @@ fn new_name_is_other_until_a_2xx_response_admits_it() {
     let record = respond(&mut worker, &mut host, accepted, 200, r#"{"model":"b"}"#);
     assert_eq!(labels(&record), ("a", "b"));
     let known = request(&mut worker, &mut host, r#"{"model":"a"}"#);
-    assert_eq!(known.label.as_ref().map(ModelLabel::as_str), Some("a"));
+    assert_eq!(
+        known.label.map(|label| worker.label_value(label)),
+        Some(ModelLabel::new(b"a"))
+    );
     let record = respond(&mut worker, &mut host, known, 500, "{}");
     assert_eq!(labels(&record), ("a", "a"));
     assert_eq!(record.outcome, Outcome::Failed(ErrorCode::ModelServerError));

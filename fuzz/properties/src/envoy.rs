@@ -337,11 +337,12 @@ impl Envoy {
     }
 
     /// The model labels of the running exchanges.
-    fn labels(&self) -> impl Iterator<Item = &str> {
-        self.streams
-            .iter()
-            .flatten()
-            .filter_map(|stream| Some(stream.exchange.label.as_ref()?.as_str()))
+    fn labels(&self) -> impl Iterator<Item = String> {
+        self.streams.iter().flatten().filter_map(|stream| {
+            let vm = self.vms.get(usize::from(stream.worker))?;
+            let label = vm.worker.label_value(stream.exchange.label?);
+            Some(label.as_str().to_owned())
+        })
     }
 }
 

@@ -162,7 +162,7 @@ impl<'a> Stats<'a> {
 }
 
 /// Panics unless the gauge shows exactly these models' requests as running, one for each time a model is named.
-pub(crate) fn check_running<'a>(stats: &BTreeMap<&str, i64>, models: impl Iterator<Item = &'a str>) {
+pub(crate) fn check_running(stats: &BTreeMap<&str, i64>, models: impl Iterator<Item = String>) {
     let mut wanted: BTreeMap<String, i64> = BTreeMap::new();
     for model in models {
         *wanted.entry(format!("model_name=.={model};.;{RUNNING}")).or_default() += 1;
@@ -178,6 +178,7 @@ pub(crate) fn check_running<'a>(stats: &BTreeMap<&str, i64>, models: impl Iterat
 fn facts(record: &Record) -> (ModelPair, Facts) {
     let Record {
         labels,
+        pair: _,
         outcome,
         duration_us,
         request_bytes,

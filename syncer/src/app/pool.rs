@@ -8,6 +8,7 @@
 //! ```
 
 mod access;
+mod envoys;
 mod scrapers;
 mod sources;
 mod writer;
@@ -28,9 +29,9 @@ use crate::http_client::access::AccessError;
 use crate::pool::Pools;
 use crate::scrape::schedule::Schedule;
 use crate::serve::{Limits, Pages};
-use crate::url::host_and_port;
 use crate::version::{BUILD_REF, COMMIT};
-use scrapers::{ScraperConfig, start_envoy};
+use envoys::EnvoyScrapers;
+use scrapers::ScraperConfig;
 use sources::Sources;
 use writer::{Inputs, Snapshot, write};
 
@@ -49,6 +50,9 @@ pub enum PoolError {
     /// There is no Kubernetes client for `--kubernetes`.
     #[error("--kubernetes")]
     Kubernetes(#[from] ClientError),
+    /// There is no Kubernetes client for `--envoy-service`.
+    #[error("--envoy-service")]
+    EnvoyService(#[source] ClientError),
     /// `/metrics` cannot be served.
     #[error(transparent)]
     Serving(#[from] ServingError),
@@ -73,16 +77,11 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
         interval: args.scrape_interval,
         timeout: args.timeout(),
     };
-    let envoys: Vec<(Arc<str>, _)> = args
-        .envoys
-        .iter()
-        .map(|url| (Arc::from(host_and_port(url)), url.clone()))
-        .collect();
-    let names = envoys.iter().map(|(name, _)| Arc::clone(name));
     let Sources { pools, updates } = sources::start(&args, reload).await?;
     let (written, snapshot) = watch::channel(Snapshot {
-        pools: Pools::new(pools, args.pool.as_deref(), args.stale_after()),
-        envoys: Envoys::new(names, args.stale_after()),
+        pools: Pools::new(pools, args.pool.as_deref(), args.pool_settings()),
+        envoys: Envoys::new(envoys::source(&args.envoy), args.envoy.stale_after()),
+        was_ready: false,
     });
 
     let (pod_attempts, pods) = mpsc::channel(ATTEMPT_QUEUE);
@@ -94,20 +93,18 @@ pub async fn run(args: PoolArgs, shutdown: impl Future<Output = ()> + Send, relo
         options: args.engine_options(),
         attempts: pod_attempts,
     };
-    let _envoy_tasks: Vec<_> = envoys
-        .into_iter()
-        .map(|(name, url)| start_envoy(name, url, envoy_client.client.clone(), schedule, envoy_attempts.clone()))
-        .collect();
+    let envoy_scrapers = EnvoyScrapers::new(envoy_client.client.clone(), &args.envoy, envoy_attempts);
     let inputs = Inputs {
         discovered: updates,
         pods,
+        discovered_envoys: envoys::discover(&args.envoy).await?,
         envoys: envoy_pages,
     };
     let metrics = Arc::new(Metrics {
         snapshot,
         aliases: args.aliases.clone(),
     });
-    let writing = write(inputs, scrapers, written);
+    let writing = write(inputs, scrapers, envoy_scrapers, written);
     tokio::select! {
         () = server.run(metrics, shutdown) => {}
         // The writer runs as long as `metrics` has the receiver.
@@ -130,7 +127,11 @@ impl PoolError {
 impl Pages for Metrics {
     fn families(&self) -> Vec<Family> {
         let now = tokio::time::Instant::now().into_std();
-        let Snapshot { pools, envoys } = self.snapshot.borrow().clone();
+        let Snapshot {
+            pools,
+            envoys,
+            was_ready: _,
+        } = self.snapshot.borrow().clone();
         let mut families = envoys.families(now);
         families.extend(pools.families(now));
         families.push(info());
@@ -142,9 +143,7 @@ impl Pages for Metrics {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let Snapshot { pools, envoys } = &*self.snapshot.borrow();
-        pools.ready()?;
-        envoys.ready()
+        self.snapshot.borrow().ready()
     }
 }
 

@@ -5,21 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use http::Uri;
-use http::uri::PathAndQuery;
 
 use super::duration::duration;
+use super::envoys::EnvoyArgs;
 use super::serve::{AuthMode, ServeArgs};
 use super::target_access::{Sources, TargetAccess};
 use crate::aliases::AliasSet;
 use crate::discovery::dns::DnsName;
-use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection};
+use crate::discovery::kubernetes::{MAX_POOLS, PoolRef, PoolSelection, RoleLabels};
 use crate::engine::{Engine, EngineOptions, Selector};
+use crate::pool::Settings;
 use crate::target::{self, Target};
-use crate::url::{base_url, host_and_port, with_default_path};
 
-/// The path of an Envoy's stats in the text format.
-const STATS_PATH: &str = "/stats/prometheus";
 /// By default values are stale after this many scrape intervals, so that one failed scrape leaves no gap.
 const STALE_INTERVALS: u32 = 3;
 /// The longest default timeout of a scrape, as Prometheus has it.
@@ -49,15 +46,16 @@ pub struct PoolArgs {
     /// Scrape this model server, for example a=http://10.0.0.1:8000. Repeatable
     ///
     /// NAME is the value of the label `model_server_pod`, HOST:PORT by default. A URL with a path overrides --metrics-path.
+    /// ROLE is the value of the label `role`, see --role-label.
     #[arg(
         long = "target",
         env = "INFERTALLY_TARGET",
-        value_name = "[NAME=]URL",
+        value_name = "[NAME=]URL[ role=ROLE]",
         value_delimiter = ','
     )]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets: Vec<Target>,
-    /// Scrape the model servers in this file: one [NAME=]URL per line, # begins a comment. Re-read when it changes
+    /// Scrape the model servers in this file: one [NAME=]URL[ role=ROLE] per line, # begins a comment. Re-read when it changes
     #[arg(long, env = "INFERTALLY_TARGETS_FILE", value_name = "FILE")]
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub targets_file: Option<PathBuf>,
@@ -78,16 +76,24 @@ pub struct PoolArgs {
     #[arg(group = "source", help_heading = SOURCE_HEADING)]
     pub kubernetes: Vec<PoolRef>,
 
-    /// Scrape this Envoy and serve the filter's metrics with their types, histograms included. Repeatable
-    ///
-    /// URL is the admin interface, or a listener that forwards /stats/prometheus. With several Envoys each series has an
-    /// additional label `envoy`.
-    #[arg(long = "envoy", env = "INFERTALLY_ENVOY", value_name = "URL", value_delimiter = ',', value_parser = envoy_url)]
-    pub envoys: Vec<Uri>,
-    /// Certificate authorities (PEM) that sign the certificates of https Envoys, instead of the system's. Re-read when it
-    /// changes
-    #[arg(long, env = "INFERTALLY_ENVOY_CA_FILE", value_name = "FILE")]
-    pub envoy_ca_file: Option<PathBuf>,
+    /// The Envoys with the filter.
+    #[command(flatten, next_help_heading = "Envoys")]
+    pub envoy: EnvoyArgs,
+    /// Waiting requests of a pod at which it counts as saturated: inference_pool_saturation is 1 if all ready pods have
+    /// as many
+    #[arg(long, env = "INFERTALLY_QUEUE_LIMIT", value_name = "REQUESTS", default_value = "5", value_parser = queue_limit)]
+    pub queue_limit: f64,
+    /// Label of a pod that holds its role in a disaggregated pool, such as prefill or decode. Repeatable, the first that
+    /// the pod has wins [default: inference.networking.k8s.io/role, llm-d.ai/role]
+    #[arg(
+        long = "role-label",
+        env = "INFERTALLY_ROLE_LABEL",
+        value_name = "LABEL",
+        value_delimiter = ',',
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub role_labels: Vec<String>,
+
     /// Also serve the metrics under other names: inference_model, inference_objective or llm_d_epp. Repeatable
     ///
     /// The default names are those of the Gateway API Inference Extension v0.4 to v1.0. inference_objective has its names
@@ -112,7 +118,7 @@ pub struct PoolArgs {
     #[arg(long, env = "INFERTALLY_KV_CACHE_METRIC", value_name = "METRIC")]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub kv_cache_metric: Option<Selector>,
-    /// Time between two scrapes of a model server or Envoy, such as 1s or 900ms
+    /// Time between two scrapes of a model server, such as 1s or 900ms
     #[arg(long, env = "INFERTALLY_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "1s", value_parser = duration)]
     #[arg(help_heading = SCRAPE_HEADING)]
     pub scrape_interval: Duration,
@@ -171,6 +177,22 @@ impl PoolArgs {
             .unwrap_or_else(|| self.scrape_interval * STALE_INTERVALS)
     }
 
+    /// What the pool's gauges depend on.
+    pub fn pool_settings(&self) -> Settings {
+        Settings {
+            stale_after: self.stale_after(),
+            queue_limit: self.queue_limit,
+        }
+    }
+
+    /// The labels that hold a pod's role.
+    pub fn role_labels(&self) -> RoleLabels {
+        match self.role_labels.as_slice() {
+            [] => RoleLabels::default(),
+            labels => RoleLabels::new(labels),
+        }
+    }
+
     /// How the model servers' pages are read.
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
@@ -196,10 +218,11 @@ impl PoolArgs {
             && self.targets_file.is_none()
             && self.dns.is_none()
             && self.kubernetes.is_empty()
-            && self.envoys.is_empty()
+            && !self.envoy.are_configured()
         {
             errors.push(
-                "nothing to scrape: set --target, --targets-file, --dns or --kubernetes for model servers, or --envoy"
+                "nothing to scrape: set --target, --targets-file, --dns or --kubernetes for model servers, or --envoy, \
+                 --envoy-dns or --envoy-service for Envoys"
                     .to_owned(),
             );
         }
@@ -226,15 +249,7 @@ impl PoolArgs {
             errors.push("--pool must not be empty".to_owned());
         }
         errors.extend(self.kubernetes_errors());
-        let mut envoys: Vec<_> = self.envoys.iter().map(host_and_port).collect();
-        envoys.sort_unstable();
-        for pair in envoys.windows(2) {
-            if let [a, b] = pair
-                && a == b
-            {
-                errors.push(format!("duplicate --envoy {a}"));
-            }
-        }
+        errors.extend(self.envoy.usage_errors());
         errors.extend(self.access.usage_errors(&Sources {
             targets: &self.targets,
             dns: self.dns.as_ref(),
@@ -282,8 +297,11 @@ impl PoolArgs {
     }
 }
 
-fn envoy_url(text: &str) -> Result<Uri, String> {
-    base_url(text).map(|url| with_default_path(&url, &PathAndQuery::from_static(STATS_PATH)))
+fn queue_limit(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0.0 && f64::is_finite(limit) => Ok(limit),
+        _ => Err("expected a number greater than 0".to_owned()),
+    }
 }
 
 fn engine(text: &str) -> Result<EngineChoice, String> {

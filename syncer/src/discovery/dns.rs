@@ -164,6 +164,7 @@ fn target(scheme: &Scheme, address: SocketAddr) -> Option<Target> {
         url: Some(url),
         ready: None,
         engine: None,
+        role: None,
     })
 }
 

@@ -8,10 +8,12 @@
 //!                                         │ DiscoveryStatus ▶ Publisher ▶ Discovered      │
 //!                                         └──────────────────────────────────────────────┘
 //! ```
-//! Through failures the last targets stay, and each failure is reported once. Pools do not wait for each other.
+//! Through failures the last targets stay, and each failure is reported once. Pools do not wait for each other. `service`
+//! does the same for the endpoints of a Service.
 
 mod annotations;
 mod client;
+mod endpoints;
 mod error;
 mod followed_pool;
 mod inference_pools;
@@ -19,6 +21,9 @@ mod pods;
 mod pool_ref;
 mod pool_spec;
 mod reflector;
+mod role_labels;
+mod service;
+mod service_ref;
 mod status;
 
 use std::collections::BTreeMap;
@@ -37,6 +42,9 @@ pub use client::{ClientError, client, client_for};
 use followed_pool::FollowedPool;
 use inference_pools::InferencePools;
 pub use pool_ref::{PoolRef, PoolRefError, PoolSelection};
+pub use role_labels::RoleLabels;
+pub use service::watch_service;
+pub use service_ref::{ServicePort, ServiceRef, ServiceRefError};
 use status::Publisher;
 
 /// Changes within this time are sent together. The pods of a rollout change in bursts, and each update is the whole set.
@@ -54,13 +62,20 @@ struct Discovery {
     followed: BTreeMap<String, FollowedPool>,
     publisher: Publisher,
     endpoint: MetricsEndpoint,
+    roles: RoleLabels,
 }
 
 /// Watches the pool, or all pools of a namespace, and their pods, and sends each pool's targets whenever they change, until
 /// the receiver is dropped. A named pool that does not exist is an empty set and a failure. For all pools of a namespace,
 /// the state of their list is sent as [`PoolId::ALL`], and a pool that no longer exists as [`Discovered::Removed`].
-pub async fn watch(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, out: mpsc::Sender<(PoolId, Discovered)>) {
-    let mut discovery = Discovery::new(client, pool, endpoint);
+pub async fn watch(
+    client: Client,
+    pool: PoolRef,
+    endpoint: MetricsEndpoint,
+    roles: RoleLabels,
+    out: mpsc::Sender<(PoolId, Discovered)>,
+) {
+    let mut discovery = Discovery::new(client, pool, endpoint, roles);
     let mut publish_at = None;
     loop {
         tokio::select! {
@@ -89,7 +104,7 @@ pub async fn watch(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, out
 // === impl Discovery ===
 
 impl Discovery {
-    fn new(client: Client, pool: PoolRef, endpoint: MetricsEndpoint) -> Self {
+    fn new(client: Client, pool: PoolRef, endpoint: MetricsEndpoint, roles: RoleLabels) -> Self {
         let list = PoolId::new(&pool.id(client.default_namespace()).namespace, PoolId::ALL);
         Self {
             pools: InferencePools::new(&client, &list.namespace, pool.pools),
@@ -98,6 +113,7 @@ impl Discovery {
             client,
             list,
             endpoint,
+            roles,
         }
     }
 
@@ -137,7 +153,7 @@ impl Discovery {
         // Pools that are followed stay, and of the others the first by name: two replicas that start follow the same.
         for name in names {
             if !self.followed.contains_key(name) && self.followed.len() < MAX_POOLS {
-                let pool = FollowedPool::new(PoolId::new(&self.list.namespace, name));
+                let pool = FollowedPool::new(PoolId::new(&self.list.namespace, name), self.roles.clone());
                 self.followed.insert(name.to_owned(), pool);
             }
         }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::exposition::test_util::{lines, series};
-use crate::scrape_status::{Reason, ScrapeError};
 
 const STALE_AFTER: Duration = Duration::from_secs(3);
 
@@ -14,12 +13,39 @@ struct Scenario {
 }
 
 impl Scenario {
+    /// Envoys that are configured.
     fn new(names: &[&str]) -> Self {
+        let source = if names.len() == 1 { Source::One } else { Source::List };
+        let mut scenario = Self::of(source);
+        scenario.finds(names);
+        scenario
+    }
+
+    fn of(source: Source) -> Self {
         Self {
-            envoys: Envoys::new(names.iter().map(|name| Arc::from(*name)), STALE_AFTER),
+            envoys: Envoys::new(source, STALE_AFTER),
             start: tokio::time::Instant::now().into_std(),
             now_ms: 0,
         }
+    }
+
+    fn finds(&mut self, names: &[&str]) -> &mut Self {
+        let targets = names.iter().map(|name| format!("http://{name}").parse().unwrap());
+        let discovered = Discovered::Targets(targets.collect());
+        self.envoys.discovered(discovered, self.now()).unwrap();
+        self
+    }
+
+    fn discovery_fails(&mut self) -> &mut Self {
+        let why = "a cause".to_owned();
+        let error = self.envoys.discovered(Discovered::Failing { why }, self.now());
+        assert_eq!(error, Err("a cause".to_owned()));
+        self
+    }
+
+    /// The Envoys that are to be scraped.
+    fn scrapes(&self) -> Vec<String> {
+        self.envoys.targets().map(|target| target.name.to_string()).collect()
     }
 
     fn now(&self) -> Instant {
@@ -47,7 +73,7 @@ impl Scenario {
             duration: Duration::from_millis(10),
             result,
         };
-        self.envoys.scraped(name, attempt);
+        self.envoys.scraped(name, attempt).unwrap();
         self
     }
 
@@ -196,4 +222,169 @@ fn a_scrape_of_an_unknown_envoy_is_ignored() {
         .serves("b:9901", &requests(1))
         .fails("b:9901", Reason::Connect)
         .shows("");
+}
+
+// === discovery
+
+#[test]
+fn series_of_discovered_envoys_are_labelled_even_when_there_is_one() {
+    Scenario::of(Source::Discovery)
+        .finds(&["a:9902"])
+        .serves("a:9902", &requests(3))
+        .shows(
+            r#"
+            inference_model_request_total{model_name="m",target_model_name="t",envoy="a:9902"} 3
+            infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9902"} 0
+            infertally_syncer_envoy_discovery_age_seconds 0
+            "#,
+        );
+}
+
+#[test]
+fn the_last_page_of_an_envoy_that_is_gone_is_served_until_it_is_stale() {
+    let mut scenario = Scenario::of(Source::Discovery);
+    scenario
+        .finds(&["b:9902", "a:9902"])
+        .serves("a:9902", &requests(3))
+        .fails("b:9902", Reason::Connect)
+        .at(1_000)
+        .finds(&["c:9902"])
+        .serves("c:9902", &requests(1))
+        .shows(
+            r#"
+            inference_model_request_total{model_name="m",target_model_name="t",envoy="a:9902"} 3
+            inference_model_request_total{model_name="m",target_model_name="t",envoy="c:9902"} 1
+            infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9902"} 1
+            infertally_syncer_envoy_last_scrape_age_seconds{envoy="c:9902"} 0
+            infertally_syncer_envoy_discovery_age_seconds 0
+            "#,
+        );
+    assert_eq!(scenario.scrapes(), ["c:9902"]);
+    let rest = r#"
+        inference_model_request_total{model_name="m",target_model_name="t",envoy="c:9902"} 1
+        infertally_syncer_envoy_last_scrape_age_seconds{envoy="c:9902"} 2
+        infertally_syncer_envoy_discovery_age_seconds 0
+        "#;
+    scenario.at(3_000).shows(rest);
+    assert_eq!(scenario.envoys.envoys.len(), 2, "only time has passed");
+    // The next scrape frees its memory.
+    scenario.serves("c:9902", &requests(1));
+    assert_eq!(scenario.envoys.envoys.len(), 1);
+    // Another Envoy may have the address later.
+    scenario
+        .finds(&["a:9902"])
+        .at(3_500)
+        .serves("a:9902", &requests(1))
+        .at(7_000)
+        .shows(
+            r#"
+        infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9902"} 3.5
+        infertally_syncer_envoy_discovery_age_seconds 0
+        "#,
+        );
+}
+
+#[test]
+fn an_envoy_that_returns_keeps_its_state() {
+    let mut scenario = Scenario::of(Source::Discovery);
+    scenario
+        .finds(&["a:9902"])
+        .serves("a:9902", &requests(3))
+        .finds(&[])
+        .at(1_000)
+        .finds(&["a:9902"])
+        .shows(
+            r#"
+            inference_model_request_total{model_name="m",target_model_name="t",envoy="a:9902"} 3
+            infertally_syncer_envoy_last_scrape_age_seconds{envoy="a:9902"} 1
+            infertally_syncer_envoy_discovery_age_seconds 0
+            "#,
+        );
+    assert_eq!(scenario.scrapes(), ["a:9902"]);
+}
+
+#[test]
+fn the_last_known_envoys_stay_through_failures_and_their_age_rises() {
+    let mut scenario = Scenario::of(Source::Discovery);
+    scenario.shows("").discovery_fails();
+    scenario
+        .at(500)
+        .shows("infertally_syncer_envoy_discovery_age_seconds 0.5")
+        .finds(&["a:9902"])
+        .shows("infertally_syncer_envoy_discovery_age_seconds 0")
+        .at(1_000)
+        .discovery_fails()
+        .at(2_000)
+        .discovery_fails()
+        .shows("infertally_syncer_envoy_discovery_age_seconds 1");
+    assert_eq!(scenario.scrapes(), ["a:9902"]);
+}
+
+#[test]
+fn readiness_waits_for_the_first_envoys_and_stays() {
+    let mut scenario = Scenario::of(Source::Discovery);
+    let not_completed = Err("discovery of Envoys has not completed".to_owned());
+    assert_eq!(scenario.envoys.ready(), not_completed);
+    scenario.finds(&["a:9902"]);
+    let unscraped = Err("1 of 1 Envoys have not been scraped yet".to_owned());
+    assert_eq!(scenario.envoys.ready(), unscraped);
+    scenario.fails("a:9902", Reason::Timeout);
+    assert_eq!(scenario.envoys.ready(), Ok(()));
+    // The gateway scales out.
+    scenario.finds(&["a:9902", "b:9902"]);
+    assert_eq!(scenario.envoys.ready(), Ok(()));
+    // An API server that forbids the list does not keep the pool from being served.
+    assert_eq!(Scenario::of(Source::Discovery).discovery_fails().envoys.ready(), Ok(()));
+}
+
+#[test]
+fn more_envoys_than_the_limit_are_a_failure_of_discovery() {
+    let mut scenario = Scenario::of(Source::Discovery);
+    scenario.finds(&["a:9902"]);
+    let target = |number| format!("http://h:{}", number + 1).parse().unwrap();
+    let targets = (0..=MAX_ENVOYS).map(target).collect();
+    let error = scenario.envoys.discovered(Discovered::Targets(targets), scenario.now());
+    assert_eq!(error, Err("101 Envoys, the limit is 100".to_owned()));
+    assert_eq!(scenario.scrapes(), ["a:9902"]);
+    scenario
+        .at(1_000)
+        .shows("infertally_syncer_envoy_discovery_age_seconds 1");
+}
+
+#[test]
+fn a_page_that_exceeds_the_limit_of_all_envoys_is_a_failed_scrape() {
+    let page: String = (0..envoy_stats::MAX_SERIES)
+        .map(|number| format!("inference_model_request_total{{model_name=\"{number}\",target_model_name=\"t\"}} 1\n"))
+        .collect();
+    let page = envoy_stats::read([page.as_bytes()]).unwrap();
+    let names = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
+    let mut scenario = Scenario::of(Source::Discovery);
+    scenario.finds(&names);
+    let attempt = |scenario: &Scenario| Attempt {
+        ended_at: scenario.now(),
+        duration: Duration::ZERO,
+        result: Ok(page.clone()),
+    };
+    let mut results = names.map(|name| {
+        let attempt = attempt(&scenario);
+        scenario.envoys.scraped(name, attempt)
+    });
+    assert_eq!(results, [Ok(()), Ok(()), Ok(()), Ok(()), Ok(()), Err(TooManySeries)]);
+    // It is reported once, and a page that replaces another of its Envoy is no excess.
+    results = names.map(|name| {
+        let attempt = attempt(&scenario);
+        scenario.envoys.scraped(name, attempt)
+    });
+    assert_eq!(results, [const { Ok(()) }; 6]);
+    let families = scenario.envoys.families(scenario.now());
+    assert_eq!(families[0].series.len(), MAX_SERIES);
+    let own = series(&families[1..]).join("\n");
+    assert!(
+        own.contains(r#"infertally_syncer_envoy_scrape_errors_total{envoy="f:1",reason="too_large"} 2"#),
+        "{own}"
+    );
+    // One that goes makes room.
+    scenario.finds(&names[1..]).at(3_000).serves("f:1", &requests(1));
+    let attempt = attempt(&scenario);
+    assert_eq!(scenario.envoys.scraped("f:1", attempt), Ok(()));
 }

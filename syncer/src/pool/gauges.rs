@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::metrics;
+use super::ready::ReadyLoads;
 use super::state::{Pod, PodState, Pool};
 use crate::engine::{Adapters, ServerLoad};
 use crate::exposition::{Family, Metric, SeriesLabels, Value};
@@ -21,16 +22,19 @@ impl Pool {
     /// All families, without those that have no series.
     pub fn families(&self, now: Instant) -> Vec<Family> {
         let loads = self.fresh_loads(now);
-        let is_ready = |pod: &&Arc<Pod>| pod.is_ready(now, self.stale_after);
-        let ready = self.pods.iter().filter(is_ready).count();
-        with_series([
-            self.average(metrics::AVERAGE_KV_CACHE, &loads, |load| load.kv_cache),
-            self.average(metrics::AVERAGE_QUEUE, &loads, |load| load.waiting),
+        let ready = ReadyLoads::new(self, now);
+        let families = with_series([
+            self.average(metrics::AVERAGE_KV_CACHE, ready.mean(|load| load.kv_cache)),
+            self.average(metrics::AVERAGE_QUEUE, ready.mean(|load| load.waiting)),
             self.per_load(metrics::POD_QUEUE, &loads, |load| load.waiting),
-            metrics::READY_PODS.family([(self.labels(), count(ready))]),
-            self.average(metrics::AVERAGE_RUNNING, &loads, |load| load.running),
+            metrics::READY_PODS.family([(self.labels(), count(self.ready_pods(now, |_| true)))]),
+            self.average(metrics::AVERAGE_RUNNING, ready.mean(|load| load.running)),
+            self.average(metrics::SATURATION, ready.saturation()),
             self.per_load(metrics::POD_RUNNING, &loads, |load| load.running),
             self.per_load(metrics::POD_KV_CACHE, &loads, |load| load.kv_cache),
+            self.per_pod(metrics::POD_READY, |pod| {
+                Some(f64::from(u8::from(pod.is_ready(now, self.settings.stale_after))))
+            }),
             self.adapters(&loads),
             self.per_load(metrics::POD_MAX_ADAPTERS, &loads, |load| {
                 Some(f64::from(load.adapters.as_ref()?.max?))
@@ -43,6 +47,31 @@ impl Pool {
             self.errors(),
             self.per_pod(metrics::SCRAPE_AGE, |pod| Some(pod.scrapes.age(now)?.as_secs_f64())),
             self.discovery_age_family(now),
+        ]);
+        families.into_iter().chain(self.role_families(&ready, now)).collect()
+    }
+
+    /// The averages and ready pods of each role; none without roles.
+    fn role_families(&self, ready: &ReadyLoads<'_>, now: Instant) -> Vec<Family> {
+        let roles: Vec<_> = self.roles.iter().map(|role| (role, ready.of_role(role))).collect();
+        let averages = |metric: Metric, value: &dyn Fn(&ReadyLoads<'_>) -> Option<f64>| {
+            let series = roles
+                .iter()
+                .filter_map(|(role, loads)| Some((self.role_labels(role), Value::Float(value(loads)?))));
+            metric.family(series)
+        };
+        let pods = roles.iter().map(|(role, _)| {
+            let pods = self.ready_pods(now, |pod| pod.role.as_ref() == Some(*role));
+            (self.role_labels(role), count(pods))
+        });
+        with_series([
+            averages(metrics::ROLE_AVERAGE_KV_CACHE, &|loads| {
+                loads.mean(|load| load.kv_cache)
+            }),
+            averages(metrics::ROLE_AVERAGE_QUEUE, &|loads| loads.mean(|load| load.waiting)),
+            averages(metrics::ROLE_AVERAGE_RUNNING, &|loads| loads.mean(|load| load.running)),
+            averages(metrics::ROLE_SATURATION, &|loads| loads.saturation()),
+            metrics::ROLE_READY_PODS.family(pods),
         ])
     }
 
@@ -51,36 +80,33 @@ impl Pool {
     }
 
     /// The standard deviations that llm-d-router reports, for its alias set. As there, they are sample standard deviations,
-    /// and 0 for a single pod; unlike there, they are not rounded to two decimals.
+    /// and 0 for a single pod; unlike there, they are not rounded to two decimals, and are those of the ready pods.
     ///
     /// Source: llm-d/llm-d-router v0.10.0, `calculateSummary` in `pkg/epp/datalayer/logger/logger.go`.
     pub fn std_dev_families(&self, now: Instant) -> Vec<Family> {
-        let loads = self.fresh_loads(now);
+        let ready = ReadyLoads::new(self, now);
         with_series([
-            self.std_dev(metrics::STD_DEV_KV_CACHE, &loads, |load| load.kv_cache),
-            self.std_dev(metrics::STD_DEV_QUEUE, &loads, |load| load.waiting),
-            self.std_dev(metrics::STD_DEV_RUNNING, &loads, |load| load.running),
+            self.average(metrics::STD_DEV_KV_CACHE, ready.std_dev(|load| load.kv_cache)),
+            self.average(metrics::STD_DEV_QUEUE, ready.std_dev(|load| load.waiting)),
+            self.average(metrics::STD_DEV_RUNNING, ready.std_dev(|load| load.running)),
         ])
     }
 
     fn fresh_loads(&self, now: Instant) -> Vec<(&Pod, &ServerLoad)> {
         let pods = self.pods.iter();
-        pods.filter_map(|pod| Some((&**pod, pod.scrapes.fresh(now, self.stale_after)?)))
+        pods.filter_map(|pod| Some((&**pod, pod.scrapes.fresh(now, self.settings.stale_after)?)))
             .collect()
     }
 
-    fn average(&self, metric: Metric, loads: &Loads<'_>, value: impl Fn(&ServerLoad) -> Option<f64>) -> Family {
-        let values: Vec<f64> = loads.iter().filter_map(|(_, load)| value(load)).collect();
-        metric.family(mean(&values).map(|mean| (self.labels(), Value::Float(mean))))
+    /// Ready pods for which `counts` is true.
+    fn ready_pods(&self, now: Instant, counts: impl Fn(&Pod) -> bool) -> usize {
+        let ready = |pod: &&Arc<Pod>| pod.is_ready(now, self.settings.stale_after) && counts(pod);
+        self.pods.iter().filter(ready).count()
     }
 
-    fn std_dev(&self, metric: Metric, loads: &Loads<'_>, value: impl Fn(&ServerLoad) -> Option<f64>) -> Family {
-        let values: Vec<f64> = loads.iter().filter_map(|(_, load)| value(load)).collect();
-        let std_dev = mean(&values).map(|mean| {
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt()
-        });
-        metric.family(std_dev.map(|std_dev| (self.labels(), Value::Float(std_dev))))
+    /// The pool's one series of a metric.
+    fn average(&self, metric: Metric, value: Option<f64>) -> Family {
+        metric.family(value.map(|value| (self.labels(), Value::Float(value))))
     }
 
     fn per_load(&self, metric: Metric, loads: &Loads<'_>, value: impl Fn(&ServerLoad) -> Option<f64>) -> Family {
@@ -119,7 +145,7 @@ impl Pool {
     fn states(&self, now: Instant) -> Family {
         let mut counts = [0; PodState::ALL.len()];
         for pod in &self.pods {
-            if let Some(count) = counts.get_mut(pod.state(now, self.stale_after) as usize) {
+            if let Some(count) = counts.get_mut(pod.state(now, self.settings.stale_after) as usize) {
                 *count += 1;
             }
         }
@@ -153,6 +179,13 @@ impl Pool {
     fn pod_labels(&self, pod: &Pod) -> SeriesLabels {
         let mut labels = self.labels();
         labels.push(("model_server_pod", Arc::clone(&pod.target.name)));
+        labels.extend(pod.role.as_ref().map(|role| ("role", Arc::clone(role))));
+        labels
+    }
+
+    fn role_labels(&self, role: &Arc<str>) -> SeriesLabels {
+        let mut labels = self.labels();
+        labels.push(("role", Arc::clone(role)));
         labels
     }
 }
@@ -175,10 +208,6 @@ fn adapters_by_state<'a>(loads: &'a Loads<'_>) -> impl Iterator<Item = (&'a Pod,
 fn with_series<const N: usize>(families: [Family; N]) -> Vec<Family> {
     let families = families.into_iter();
     families.filter(|family| !family.series.is_empty()).collect()
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 fn count(number: usize) -> Value {

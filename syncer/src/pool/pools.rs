@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::state::Pool;
+use super::state::{Pool, Settings};
 use crate::engine::ServerLoad;
 use crate::exposition::Family;
 use crate::scrape_status::Attempt;
@@ -14,7 +14,7 @@ use crate::target::{Discovered, MAX_TARGETS, PoolId, Target};
 #[derive(Clone, Debug)]
 pub struct Pools {
     labels: PoolLabels,
-    stale_after: Duration,
+    settings: Settings,
     pools: BTreeMap<PoolId, Pool>,
 }
 
@@ -33,14 +33,14 @@ struct PoolLabels {
 impl Pools {
     /// The pools that are followed from the start, and the lists of all pools of a namespace. `name` is the label of the
     /// only pool.
-    pub fn new(ids: Vec<PoolId>, name: Option<&str>, stale_after: Duration) -> Self {
+    pub fn new(ids: Vec<PoolId>, name: Option<&str>, settings: Settings) -> Self {
         let namespaces: BTreeSet<_> = ids.iter().map(|id| &id.namespace).collect();
         let mut pools = Self {
             labels: PoolLabels {
                 name: name.map(Arc::from),
                 namespace: namespaces.len() > 1,
             },
-            stale_after,
+            settings,
             pools: BTreeMap::new(),
         };
         for id in ids {
@@ -113,7 +113,7 @@ impl Pools {
 
     fn new_pool(&self, id: &PoolId) -> Pool {
         let PoolLabels { name, namespace } = &self.labels;
-        let pool = Pool::new(name.as_ref().unwrap_or(&id.name), self.stale_after);
+        let pool = Pool::new(name.as_ref().unwrap_or(&id.name), self.settings);
         match namespace {
             true => pool.in_namespace(Arc::clone(&id.namespace)),
             false => pool,

@@ -5,7 +5,22 @@ use std::time::{Duration, Instant};
 
 use crate::engine::ServerLoad;
 use crate::scrape_status::{Attempt, LastAttempt, Reason, ScrapeStatus};
-use crate::target::{Discovered, Target};
+use crate::target::{Discovered, Role, Target};
+
+/// Roles of a pool that have averages of their own. Disaggregated serving has three or four (prefill, decode, encode and
+/// their combinations); a label that holds something else must not create a series per pod and gauge.
+const MAX_ROLES: usize = 16;
+/// The role of pods whose own is over the limit.
+const OTHER_ROLE: &str = "other";
+
+/// What the gauges of a pool depend on beside its pods.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// A load is fresh for this long from the end of its scrape.
+    pub stale_after: Duration,
+    /// Waiting requests of a pod at which its saturation is 1.
+    pub queue_limit: f64,
+}
 
 /// The state of a pool.
 #[derive(Clone, Debug)]
@@ -13,9 +28,11 @@ pub struct Pool {
     pub(super) name: Arc<str>,
     /// The label `namespace`, if the series have one.
     pub(super) namespace: Option<Arc<str>>,
-    pub(super) stale_after: Duration,
+    pub(super) settings: Settings,
     /// Sorted by name.
     pub(super) pods: Vec<Arc<Pod>>,
+    /// Every role that a pod has had, so that ready pods fall to 0, in the order in which they were found.
+    pub(super) roles: Vec<Arc<str>>,
     discovery: DiscoveryState,
 }
 
@@ -32,6 +49,8 @@ struct DiscoveryState {
 #[derive(Clone, Debug)]
 pub(super) struct Pod {
     pub(super) target: Target,
+    /// The label `role`.
+    pub(super) role: Option<Arc<str>>,
     pub(super) scrapes: ScrapeStatus<ServerLoad>,
 }
 
@@ -51,13 +70,14 @@ pub(super) enum PodState {
 // === impl Pool ===
 
 impl Pool {
-    /// A pool without pods. A load is fresh for `stale_after` from the end of its scrape.
-    pub fn new(name: &str, stale_after: Duration) -> Self {
+    /// A pool without pods.
+    pub fn new(name: &str, settings: Settings) -> Self {
         Self {
             name: Arc::from(name),
             namespace: None,
-            stale_after,
+            settings,
             pods: Vec::new(),
+            roles: Vec::new(),
             discovery: DiscoveryState::default(),
         }
     }
@@ -87,12 +107,33 @@ impl Pool {
         };
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         targets.dedup_by(|a, b| a.name == b.name);
-        let pods = targets.into_iter().map(|target| match self.pod(&target.name) {
-            Some(pod) if pod.target == target => Arc::clone(pod),
-            Some(pod) => Arc::new(pod.with_target(target)),
-            None => Arc::new(Pod::new(target)),
-        });
-        self.pods = pods.collect();
+        let mut pods = Vec::with_capacity(targets.len());
+        for target in targets {
+            let role = target.role.as_ref().map(|role| self.role_label(role));
+            pods.push(match self.pod(&target.name) {
+                Some(pod) if pod.target == target => Arc::clone(pod),
+                Some(pod) => Arc::new(pod.with_target(target, role)),
+                None => Arc::new(Pod::new(target, role)),
+            });
+        }
+        self.pods = pods;
+    }
+
+    /// The label value of a role.
+    fn role_label(&mut self, role: &Role) -> Arc<str> {
+        let known = |roles: &[Arc<str>], label: &str| roles.iter().find(|known| &***known == label).cloned();
+        if let Some(label) = known(&self.roles, role.label()) {
+            return label;
+        }
+        // The last one is kept for `other`.
+        let label = match self.roles.len() < MAX_ROLES - 1 {
+            true => Arc::clone(role.label()),
+            false => Arc::from(OTHER_ROLE),
+        };
+        known(&self.roles, &label).unwrap_or_else(|| {
+            self.roles.push(Arc::clone(&label));
+            label
+        })
     }
 
     /// Records a scrape. Ignores one that began before the pod was removed or its address changed.
@@ -154,20 +195,21 @@ impl Pool {
 // === impl Pod ===
 
 impl Pod {
-    fn new(target: Target) -> Self {
+    fn new(target: Target, role: Option<Arc<str>>) -> Self {
         Self {
             target,
+            role,
             scrapes: ScrapeStatus::default(),
         }
     }
 
     /// The pod with a changed target. At another address it is another server, so its scrapes are reset.
-    fn with_target(&self, target: Target) -> Self {
+    fn with_target(&self, target: Target, role: Option<Arc<str>>) -> Self {
         let mut scrapes = self.scrapes.clone();
         if self.target.url != target.url {
             scrapes.reset();
         }
-        Self { target, scrapes }
+        Self { target, role, scrapes }
     }
 
     /// Whether it is ready in Kubernetes; for other sources, whether its load is fresh.

@@ -1,6 +1,8 @@
 //! Scenarios: a sequence of updates and scrapes, and the exact page after each step.
 
 mod adapters;
+mod roles;
+mod rollouts;
 mod scenario;
 mod several;
 
@@ -56,10 +58,13 @@ fn averages_are_exact_means_of_fresh_loads() {
             inference_pool_per_pod_queue_size{name="p",model_server_pod="b"} 0
             inference_pool_ready_pods{name="p"} 2
             inference_pool_average_running_requests{name="p"} 2.5
+            inference_pool_saturation{name="p"} 0.35
             inference_pool_per_pod_running_requests{name="p",model_server_pod="a"} 3
             inference_pool_per_pod_running_requests{name="p",model_server_pod="b"} 2
             inference_pool_per_pod_kv_cache_utilization{name="p",model_server_pod="a"} 0.000733
             inference_pool_per_pod_kv_cache_utilization{name="p",model_server_pod="b"} 0.5
+            inference_pool_pod_ready{name="p",model_server_pod="a"} 1
+            inference_pool_pod_ready{name="p",model_server_pod="b"} 1
             inference_pool_pods{name="p",state="ready"} 2
             inference_pool_pods{name="p",state="not_ready"} 0
             inference_pool_pods{name="p",state="stale"} 0
@@ -146,6 +151,7 @@ fn a_pod_that_dies_keeps_its_load_until_it_is_stale() {
         .shows(
             r#"
             inference_pool_ready_pods{name="p"} 0
+            inference_pool_pod_ready{name="p",model_server_pod="a"} 0
             inference_pool_pods{name="p",state="ready"} 0
             inference_pool_pods{name="p",state="not_ready"} 0
             inference_pool_pods{name="p",state="stale"} 0
@@ -184,6 +190,23 @@ fn a_pod_that_responds_without_a_load_is_stale_and_not_averaged() {
         .lacks(r#"queue_size{name="p",model_server_pod="b""#);
 }
 
+/// The larger part of each pod, at most 1.
+#[test]
+fn saturation_is_the_mean_of_the_larger_of_queue_and_kv_cache() {
+    Scenario::new()
+        .discovered(&[target("a", None), target("b", None)])
+        .scraped("a", load(1.0, 0.0, 0.75))
+        .has(r#"inference_pool_saturation{name="p"} 0.75"#)
+        .scraped("b", load(500.0, 0.0, 0.25))
+        .has(r#"inference_pool_saturation{name="p"} 0.875"#)
+        .scraped("a", load(0.0, 0.0, 0.0))
+        .has(r#"inference_pool_saturation{name="p"} 0.5"#)
+        // Nothing that could be saturated is reported: absent, not 0.
+        .scraped("a", Ok(ServerLoad::default()))
+        .scraped("b", Ok(ServerLoad::default()))
+        .lacks("saturation");
+}
+
 #[test]
 fn readiness_in_kubernetes_decides_ready_pods_and_scrapes_decide_loads() {
     Scenario::new()
@@ -196,8 +219,12 @@ fn readiness_in_kubernetes_decides_ready_pods_and_scrapes_decide_loads() {
         .scraped("b", load(3.0, 1.0, 0.5))
         .scraped("c", Err(Reason::Connect))
         .has(r#"inference_pool_ready_pods{name="p"} 2"#)
-        // The load of a pod that is not ready is averaged, too.
-        .has(r#"inference_pool_average_queue_size{name="p"} 2"#)
+        // The load of a pod that is not ready is shown and not averaged.
+        .has(r#"inference_pool_average_queue_size{name="p"} 1"#)
+        .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="b"} 3"#)
+        .has(r#"inference_pool_pod_ready{name="p",model_server_pod="a"} 1"#)
+        .has(r#"inference_pool_pod_ready{name="p",model_server_pod="b"} 0"#)
+        .has(r#"inference_pool_pod_ready{name="p",model_server_pod="c"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="not_ready"} 1"#)
         .has(r#"inference_pool_pods{name="p",state="unreachable"} 1"#)
@@ -209,7 +236,9 @@ fn readiness_in_kubernetes_decides_ready_pods_and_scrapes_decide_loads() {
         ])
         .has(r#"inference_pool_ready_pods{name="p"} 0"#)
         .has(r#"inference_pool_per_pod_queue_size{name="p",model_server_pod="a"} 1"#)
-        .has(r#"inference_pool_pods{name="p",state="not_ready"} 3"#);
+        .has(r#"inference_pool_pods{name="p",state="not_ready"} 3"#)
+        .lacks("average")
+        .lacks("saturation");
 }
 
 #[test]
@@ -324,11 +353,18 @@ fn the_documents_describe_every_family() {
     let readme = include_str!("../../../docs/metrics.md");
     let mut scenario = Scenario::new();
     scenario
-        .discovered(&[target("a", None)])
+        .discovered(&[
+            target("a", None),
+            Target {
+                role: Some("decode".parse().unwrap()),
+                ..target("b", None)
+            },
+        ])
         .scraped("a", Err(Reason::Connect))
-        .scraped("a", with_adapters(&["x"], &[]));
+        .scraped("a", with_adapters(&["x"], &[]))
+        .scraped("b", with_adapters(&["x"], &[]));
     let families = scenario.pool.families(scenario.now());
-    assert_eq!(families.len(), 15);
+    assert_eq!(families.len(), 22);
     for family in families {
         let row = family.readme_row();
         assert!(readme.lines().any(|line| line == row), "README.md lacks the row\n{row}");

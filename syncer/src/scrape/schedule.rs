@@ -17,7 +17,7 @@ const MAX_FIRST_DELAY: Duration = Duration::from_secs(1);
 pub struct Schedule {
     /// From the start of one attempt to the start of the next.
     pub interval: Duration,
-    /// Shorter than `interval`.
+    /// At most `interval`.
     pub timeout: Duration,
 }
 

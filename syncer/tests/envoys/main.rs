@@ -4,8 +4,10 @@
 //! No exporter can provide exchanges that ended after the last scrape of a process that died, or the first value of a
 //! series to `increase()`. Tests therefore wait for a scrape before they kill a process, and count from existing series.
 
+mod discovered;
 mod observer;
 mod one;
+mod requests;
 mod setup;
 mod several;
 mod syncer;

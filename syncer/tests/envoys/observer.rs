@@ -13,12 +13,14 @@ use infertally_oracle::Expected;
 use serde_json::Value as Json;
 
 /// Short, with slack for a busy machine: values become stale after ten intervals.
-const PACE: [&str; 6] = [
+const PACE: [&str; 8] = [
     "--scrape-interval",
     "200ms",
-    "--scrape-timeout",
-    "190ms",
     "--stale-after",
+    "2s",
+    "--envoy-interval",
+    "200ms",
+    "--envoy-stale-after",
     "2s",
 ];
 /// Several intervals of the syncer and of Prometheus.

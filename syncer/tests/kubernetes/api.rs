@@ -28,6 +28,7 @@ pub enum Kind {
     PoolV1,
     PoolV1Alpha2,
     Pod,
+    EndpointSlice,
 }
 
 /// How a watch is interrupted.
@@ -86,6 +87,7 @@ impl Kind {
             Self::PoolV1 => "/apis/inference.networking.k8s.io/v1/namespaces/inference/inferencepools",
             Self::PoolV1Alpha2 => "/apis/inference.networking.x-k8s.io/v1alpha2/namespaces/inference/inferencepools",
             Self::Pod => "/api/v1/namespaces/inference/pods",
+            Self::EndpointSlice => "/apis/discovery.k8s.io/v1/namespaces/inference/endpointslices",
         }
     }
 }
@@ -220,13 +222,13 @@ impl Api {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let path = request.uri().path();
-        let kinds = [Kind::PoolV1, Kind::PoolV1Alpha2, Kind::Pod];
+        let kinds = [Kind::PoolV1, Kind::PoolV1Alpha2, Kind::Pod, Kind::EndpointSlice];
         let kind = kinds
             .into_iter()
             .find(|kind| kind.path() == path)
             .expect("a path that the mock serves");
         if state.faults.forbidden.contains(&(verb, kind)) {
-            let resource = if kind == Kind::Pod { "pods" } else { "inferencepools" };
+            let resource = path.rsplit('/').next().expect("a path");
             let message = format!("{resource} is forbidden: User \"syncer\" cannot {verb} resource \"{resource}\"");
             return Ok(error_status(StatusCode::FORBIDDEN, "Forbidden", &message));
         }

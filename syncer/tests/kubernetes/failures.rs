@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, RoleLabels, watch};
 use tokio::sync::mpsc::channel;
 use tokio::time::{Instant, timeout};
 
@@ -158,6 +158,7 @@ async fn discovery_ends_when_the_receiver_is_dropped() {
         api.client(),
         "chat".parse().unwrap(),
         MetricsEndpoint::default(),
+        RoleLabels::default(),
         out,
     ));
     drop(updates);

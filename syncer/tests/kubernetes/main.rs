@@ -14,6 +14,7 @@ mod pods;
 mod pools;
 mod query;
 mod response;
+mod services;
 mod setup;
 mod several;
 mod watches;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, PoolRef, RoleLabels, watch, watch_service};
 use infertally_syncer::target::{Discovered, PoolId, Target};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{sleep, timeout};
 
-use crate::api::{Api, Kind};
+use crate::api::{Api, Kind, NAMESPACE};
 
 /// Longer than any of discovery's timeouts and delays.
 const LONG: Duration = Duration::from_secs(300);
@@ -30,7 +30,25 @@ impl Setup {
     pub fn follow(api: &Api, pools: &str) -> Self {
         let (out, updates) = channel(16);
         let pool: PoolRef = pools.parse().unwrap();
-        tokio::spawn(watch(api.client(), pool, MetricsEndpoint::default(), out));
+        let (endpoint, roles) = (MetricsEndpoint::default(), RoleLabels::default());
+        tokio::spawn(watch(api.client(), pool, endpoint, roles, out));
+        Self {
+            api: api.clone(),
+            updates,
+        }
+    }
+
+    /// Starts discovery of the endpoints of a Service, as `--envoy-service` has it.
+    pub fn of_service(api: &Api, service: &str) -> Self {
+        let (out, mut service_updates) = channel(16);
+        tokio::spawn(watch_service(api.client(), service.parse().unwrap(), out));
+        let (out, updates) = channel(16);
+        tokio::spawn(async move {
+            while let Some(update) = service_updates.recv().await {
+                // The pool that the other helpers expect.
+                out.send((PoolId::new(NAMESPACE, "chat"), update)).await.unwrap();
+            }
+        });
         Self {
             api: api.clone(),
             updates,

@@ -23,9 +23,9 @@ struct Arguments {
     /// A Wasm filter that does nothing
     #[arg(long, value_name = "FILE")]
     noop: Option<PathBuf>,
-    /// Another build of the filter to compare with
+    /// Another build of the filter to compare with; may be repeated
     #[arg(long, value_name = "FILE")]
-    other: Option<PathBuf>,
+    other: Vec<PathBuf>,
     /// An ext_proc server to compare with
     #[arg(long, value_name = "FILE")]
     ext_proc: Option<PathBuf>,
@@ -68,19 +68,18 @@ async fn measure(arguments: Arguments) -> Result<()> {
     if workloads.is_empty() {
         return Err(format!("unknown workload {}", only.join(", ")).into());
     }
-    let variants = [
-        Some(Variant::Plain),
-        noop.map(Variant::Noop),
-        Some(Variant::Infertally),
-        other.map(Variant::OtherBuild),
-        Some(Variant::Cpp),
-        ext_proc.map(Variant::ExtProc),
-    ];
+    let variants = [Variant::Plain]
+        .into_iter()
+        .chain(noop.map(Variant::Noop))
+        .chain([Variant::Infertally])
+        .chain(other.into_iter().map(Variant::OtherBuild))
+        .chain([Variant::Cpp])
+        .chain(ext_proc.map(Variant::ExtProc));
     let wasm_bytes = std::fs::metadata(&wasm)?.len();
     let options = Options {
         envoy,
         wasm,
-        variants: variants.into_iter().flatten().collect(),
+        variants: variants.collect(),
         workers: 1,
         rounds,
         held_streams: 0,

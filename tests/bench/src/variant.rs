@@ -1,5 +1,6 @@
 //! The Envoy configurations that are compared, all derived from the shipped `envoy.yaml`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use infertally_harness::Result;
@@ -91,14 +92,20 @@ pub enum Variant {
 
 impl Variant {
     /// The title of its column.
-    pub fn title(&self) -> &'static str {
+    pub fn title(&self) -> Cow<'static, str> {
         match self {
-            Self::Plain => "no filter",
-            Self::Noop(_) => "no-op Wasm",
-            Self::Infertally => "infertally",
-            Self::OtherBuild(_) => "other build",
-            Self::Cpp => "Envoy's C++",
-            Self::ExtProc(_) => "ext_proc",
+            Self::Plain => "no filter".into(),
+            Self::Noop(_) => "no-op Wasm".into(),
+            Self::Infertally => "infertally".into(),
+            // Several builds can be compared at once: each has the name of its file.
+            Self::OtherBuild(file) => file
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+                .into(),
+            Self::Cpp => "Envoy's C++".into(),
+            Self::ExtProc(_) => "ext_proc".into(),
         }
     }
 
@@ -173,6 +180,7 @@ mod tests {
                 "envoy.filters.http.router",
             ],
         );
+        assert_eq!(Variant::OtherBuild("builds/before.wasm".into()).title(), "before");
         let noop = changed(&Variant::Noop("noop.wasm".into()));
         assert!(noop.contains("filename: noop.wasm") && !noop.contains("dist/infertally.wasm"));
     }

@@ -11,10 +11,12 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
     let Binaries { envoy, wasm } = Binaries::from_env().unwrap();
     let options = Options {
         envoy,
-        wasm,
+        wasm: wasm.clone(),
         variants: vec![
             Variant::Plain,
             Variant::Infertally,
+            Variant::OtherBuild(wasm.clone()),
+            Variant::OtherBuild(wasm),
             Variant::Cpp,
             Variant::ExtProc(env!("CARGO_BIN_EXE_ext-proc").into()),
         ],
@@ -23,7 +25,7 @@ async fn a_short_round_measures_every_envoy_and_checks_its_metrics() {
         held_streams: 0,
     };
     let figures = run(&options, Workload::all(10)).await.unwrap();
-    assert_eq!((figures.variants.len(), figures.workloads.len()), (4, 4));
+    assert_eq!((figures.variants.len(), figures.workloads.len()), (6, 4));
     for workload in &figures.workloads {
         for slices in &workload.variants {
             assert!(

@@ -9,7 +9,7 @@ fn asleep() -> (FakeHost, [Running; 3]) {
     let vms = [2, 1, 1].map(|requests| {
         let mut running = Running::default();
         for _ in 0..requests {
-            running.start(&model("a"));
+            start_request(&mut running, "a");
         }
         running.publish(SECOND, &mut host);
         running
@@ -28,7 +28,7 @@ fn settle(mut host: FakeHost, mut vms: [Running; 3], running: i64) {
     }
     for (vm, requests) in vms.iter_mut().zip([2, 1, 1]) {
         for _ in 0..requests {
-            vm.finish(&model("a"));
+            vm.finish(model("a"));
         }
         vm.publish(22 * SECOND, &mut host);
     }
@@ -40,12 +40,12 @@ fn beat(running: &mut Running, host: &mut Replay<'_>) {
 }
 
 fn start(running: &mut Running, host: &mut Replay<'_>) {
-    running.start(&model("a"));
+    start_request(running, "a");
     running.publish(14 * SECOND, host);
 }
 
 fn finish(running: &mut Running, host: &mut Replay<'_>) {
-    running.finish(&model("a"));
+    running.finish(model("a"));
     running.publish(14 * SECOND, host);
 }
 

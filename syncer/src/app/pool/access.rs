@@ -9,7 +9,8 @@ use crate::http_client::access::{AccessError, AccessFiles};
 use crate::http_client::tls::TlsFiles;
 use crate::scrape::fetch::Client;
 
-/// Limit of an Envoy's page, which has Envoy's own stats, too. A pair of model names has some three hundred lines.
+/// Limit of an Envoy's page. A pair of model names has some three hundred lines, and a server that ignores the filter sends
+/// Envoy's own stats, too.
 const MAX_ENVOY_PAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client whose files are watched until this is dropped.
@@ -49,7 +50,7 @@ pub(super) async fn pods(args: &PoolArgs) -> Result<Watched, AccessError> {
 pub(super) async fn envoys(args: &PoolArgs) -> Result<Watched, AccessError> {
     let files = AccessFiles {
         tls: TlsFiles {
-            ca: args.envoy_ca_file.clone(),
+            ca: args.envoy.envoy_ca_file.clone(),
             ..TlsFiles::default()
         },
         ..AccessFiles::default()

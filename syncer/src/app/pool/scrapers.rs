@@ -1,4 +1,4 @@
-//! The scrape tasks, one per pod and one per Envoy. A slow or dead target delays no other.
+//! The tasks that scrape pods, one per pod. A slow or dead pod delays no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::{self, EngineOptions, ServerLoad};
-use crate::envoy_stats::{self, EnvoyPage};
 use crate::scrape::fetch::{Client, Page};
 use crate::scrape::schedule::{Schedule, Ticks, attempt};
 use crate::scrape_status::{Attempt, Reason};
@@ -111,31 +110,8 @@ impl PodScrapers {
     }
 }
 
-/// Starts the task that scrapes an Envoy.
-pub(super) fn start_envoy(
-    name: Arc<str>,
-    url: Uri,
-    client: Client,
-    Schedule { interval, timeout }: Schedule,
-    attempts: Sender<(Arc<str>, Attempt<EnvoyPage>)>,
-) -> AbortOnDropHandle<()> {
-    let task = async move {
-        let mut ticks = Ticks::new(interval);
-        let mut log = ScrapeLog::new("Envoy", Arc::clone(&name), None);
-        loop {
-            ticks.next().await;
-            let attempt = attempt(&client, &url, timeout, |page| envoy_stats::read(page.body.pieces())).await;
-            log.record(&attempt);
-            if attempts.send((Arc::clone(&name), attempt)).await.is_err() {
-                return;
-            }
-        }
-    };
-    AbortOnDropHandle::new(tokio::spawn(task))
-}
-
 /// Logs when the scrapes of a target begin to fail, fail for another reason, or recover; not each failure.
-struct ScrapeLog {
+pub(super) struct ScrapeLog {
     kind: &'static str,
     name: Arc<str>,
     /// Of a pod; pods of two pools may have the same name.
@@ -148,7 +124,7 @@ struct ScrapeLog {
 // === impl ScrapeLog ===
 
 impl ScrapeLog {
-    fn new(kind: &'static str, name: Arc<str>, pool: Option<PoolId>) -> Self {
+    pub(super) fn new(kind: &'static str, name: Arc<str>, pool: Option<PoolId>) -> Self {
         Self {
             kind,
             name,
@@ -157,7 +133,7 @@ impl ScrapeLog {
         }
     }
 
-    fn record<T>(&mut self, attempt: &Attempt<T>) {
+    pub(super) fn record<T>(&mut self, attempt: &Attempt<T>) {
         let error = attempt.result.as_ref().err();
         let failing = error.map(|error| {
             let message = (error.reason == Reason::Tls).then(|| error.message.clone());

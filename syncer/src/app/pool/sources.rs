@@ -60,6 +60,7 @@ async fn follow(args: &PoolArgs, out: mpsc::Sender<(PoolId, Discovered)>) -> Res
             client.clone(),
             pool,
             args.access.endpoint(),
+            args.role_labels(),
             out.clone(),
         ));
     }

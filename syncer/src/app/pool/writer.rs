@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
+use super::envoys::EnvoyScrapers;
 use super::scrapers::{PodAttempt, PodScrapers, ScraperConfig};
 use crate::envoy_stats::EnvoyPage;
 use crate::envoys::Envoys;
@@ -21,17 +22,26 @@ const MAX_BATCH: usize = 256;
 pub(super) struct Snapshot {
     pub pools: Pools,
     pub envoys: Envoys,
+    /// Whether everything had been scraped once. It stays: a target that is added later and hangs takes no syncer out of
+    /// service.
+    pub was_ready: bool,
 }
 
 /// What the writer receives.
 pub(super) struct Inputs {
     pub discovered: mpsc::Receiver<(PoolId, Discovered)>,
     pub pods: mpsc::Receiver<PodAttempt>,
+    pub discovered_envoys: mpsc::Receiver<Discovered>,
     pub envoys: mpsc::Receiver<(Arc<str>, Attempt<EnvoyPage>)>,
 }
 
-/// Publishes snapshots until no receiver is left. Dropping the future aborts the pods' scrapers.
-pub(super) async fn write(mut inputs: Inputs, config: ScraperConfig, snapshot: watch::Sender<Snapshot>) {
+/// Publishes snapshots until no receiver is left. Dropping the future aborts the scrapers.
+pub(super) async fn write(
+    mut inputs: Inputs,
+    config: ScraperConfig,
+    mut envoy_scrapers: EnvoyScrapers,
+    snapshot: watch::Sender<Snapshot>,
+) {
     let mut state = snapshot.borrow().clone();
     let mut scrapers: HashMap<PoolId, PodScrapers> = HashMap::new();
     let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -55,10 +65,32 @@ pub(super) async fn write(mut inputs: Inputs, config: ScraperConfig, snapshot: w
                     state.pools.scraped(&pool, &target, attempt);
                 }
             }
-            Some((name, attempt)) = inputs.envoys.recv() => state.envoys.scraped(&name, attempt),
+            Some(discovered) = inputs.discovered_envoys.recv() => {
+                discovered_envoys(&mut state.envoys, discovered);
+                envoy_scrapers.update(state.envoys.targets());
+            }
+            Some((name, attempt)) = inputs.envoys.recv() => {
+                if let Err(error) = state.envoys.scraped(&name, attempt) {
+                    tracing::warn!(%name, %error, "metrics of the Envoy are not served, retrying each interval");
+                }
+            }
             () = snapshot.closed() => return,
         }
+        state.was_ready = state.ready().is_ok();
         snapshot.send_replace(state.clone());
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Whether the pods are known and each pod and Envoy has been scraped, or once had been.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        if self.was_ready {
+            return Ok(());
+        }
+        self.pools.ready()?;
+        self.envoys.ready()
     }
 }
 
@@ -77,6 +109,15 @@ fn log(pool: &PoolId, discovered: &Discovered, state: &Snapshot) {
             tracing::warn!(%pool, error = why, "discovery of pods failed, keeping the last known ones");
         }
         Discovered::Removed => tracing::info!(%pool, "the pool was deleted, its series end"),
+    }
+}
+
+fn discovered_envoys(envoys: &mut Envoys, discovered: Discovered) {
+    let previously = envoys.targets().count();
+    match envoys.discovered(discovered, now()) {
+        Ok(()) if previously == 0 && envoys.targets().count() == 0 => {}
+        Ok(()) => tracing::info!(envoys = envoys.targets().count(), previously, "discovered the Envoys"),
+        Err(error) => tracing::warn!(error, "discovery of Envoys failed, keeping the last known ones"),
     }
 }
 

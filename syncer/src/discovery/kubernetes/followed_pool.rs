@@ -9,6 +9,7 @@ use super::annotations::{InvalidAnnotations, MetricsEndpoint};
 use super::pods::{Member, targets};
 use super::pool_spec::{PoolSpec, Version};
 use super::reflector::Reflector;
+use super::role_labels::RoleLabels;
 use super::status::{DiscoveryStatus, Publisher, Resolution};
 use crate::target::{Discovered, MAX_TARGETS, PoolId};
 
@@ -16,6 +17,7 @@ use crate::target::{Discovered, MAX_TARGETS, PoolId};
 pub(super) struct FollowedPool {
     pub id: PoolId,
     pods: Option<(PoolSpec, Reflector<Pod, Member>)>,
+    roles: RoleLabels,
     invalid_annotations: InvalidAnnotations,
     publisher: Publisher,
 }
@@ -23,10 +25,11 @@ pub(super) struct FollowedPool {
 // === impl FollowedPool ===
 
 impl FollowedPool {
-    pub fn new(id: PoolId) -> Self {
+    pub fn new(id: PoolId, roles: RoleLabels) -> Self {
         Self {
             id,
             pods: None,
+            roles,
             invalid_annotations: InvalidAnnotations::default(),
             publisher: Publisher::default(),
         }
@@ -75,7 +78,9 @@ impl FollowedPool {
         tracing::info!(%namespace, %name, version, selector = %labels, "watching the InferencePool's pods");
         let api = Api::namespaced(client.clone(), namespace);
         let config = watcher::Config::default().labels_from(&labels);
-        self.pods = Some((found.clone(), Reflector::new(api, config, |pod| Member::from(pod))));
+        let roles = self.roles.clone();
+        let member = move |pod: &Pod| Member::new(pod, &roles);
+        self.pods = Some((found.clone(), Reflector::new(api, config, member)));
     }
 
     /// The updates that the receiver lacks.

@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::annotations::{MetricsEndpoint, PodEndpoint};
 use super::pool_spec::{MAX_PORTS, PoolSpec};
-use crate::target::Target;
+use super::role_labels::RoleLabels;
+use crate::target::{Role, Target};
 
 /// Labels that name a pod's engine, by precedence: ours, llm-d's, the Gateway API Inference Extension's.
 const ENGINE_LABELS: [&str; 3] = [
@@ -31,6 +32,7 @@ pub(super) struct Member {
     /// Condition Ready is True, and the pod is not terminating.
     ready: bool,
     engine: Option<String>,
+    role: Option<Role>,
     active_ports: Option<BTreeSet<u16>>,
     /// What its annotations say of its metrics.
     pub endpoint: PodEndpoint,
@@ -38,8 +40,8 @@ pub(super) struct Member {
 
 // === impl Member ===
 
-impl From<&Pod> for Member {
-    fn from(pod: &Pod) -> Self {
+impl Member {
+    pub(super) fn new(pod: &Pod, roles: &RoleLabels) -> Self {
         let status = pod.status.as_ref();
         let terminated = status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
         let ready = status
@@ -54,6 +56,7 @@ impl From<&Pod> for Member {
                 .and_then(|address| address.parse().ok()),
             ready: ready && !terminated && pod.metadata.deletion_timestamp.is_none(),
             engine: ENGINE_LABELS.iter().find_map(|name| labels?.get(*name)).cloned(),
+            role: roles.role(pod),
             active_ports: annotations.and_then(|all| all.get(ACTIVE_PORTS)).map(|ports| {
                 ports
                     .split(',')
@@ -64,9 +67,7 @@ impl From<&Pod> for Member {
             endpoint: PodEndpoint::new(pod),
         }
     }
-}
 
-impl Member {
     fn serves(&self, port: u16) -> bool {
         self.active_ports.as_ref().is_none_or(|active| active.contains(&port))
     }
@@ -108,6 +109,7 @@ pub(super) fn targets(pool: &PoolSpec, pods: &BTreeMap<String, Member>, defaults
             url: member.url(port, &endpoint),
             ready: Some(member.ready),
             engine: member.engine.clone(),
+            role: member.role.clone(),
         };
         let active = pool.ports.iter().map(|port| port.get()).enumerate();
         let mut active = active.filter(|(_, port)| member.serves(*port));
@@ -135,7 +137,7 @@ mod tests {
 
     fn pod(metadata: Value, status: Value) -> Member {
         let pod: Pod = serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap();
-        Member::from(&pod)
+        Member::new(&pod, &RoleLabels::default())
     }
 
     fn running(address: &str, ready: &str) -> Value {
@@ -165,8 +167,22 @@ mod tests {
             url: Some(Uri::from_static("http://10.0.0.1:8000/")),
             ready: Some(true),
             engine: None,
+            role: None,
         };
         assert_eq!(targets(&pool(&[8000]), &pods, &MetricsEndpoint::default()), [expected]);
+    }
+
+    #[test]
+    fn a_role_label_is_the_role_of_each_of_the_pods_targets() {
+        let metadata = json!({"labels": {"llm-d.ai/role": "decode"}});
+        let pods = [("a".to_owned(), pod(metadata, running("10.0.0.1", "True")))].into();
+        for ports in [&[8000][..], &[8000, 8001]] {
+            let targets = targets(&pool(ports), &pods, &MetricsEndpoint::default());
+            assert_eq!(targets.len(), ports.len());
+            for target in targets {
+                assert_eq!(target.role, Some("decode".parse().unwrap()));
+            }
+        }
     }
 
     #[test]
@@ -204,6 +220,45 @@ mod tests {
         );
         assert!(!member.ready);
         assert!(url(&member).is_some());
+    }
+
+    /// The pods of the table that the averages are tested with.
+    #[test]
+    fn the_ready_pods_of_every_step_of_a_rollout_are_ready() {
+        let table = include_str!("../../../../tests/fixtures/pool/rollouts.json");
+        let table: Value = serde_json::from_str(table).unwrap();
+        for rollout in table.as_array().unwrap() {
+            for step in rollout["steps"].as_array().unwrap() {
+                let pods = step["pods"].as_object().unwrap().iter().map(|(name, of_step)| {
+                    let mut metadata =
+                        json!({"labels": {"llm-d.ai/role": of_step["role"].as_str().unwrap_or_default()}});
+                    if of_step["terminating"] == true {
+                        metadata["deletionTimestamp"] = "2025-01-01T00:00:00Z".into();
+                    }
+                    let status = running("10.0.0.1", of_step["condition"].as_str().unwrap());
+                    (name.clone(), pod(metadata, status))
+                });
+                let targets = targets(&pool(&[8000]), &pods.collect(), &MetricsEndpoint::default());
+                let ready = |role: Option<&str>| {
+                    let in_role =
+                        |target: &&Target| role.is_none() || target.role.as_ref().map(|role| &**role.label()) == role;
+                    let ready = targets
+                        .iter()
+                        .filter(in_role)
+                        .filter(|target| target.ready == Some(true));
+                    Some(ready.count() as u64)
+                };
+                assert_eq!(ready(None), step["expected"]["ready_pods"].as_u64(), "{}", step["step"]);
+                for (role, expected) in step["roles"].as_object().unwrap() {
+                    assert_eq!(
+                        ready(Some(role)),
+                        expected["ready_pods"].as_u64(),
+                        "{} {role}",
+                        step["step"]
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::target::PoolId;
 
 /// Kubernetes' limit for a namespace (a DNS label).
-const MAX_NAMESPACE: usize = 63;
+pub(super) const MAX_NAMESPACE: usize = 63;
 /// Kubernetes' limit for an object's name (a DNS subdomain).
 const MAX_NAME: usize = 253;
 
@@ -100,7 +100,7 @@ impl PoolSelection {
     }
 }
 
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.ends_with('-')

@@ -38,7 +38,7 @@ const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Reflector<K, T> {
     api: Api<K>,
     config: watcher::Config,
-    convert: fn(&K) -> T,
+    convert: Convert<K, T>,
     backoff: DefaultBackoff,
     state: State<K, T>,
     objects: Option<BTreeMap<String, T>>,
@@ -61,6 +61,8 @@ enum State<K, T> {
     },
 }
 
+type Convert<K, T> = Box<dyn Fn(&K) -> T + Send + Sync>;
+
 type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 // === impl Reflector ===
@@ -71,11 +73,11 @@ where
     T: PartialEq,
 {
     /// Requests nothing before [`Reflector::changed`] is polled. `convert` takes what matters from an object.
-    pub fn new(api: Api<K>, config: watcher::Config, convert: fn(&K) -> T) -> Self {
+    pub fn new(api: Api<K>, config: watcher::Config, convert: impl Fn(&K) -> T + Send + Sync + 'static) -> Self {
         Self {
             api,
             config: config.timeout(WATCH_SECONDS).page_size(PAGE_SIZE),
-            convert,
+            convert: Box::new(convert),
             backoff: DefaultBackoff::default(),
             state: State::Waiting { until: Instant::now() },
             objects: None,

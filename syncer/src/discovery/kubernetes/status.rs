@@ -227,6 +227,7 @@ mod tests {
             url: None,
             ready: Some(true),
             engine: None,
+            role: None,
         };
         DiscoveryStatus {
             targets: targets.map(|names| names.iter().map(target).collect()),

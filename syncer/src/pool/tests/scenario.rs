@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Adapters, ServerLoad};
 use crate::exposition::test_util::{lines, series};
-use crate::pool::Pool;
+use crate::pool::{Pool, Settings};
 use crate::scrape_status::{Attempt, Reason, ScrapeError};
 use crate::target::{Discovered, Target};
 
-pub const STALE_AFTER: Duration = Duration::from_secs(3);
+pub const SETTINGS: Settings = Settings {
+    stale_after: Duration::from_secs(3),
+    queue_limit: 5.0,
+};
 
 /// A pool and a clock.
 pub struct Scenario {
@@ -22,7 +25,7 @@ pub struct Scenario {
 impl Scenario {
     pub fn new() -> Self {
         Self {
-            pool: Pool::new("p", STALE_AFTER),
+            pool: Pool::new("p", SETTINGS),
             start: tokio::time::Instant::now().into_std(),
             now_ms: 0,
         }

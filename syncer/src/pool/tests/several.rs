@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scenario::{STALE_AFTER, load, target};
+use super::scenario::{SETTINGS, load, target};
 use crate::exposition::test_util::{lines, series};
 use crate::pool::Pools;
 use crate::scrape_status::Attempt;
@@ -45,7 +45,7 @@ fn assert_series(pools: &Pools, part: &str, expected: &str) {
 #[tokio::test(start_paused = true)]
 async fn pools_of_one_namespace_have_the_label_name_only() {
     let pools_of = ids(&[("a", "chat"), ("a", "code")]);
-    let mut pools = Pools::new(pools_of.clone(), None, STALE_AFTER);
+    let mut pools = Pools::new(pools_of.clone(), None, SETTINGS);
     with_pod(&mut pools, &pools_of[0], 1.0);
     with_pod(&mut pools, &pools_of[1], 2.0);
     assert_series(
@@ -67,7 +67,7 @@ async fn pools_of_one_namespace_have_the_label_name_only() {
 
 #[tokio::test(start_paused = true)]
 async fn the_label_namespace_follows_from_the_configuration_not_from_the_pools_that_exist() {
-    let mut pools = Pools::new(ids(&[("a", "*"), ("b", "*")]), None, STALE_AFTER);
+    let mut pools = Pools::new(ids(&[("a", "*"), ("b", "*")]), None, SETTINGS);
     // Pods of the same name in pools of the same name are two series.
     for namespace in ["a", "b"] {
         with_pod(&mut pools, &PoolId::new(namespace, "chat"), 1.0);
@@ -86,7 +86,7 @@ async fn the_label_namespace_follows_from_the_configuration_not_from_the_pools_t
         "average_queue_size",
         r#"inference_pool_average_queue_size{name="chat",namespace="a"} 1"#,
     );
-    let mut pools = Pools::new(ids(&[("a", "*")]), None, STALE_AFTER);
+    let mut pools = Pools::new(ids(&[("a", "*")]), None, SETTINGS);
     with_pod(&mut pools, &PoolId::new("a", "chat"), 1.0);
     assert_series(
         &pools,
@@ -98,7 +98,7 @@ async fn the_label_namespace_follows_from_the_configuration_not_from_the_pools_t
 #[tokio::test(start_paused = true)]
 async fn a_name_from_a_flag_is_the_label_of_the_only_pool() {
     let pools_of = ids(&[("a", "chat")]);
-    let mut pools = Pools::new(pools_of.clone(), Some("mine"), STALE_AFTER);
+    let mut pools = Pools::new(pools_of.clone(), Some("mine"), SETTINGS);
     with_pod(&mut pools, &pools_of[0], 1.0);
     assert_series(
         &pools,
@@ -110,7 +110,7 @@ async fn a_name_from_a_flag_is_the_label_of_the_only_pool() {
 #[tokio::test(start_paused = true)]
 async fn the_list_of_a_namespace_has_a_discovery_age_and_nothing_else() {
     let list = ids(&[("a", "*")]);
-    let mut pools = Pools::new(list.clone(), None, STALE_AFTER);
+    let mut pools = Pools::new(list.clone(), None, SETTINGS);
     fails(&mut pools, &list[0]);
     tokio::time::advance(Duration::from_secs(5)).await;
     let chat = PoolId::new("a", "chat");
@@ -134,7 +134,7 @@ async fn the_list_of_a_namespace_has_a_discovery_age_and_nothing_else() {
 async fn a_pool_that_fails_holds_the_others_up_neither_in_values_nor_in_readiness() {
     let pools_of = ids(&[("a", "chat"), ("a", "code")]);
     let [chat, code] = &pools_of[..] else { unreachable!() };
-    let mut pools = Pools::new(pools_of.clone(), None, STALE_AFTER);
+    let mut pools = Pools::new(pools_of.clone(), None, SETTINGS);
     assert_eq!(
         pools.ready(),
         Err("pool a/chat: discovery of pods has not completed".to_owned())
@@ -173,7 +173,7 @@ async fn a_pool_that_fails_holds_the_others_up_neither_in_values_nor_in_readines
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_pool_has_no_series_and_scrapes_that_arrive_late_are_ignored() {
-    let mut pools = Pools::new(ids(&[("a", "*")]), None, STALE_AFTER);
+    let mut pools = Pools::new(ids(&[("a", "*")]), None, SETTINGS);
     let chat = PoolId::new("a", "chat");
     with_pod(&mut pools, &chat, 1.0);
     pools.discovered(&chat, Discovered::Removed, now());
@@ -196,7 +196,7 @@ fn the_limit_of_targets_is_that_of_all_pools_together() {
             .map(|number| target(&format!("pod-{number}"), Some(true)))
             .collect()
     };
-    let mut pools = Pools::new(pools_of.clone(), None, STALE_AFTER);
+    let mut pools = Pools::new(pools_of.clone(), None, SETTINGS);
     pools.discovered(chat, Discovered::Targets(targets(MAX_TARGETS - 1)), now());
     pools.discovered(code, Discovered::Targets(targets(1)), now());
     assert_eq!(pools.targets(code).count(), 1);
@@ -211,11 +211,11 @@ fn the_limit_of_targets_is_that_of_all_pools_together() {
 #[tokio::test(start_paused = true)]
 async fn families_of_all_pools_are_joined_in_order() {
     let pools_of = ids(&[("a", "empty"), ("a", "full")]);
-    let mut pools = Pools::new(pools_of.clone(), None, STALE_AFTER);
+    let mut pools = Pools::new(pools_of.clone(), None, SETTINGS);
     with_pod(&mut pools, &pools_of[1], 1.0);
     let both = pools.families(now());
     let alone = {
-        let mut pools = Pools::new(vec![pools_of[1].clone()], None, STALE_AFTER);
+        let mut pools = Pools::new(vec![pools_of[1].clone()], None, SETTINGS);
         with_pod(&mut pools, &pools_of[1], 1.0);
         pools.families(now())
     };

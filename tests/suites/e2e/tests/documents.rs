@@ -21,10 +21,11 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()
 }
 
-/// The documents at the root and in `docs`.
+/// The documents at the root and in `docs`; pictures belong to the document that shows them.
 fn documents() -> Vec<String> {
     let docs = std::fs::read_dir(repository("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    let docs = docs.filter(|path| path.ends_with(".md"));
     AT_THE_ROOT.map(str::to_owned).into_iter().chain(docs).collect()
 }
 

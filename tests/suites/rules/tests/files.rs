@@ -170,7 +170,66 @@ fn every_scrape_configuration_uses_the_jobs_of_the_rules() {
     assert_eq!(jobs("model-servers.yaml"), model_servers);
     assert_eq!(jobs("model-servers-kubernetes.yaml"), model_servers);
     assert_eq!(
-        job_of_monitor("operator/model-servers/podmonitor.yaml"),
+        job_of_monitor("operator/model-servers/servicemonitor.yaml"),
         "infertally-model-servers"
     );
+}
+
+/// The scrape configuration and the operator's ServiceMonitor treat the model servers alike, and select the shipped Service.
+#[test]
+fn model_servers_are_scraped_alike_with_the_operator_and_without() {
+    let config = shipped::yaml("model-servers-kubernetes.yaml").unwrap();
+    let config = &config["scrape_configs"][0];
+    let monitor = shipped::yaml("operator/model-servers/servicemonitor.yaml").unwrap();
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    let service = shipped::yaml("operator/model-servers/service.yaml").unwrap();
+
+    // Each rule by what it sets or does, with its sources and regex.
+    let rules = |rules: &Value, keys: [&str; 2]| -> BTreeSet<String> {
+        let rules = rules.as_array().unwrap().iter();
+        let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        let rule = |rule: &Value| {
+            let mut sources: Vec<_> = rule[keys[0]].as_array().into_iter().flatten().collect();
+            // The operator's Prometheus may discover by Endpoints instead.
+            sources.retain(|source| *source != "__meta_kubernetes_endpoint_ready");
+            let action = rule["action"].as_str().unwrap_or("replace");
+            format!(
+                "{action} {} {sources:?} {} {}",
+                text(rule, keys[1]),
+                text(rule, "regex"),
+                text(rule, "replacement")
+            )
+        };
+        rules.map(rule).collect()
+    };
+    let (plain, operator) = (["source_labels", "target_label"], ["sourceLabels", "targetLabel"]);
+    assert_eq!(
+        rules(&config["metric_relabel_configs"], plain),
+        rules(&endpoint["metricRelabelings"], operator)
+    );
+    // The operator sets the job's name, the namespace and the port's filter by itself.
+    let plain = rules(&config["relabel_configs"], plain);
+    let operator = rules(&endpoint["relabelings"], operator);
+    let only_plain: Vec<_> = plain.difference(&operator).collect();
+    let only_operator: Vec<_> = operator.difference(&plain).collect();
+    assert!(
+        matches!(&only_plain[..], [port, namespace]
+            if port.starts_with("keep") && port.contains("port_name") && namespace.starts_with("replace namespace")),
+        "{only_plain:?}"
+    );
+    assert!(
+        matches!(&only_operator[..], [job] if job.starts_with("replace job")),
+        "{only_operator:?}"
+    );
+
+    let name = service["metadata"]["name"].as_str().unwrap();
+    let selector = config["kubernetes_sd_configs"][0]["selectors"][0]["label"].as_str();
+    assert_eq!(selector, Some(format!("kubernetes.io/service-name={name}").as_str()));
+    assert_eq!(
+        monitor["spec"]["selector"]["matchLabels"],
+        service["metadata"]["labels"]
+    );
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+    // Unready addresses must not be published as ready.
+    assert_eq!(service["spec"].get("publishNotReadyAddresses"), None);
 }

@@ -19,11 +19,15 @@ use infertally_rules::shipped::{self, replace};
 type Page = BTreeMap<Series, f64>;
 
 /// Every engine that the syncer supports.
-const ENGINES: [&str; 8] = [
+const ENGINES: [&str; 12] = [
     "vllm-0.9",
     "vllm-data-parallel",
     "sglang",
     "sglang-ranks",
+    "sglang-prefill",
+    "sglang-decode",
+    "llamacpp-older",
+    "tgi",
     "trtllm",
     "triton-trtllm",
     "triton",
@@ -145,55 +149,91 @@ async fn prometheus_records_the_series_that_the_syncer_serves() {
     for page in pages {
         pods.push(Pod::start(page).await.unwrap());
     }
+    let targets = pods.len();
     let (prometheus, syncer) = (start_prometheus(&pods).await, start_syncer(&pods).await);
     let page = agreed(&prometheus, &syncer, |page| ready(page) == ENGINES.len() as f64 + 3.0).await;
-    for rule in shipped::rules("recording-rules.yaml").unwrap() {
+    // Without roles there are no series by role.
+    let rules = shipped::rules("recording-rules.yaml").unwrap().into_iter();
+    for rule in rules.filter(|rule| !rule.name.contains("_role_")) {
         assert!(page.keys().any(|series| series.name == rule.name), "no {}", rule.name);
     }
-    autoscaling_queries_return_the_totals(&prometheus, &page).await;
+    autoscaling_queries_return_the_pools_values(&prometheus, &page).await;
 
     // A load changes, an address changes its engine, and some pods are removed.
-    pods[8].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
-    pods[9].set(Behaviour::Page(page_of("sglang-ranks")));
-    pods.truncate(10);
+    pods[ENGINES.len()].set(Behaviour::Page(small(load(70.0, 30.0, 0.5))));
+    pods[ENGINES.len() + 1].set(Behaviour::Page(page_of("sglang-ranks")));
+    pods.truncate(ENGINES.len() + 2);
     pods.remove(0);
     let page = agreed(&prometheus, &syncer, |page| ready(page) == pods.len() as f64).await;
     let changed = Series::new(
         "inference_pool_per_pod_queue_size",
         &[
             ("name", "default"),
-            ("model_server_pod", &format!("127.0.0.1:{}", pods[7].port())),
+            (
+                "model_server_pod",
+                &format!("127.0.0.1:{}", pods[ENGINES.len() - 1].port()),
+            ),
         ],
     );
     assert_eq!(page[&changed], 70.0);
 
-    // Without pods, ready_pods is zero and there is no average.
+    // If none responds, no pod is ready and there is no average.
     pods.clear();
-    let page = agreed(&prometheus, &syncer, |page| page.len() == 1).await;
-    assert_eq!(ready(&page), 0.0);
+    let page = agreed(&prometheus, &syncer, |page| page.len() == 1 + targets).await;
+    assert!(page.values().all(|value| *value == 0.0), "{page:?}");
 }
 
-/// The queries of the autoscaling example return the pool's totals.
-async fn autoscaling_queries_return_the_totals(prometheus: &Prometheus, page: &Page) {
+/// Both examples scale by the saturation and by the total of running requests, of one pool of one namespace.
+async fn autoscaling_queries_return_the_pools_values(prometheus: &Prometheus, page: &Page) {
+    let saturation = page[&Series::new("inference_pool_saturation", &[("name", "default")])];
+    let running = page
+        .iter()
+        .filter(|(series, _)| series.name == "inference_pool_per_pod_running_requests");
+    let running: f64 = running.map(|(_, value)| value).sum();
+    let matchers = "namespace=\"default\",name=\"vllm\"";
+
     let keda = shipped::yaml("autoscaling/keda.yaml").unwrap();
     let triggers = keda["spec"]["triggers"].as_array().unwrap();
-    let gauges = [
-        "inference_pool_per_pod_queue_size",
-        "inference_pool_per_pod_running_requests",
-    ];
-    assert_eq!(triggers.len(), gauges.len());
-    for (trigger, gauge) in triggers.iter().zip(gauges) {
-        let query = trigger["metadata"]["query"].as_str().unwrap();
-        let query = replace(query, "name=\"vllm\"", "name=\"default\"").unwrap();
-        let total: f64 = page
-            .iter()
-            .filter(|(series, _)| series.name == gauge)
-            .map(|(_, value)| value)
-            .sum();
-        let result = prometheus.query(&query).await.unwrap();
-        assert!(
-            matches!(result[..], [(_, value)] if value == total),
-            "{query}: {result:?}, not {total}"
-        );
+    let of_keda = triggers.iter().map(|trigger| {
+        // A mean must not be divided by the number of pods.
+        let kind = trigger["metricType"].as_str().unwrap_or("AverageValue");
+        (
+            kind.to_owned(),
+            trigger["metadata"]["query"].as_str().unwrap().to_owned(),
+        )
+    });
+
+    let document = std::fs::read_to_string(repository("docs/prometheus.md")).unwrap();
+    let adapter = document
+        .split("```")
+        .find(|block| block.contains("externalRules"))
+        .unwrap();
+    let adapter: serde_json::Value = serde_saphyr::from_str(adapter.trim_start_matches("yaml")).unwrap();
+    let hpa = shipped::yaml("autoscaling/hpa.yaml").unwrap();
+    let metrics = hpa["spec"]["metrics"].as_array().unwrap();
+    let of_hpa = metrics.iter().map(|metric| {
+        let metric = &metric["external"];
+        let rules = adapter["externalRules"].as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["name"]["as"] == metric["metric"]["name"]);
+        let labels = &metric["metric"]["selector"]["matchLabels"];
+        assert_eq!(*labels, serde_json::json!({"namespace": "default", "name": "vllm"}));
+        let query = rule.unwrap()["metricsQuery"].as_str().unwrap();
+        let kind = metric["target"]["type"].as_str().unwrap().to_owned();
+        (kind, replace(query, "<<.LabelMatchers>>", matchers).unwrap())
+    });
+
+    let expected = [("Value", saturation), ("AverageValue", running)];
+    for queries in [of_keda.collect::<Vec<_>>(), of_hpa.collect()] {
+        assert_eq!(queries.len(), expected.len());
+        for ((kind, query), (expected_kind, value)) in queries.iter().zip(expected) {
+            assert_eq!(kind, expected_kind, "{query}");
+            // These targets are in no namespace.
+            let query = replace(query, matchers, "namespace=\"\",name=\"default\"").unwrap();
+            let result = prometheus.query(&query).await.unwrap();
+            assert!(
+                matches!(result[..], [(_, found)] if (found - value).abs() < 1e-9),
+                "{query}: {result:?}, not {value}"
+            );
+        }
     }
 }

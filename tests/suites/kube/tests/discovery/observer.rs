@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, client_for, watch};
+use infertally_syncer::discovery::kubernetes::{MetricsEndpoint, RoleLabels, client_for, watch};
 use infertally_syncer::target::{Discovered, PoolId, Target};
 use kube::Config;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -31,6 +31,7 @@ impl Observer {
             client_for(config).unwrap(),
             "chat".parse().unwrap(),
             endpoint,
+            RoleLabels::default(),
             out,
         ));
         Self {

@@ -75,6 +75,7 @@ async fn start_syncer(listen: SocketAddr, more: &[&str]) -> Result<Syncer> {
     let mut command = Command::new(path("INFERTALLY_SYNCER"));
     command.args(["pool", "--listen", &listen.to_string(), "--scrape-interval", "500ms"]);
     command.args(["--scrape-timeout", "490ms", "--stale-after", "2s"]);
+    command.args(["--envoy-interval", "500ms", "--envoy-stale-after", "2s"]);
     Syncer::start(command.args(more)).await
 }
 
