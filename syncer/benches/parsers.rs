@@ -36,7 +36,7 @@ struct Args {
 /// Captured responses of model servers and Envoy, below tests/fixtures.
 const PAGES: [(&str, &str); 3] = [
     ("vLLM, 62 KB", "vllm-0.32.0/metrics_lora_after.resp"),
-    ("Envoy, 47 KB", "envoy-1.40.0/stats_prometheus.txt"),
+    ("Envoy, 163 KB", "envoy-1.40.0/stats_prometheus.txt"),
     ("llama.cpp, 3 KB", "llama.cpp-0.5.0/metrics.resp"),
 ];
 

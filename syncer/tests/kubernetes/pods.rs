@@ -65,6 +65,34 @@ async fn the_engine_label_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn annotations_and_labels_that_change_move_a_pods_metrics() {
+    let mut setup = Setup::with_pods(&["vllm-0", "vllm-1"]).await;
+    let mut pod = ready_pod("vllm", 1);
+    for (part, name, value, expected) in [
+        ("labels", "prometheus.io/port", "8001", "http://10.0.0.1:8001/"),
+        ("annotations", "prometheus.io/port", "8002", "http://10.0.0.1:8002/"),
+        ("annotations", "prometheus.io/scheme", "https", "https://10.0.0.1:8002/"),
+        ("annotations", "prometheus.io/path", "/m", "https://10.0.0.1:8002/m"),
+        // The label does not stand in for an annotation that is there and invalid.
+        ("annotations", "prometheus.io/port", "x", "https://10.0.0.1:8000/m"),
+    ] {
+        pod["metadata"][part][name] = value.into();
+        setup.api.put(Kind::Pod, "vllm-0", pod.clone());
+        let targets = setup.targets().await;
+        assert_eq!(
+            targets[0].url.as_ref().unwrap().to_string(),
+            expected,
+            "{name}: {value}"
+        );
+        assert_eq!(targets[1].url.as_ref().unwrap().to_string(), "http://10.0.0.2:8000/");
+    }
+    // Another invalid value is logged, and sends nothing.
+    pod["metadata"]["annotations"]["prometheus.io/port"] = "y".into();
+    setup.api.put(Kind::Pod, "vllm-0", pod);
+    setup.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn changes_of_a_rollout_are_debounced() {
     let mut setup = Setup::with_pods(&["vllm-0"]).await;
     for number in 1..=200 {

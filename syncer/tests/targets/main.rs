@@ -10,6 +10,7 @@
 
 mod arguments;
 mod certificates;
+mod kubernetes;
 mod pki;
 mod reload;
 mod server;

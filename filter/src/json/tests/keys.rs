@@ -1,5 +1,7 @@
 use super::*;
 use crate::json::Segment::{Each, Key};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Keys that differ in one place, in length and in nothing but their object.
 static SIMILAR: Paths<u8> = Paths::new(&[

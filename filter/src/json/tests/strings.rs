@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::json::skip::{end_of_number, end_of_text};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Two blocks and a part of a third.
 const LENGTHS: std::ops::Range<usize> = 0..40;

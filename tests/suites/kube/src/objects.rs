@@ -188,6 +188,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Sets annotations of a pod; `null` removes one.
+    ///
+    /// # Errors
+    /// If the API server rejects it.
+    pub async fn annotate_pod(&self, name: &str, annotations: Value) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": annotations}});
+        self.pods(NAMESPACE)
+            .await?
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        Ok(())
+    }
+
     /// Creates a pod that is running and ready.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use infertally_kube::objects::PoolVersion::{V1, V1Alpha2};
 use infertally_kube::{Cluster, Result};
+use serde_json::json;
 
 use crate::observer::Observer;
 
@@ -62,5 +63,30 @@ async fn discovery_follows_every_change_of_the_pool_and_its_pods() -> Result<()>
     cluster.put_pool(V1, "chat", "vllm", &[9000]).await?;
     observer.wait_for_names(&["!vllm-0"]).await;
     assert_eq!(observer.urls(), ["http://10.0.0.1:9000/"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn annotations_of_a_running_pod_move_its_metrics() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.install(V1).await?;
+    cluster.put_pool(V1, "chat", "vllm", &[8000, 8001]).await?;
+    cluster.create_ready_pod("vllm-0", "vllm", "10.0.0.1").await?;
+    let mut observer = Observer::start(cluster.admin_config().await?);
+    observer.wait_for_names(&["vllm-0-rank-0", "vllm-0-rank-1"]).await;
+
+    let own = json!({"prometheus.io/port": "8002", "prometheus.io/scheme": "https", "prometheus.io/path": "/m"});
+    cluster.annotate_pod("vllm-0", own).await?;
+    observer.wait_for_names(&["vllm-0"]).await;
+    assert_eq!(observer.urls(), ["https://10.0.0.1:8002/m"]);
+
+    cluster
+        .annotate_pod(
+            "vllm-0",
+            json!({"prometheus.io/port": "none", "prometheus.io/path": null}),
+        )
+        .await?;
+    observer.wait_for_names(&["vllm-0-rank-0", "vllm-0-rank-1"]).await;
+    assert_eq!(observer.urls(), ["https://10.0.0.1:8000/", "https://10.0.0.1:8001/"]);
     Ok(())
 }
