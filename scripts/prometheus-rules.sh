@@ -24,3 +24,5 @@ spec:"
 
 wrap alerts.yaml infertally-alerts alerts
 wrap recording-rules.yaml infertally-pool model-servers
+wrap slo.yaml infertally-slo slo
+wrap costs.yaml infertally-costs costs

@@ -20,6 +20,15 @@ const STACK_BYTES: usize = 128 * 1024;
 /// Responses by the name of their workload.
 type Responses = HashMap<String, Response>;
 
+/// What the server reads of a request's headers.
+#[derive(Debug, Default)]
+struct Head {
+    /// The requested workload.
+    select: String,
+    /// Of the body; `None` if it is chunked.
+    length: Option<usize>,
+}
+
 /// Starts the server; it runs as long as the process.
 pub(crate) fn start(responses: Responses) -> Result<SocketAddr> {
     let listener = TcpListener::bind(loopback(0))?;
@@ -43,9 +52,12 @@ fn serve(connection: &TcpStream, responses: &Responses) -> Result<()> {
     connection.set_nodelay(true)?;
     let mut to = connection;
     let mut from = BufReader::with_capacity(READ_BYTES, connection);
-    while let Some((select, length)) = read_head(&mut from)? {
-        skip(&mut from, length)?;
-        let response = responses.get(select.as_str()).ok_or("unknown workload")?;
+    while let Some(head) = read_head(&mut from)? {
+        match head.length {
+            Some(length) => skip(&mut from, length)?,
+            None => skip_chunks(&mut from)?,
+        }
+        let response = responses.get(&head.select).ok_or("unknown workload")?;
         let started = now();
         let mut due = Duration::ZERO;
         for piece in &response.pieces {
@@ -64,9 +76,9 @@ fn serve(connection: &TcpStream, responses: &Responses) -> Result<()> {
     Ok(())
 }
 
-/// Returns the requested workload and the length of the request's body; `None` at the end of the connection.
-fn read_head(from: &mut impl BufRead) -> Result<Option<(String, usize)>> {
-    let (mut select, mut length) = (String::new(), 0);
+/// Returns `None` at the end of the connection.
+fn read_head(from: &mut impl BufRead) -> Result<Option<Head>> {
+    let mut head = Head::default();
     let mut line = String::new();
     loop {
         line.clear();
@@ -74,11 +86,24 @@ fn read_head(from: &mut impl BufRead) -> Result<Option<(String, usize)>> {
             return Ok(None);
         }
         match line.trim_end().split_once(": ") {
-            Some((SELECT, value)) => select = value.to_owned(),
-            Some(("content-length", value)) => length = value.parse()?,
+            Some((SELECT, value)) => head.select = value.to_owned(),
+            Some(("content-length", value)) => head.length = Some(value.parse()?),
             Some(_) => {}
-            None if line == "\r\n" => return Ok(Some((select, length))),
+            None if line == "\r\n" => return Ok(Some(head)),
             None => {}
+        }
+    }
+}
+
+/// Skips a chunked body without trailers, to which Envoy changes the body of a request that `ext_proc` streams.
+fn skip_chunks(from: &mut impl BufRead) -> Result<()> {
+    loop {
+        let mut size = String::new();
+        from.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim_end(), 16)?;
+        skip(from, size + "\r\n".len())?;
+        if size == 0 {
+            return Ok(());
         }
     }
 }

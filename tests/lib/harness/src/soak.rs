@@ -11,7 +11,7 @@ use crate::fleet::name;
 use crate::page::{Load, full, small};
 use crate::ports::Port;
 use crate::proc::Usage;
-use crate::{Behaviour, Pod, Result, Syncer};
+use crate::{Behaviour, Pod, Result, Syncer, eventually};
 
 /// The stats page of a real Envoy with the filter.
 const ENVOY_PAGE: &[u8] = include_bytes!("../../../fixtures/envoy-1.40.0/stats_prometheus.txt");
@@ -73,7 +73,14 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
         .iter()
         .map(|envoy| format!("http://127.0.0.1:{}", envoy.port()))
         .collect();
-    let mut arguments = vec!["--targets-file", &targets_file, "--stale-after", "10s"];
+    let mut arguments = vec![
+        "--targets-file",
+        &targets_file,
+        "--stale-after",
+        "10s",
+        "--envoy-interval",
+        "1s",
+    ];
     for envoy in &envoys {
         arguments.extend(["--envoy", envoy]);
     }
@@ -113,14 +120,19 @@ pub async fn soak(binary: &Path, time: Duration) -> Result<Seen> {
     world.recover().await?;
     let lines: Vec<_> = (0..STEADY + UNSTEADY).map(queue_line).chain([all]).collect();
     let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-    let page = syncer.shows(&lines, &[]).await?;
-    let totals = page
-        .lines()
-        .filter(|line| line.starts_with("inference_model_request_total{"))
-        .count();
-    if totals == 0 || totals % ENVOYS != 0 {
-        return Err(format!("{totals} series of {ENVOYS} Envoys with the same page").into());
-    }
+    syncer.shows(&lines, &[]).await?;
+    eventually(|| async {
+        let page = syncer.metrics().await?;
+        let totals = page
+            .lines()
+            .filter(|line| line.starts_with("inference_model_request_total{"))
+            .count();
+        if totals == 0 || totals % ENVOYS != 0 {
+            return Err(format!("{totals} series of {ENVOYS} Envoys with the same page").into());
+        }
+        Ok(())
+    })
+    .await?;
     seen.files[1] = usage()?.files;
     let [early, late] = seen.memory_bytes;
     if late > early.saturating_add(GROWTH_BYTES) {

@@ -28,7 +28,7 @@ fn strings<'a>(values: &'a Value, key: &str) -> BTreeSet<&'a str> {
 
 #[test]
 fn promtool_accepts_the_rules() {
-    for file in ["alerts.yaml", "recording-rules.yaml"] {
+    for file in ["alerts.yaml", "recording-rules.yaml", "slo.yaml", "costs.yaml"] {
         promtool::run(&["check", "rules"], &shipped::path(file)).unwrap();
     }
 }
@@ -99,7 +99,7 @@ fn promtool_accepts_every_query_in_the_documents() {
     let ours = ["inference_", "infertally_", "lora_syncer_", "vllm:", "up{"];
     let others = ["curl", "kubectl", "_*", "…"];
     let mut rules = Vec::new();
-    for document in ["docs/alerts.md", "docs/prometheus.md"] {
+    for document in ["docs/alerts.md", "docs/prometheus.md", "docs/slo.md"] {
         let text = std::fs::read_to_string(repository(document)).unwrap();
         // Every second piece between backticks is code.
         let code = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
@@ -122,6 +122,8 @@ fn the_prometheus_rules_equal_the_rule_files() {
     for (file, wrapped) in [
         ("alerts.yaml", "operator/alerts/prometheusrule.yaml"),
         ("recording-rules.yaml", "operator/model-servers/prometheusrule.yaml"),
+        ("slo.yaml", "operator/slo/prometheusrule.yaml"),
+        ("costs.yaml", "operator/costs/prometheusrule.yaml"),
     ] {
         let generated = shipped::yaml(wrapped).unwrap();
         let source = shipped::yaml(file).unwrap();

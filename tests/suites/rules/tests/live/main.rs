@@ -35,14 +35,16 @@ async fn each_fault_fires_its_alerts_and_no_others() {
     system.send(Kind::HEALTHY).await;
     system.monitoring.stays_quiet().await;
 
-    // Faults of clients and model servers.
+    // Faults of clients and model servers, and an adapter's new source that is missing.
     system.send(Kind::ALL).await;
+    system.sidecar.as_ref().unwrap().change_source(&system.sim);
     let traffic = alerts([
         ("HighInferenceErrorRate", &"failing"),
         ("HighInferenceRequestLatencyP99", &"slow"),
         ("InferenceRunningRequestsOnlyGrow", &"held"),
         ("InferenceTokensNotKnown", &"no-usage"),
         ("InfertallyLabelOverflow", &""),
+        ("LoraAdapterSourceNotLoaded", &"sql"),
     ]);
     system.monitoring.fires(&traffic).await;
 

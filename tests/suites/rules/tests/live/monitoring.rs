@@ -19,7 +19,7 @@ use tokio::time::Instant;
 /// The factor by which durations are shorter.
 const SPEEDUP: u32 = 100;
 /// How long no alert may be pending: longer than the longest `for`, except for alerts with a range of 15 minutes.
-const QUIET: Duration = Duration::from_secs(6);
+const QUIET: Duration = Duration::from_secs(7);
 /// Thresholds in seconds, which shrink with the durations.
 const SECONDS: [[&str; 2]; 2] = [
     [

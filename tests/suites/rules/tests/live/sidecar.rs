@@ -42,6 +42,12 @@ impl Sidecar {
         self.role.address()
     }
 
+    /// The file has another source, which the server can't load.
+    pub fn change_source(&self, server: &Sim) {
+        let text = valid_config(server.addr()).replace("org/sql", "/missing/sql");
+        self.config.mount("missing", &[(FILE, &text)]).unwrap();
+    }
+
     /// The model server has restarted and cannot load adapters, and the file is invalid.
     pub fn fail(&self, server: &Sim) {
         server.set_behaviour(LOAD_PATH, "status=500").unwrap();
