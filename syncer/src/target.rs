@@ -17,6 +17,8 @@ pub use role::{InvalidRole, Role};
 pub const MAX_TARGETS: usize = 10_000;
 /// Names are label values; a longer one is not a name.
 const MAX_NAME_BYTES: usize = 256;
+/// Characters of a text that an error quotes: a line of a file may have megabytes.
+const MAX_QUOTE: usize = 80;
 
 /// A replica of the model server whose metrics are scraped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +120,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let invalid = |why: String| TargetError::Invalid {
-            target: text.to_owned(),
+            target: quote(text),
             why,
         };
         // A URL has no space.
@@ -129,7 +131,12 @@ impl FromStr for Target {
                 Some(("role", value)) if role.is_none() => {
                     role = Some(value.parse().map_err(|error: InvalidRole| invalid(error.to_string()))?);
                 }
-                _ => return Err(invalid(format!("expected role=ROLE after the URL, not {attribute:?}"))),
+                _ => {
+                    return Err(invalid(format!(
+                        "expected role=ROLE after the URL, not {:?}",
+                        quote(attribute)
+                    )));
+                }
             }
         }
         // A name contains no ':', and a URL has one before its first '='.
@@ -156,6 +163,10 @@ impl FromStr for Target {
     }
 }
 
+fn quote(text: &str) -> String {
+    text.chars().take(MAX_QUOTE).collect()
+}
+
 /// Checks targets that form one pool.
 ///
 /// # Errors
@@ -168,7 +179,7 @@ pub fn check(targets: &[Target]) -> Result<(), TargetError> {
     for target in targets {
         if !names.insert(&target.name) {
             return Err(TargetError::Duplicate {
-                name: target.name.to_string(),
+                name: quote(&target.name),
             });
         }
     }
@@ -241,6 +252,23 @@ mod tests {
         }
         let long = format!("{}=http://h:1", "n".repeat(MAX_NAME_BYTES + 1));
         assert!(long.parse::<Target>().is_err());
+    }
+
+    #[test]
+    fn an_error_quotes_the_beginning_of_a_long_text() {
+        let long = "ä".repeat(100_000);
+        for text in [
+            long.clone(),
+            format!("http://h:1 {long}"),
+            format!("http://h:1 role={long}"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err().to_string();
+            assert!(error.len() < 600, "{} bytes", error.len());
+        }
+        let name = "h".repeat(10_000);
+        let target: Target = format!("http://{name}").parse().unwrap();
+        let error = check(&[target.clone(), target]).unwrap_err().to_string();
+        assert!(error.contains("hhh") && error.len() < 200, "{error}");
     }
 
     #[test]

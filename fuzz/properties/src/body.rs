@@ -5,6 +5,8 @@
 
 use std::fmt::Debug;
 
+use infertally_syncer::scrape::fetch;
+
 use crate::choices::Choices;
 
 const CUTS: usize = 4;
@@ -72,6 +74,35 @@ impl Body {
         );
         let size = 1 + self.bytes.len() / MAX_CHUNKS;
         assert_eq!(read(&mut self.bytes.chunks(size)), whole, "in chunks of {size}");
+        whole
+    }
+
+    /// What `read` returns for the body as a scraped page. It must return the same in whichever chunks the page arrives, and
+    /// for other pieces of whole lines than the fetcher makes of them.
+    pub(crate) fn read_in_pieces<T: PartialEq + Debug>(
+        &self,
+        read: impl for<'a> Fn(&mut dyn Iterator<Item = &'a [u8]>) -> T,
+    ) -> T {
+        let whole = read(&mut [self.bytes.as_slice()].into_iter());
+        let fetched = self.read_in_every_way(|chunks| {
+            let page = fetch::Body::from_chunks(chunks, MAX_BODY).ok();
+            page.map(|page| read(&mut page.pieces()))
+        });
+        assert_eq!(fetched.as_ref(), Some(&whole), "in the fetcher's pieces");
+        let mut rest = self.bytes.as_slice();
+        let mut pieces = Vec::new();
+        for chunk in self.chunks() {
+            // To the end of the line that the cut is in.
+            let line = rest.iter().skip(chunk.len()).position(|byte| *byte == b'\n');
+            let end = line.map_or(rest.len(), |line| chunk.len() + line + 1);
+            let (piece, after) = rest.split_at(end);
+            pieces.push(piece);
+            rest = after;
+        }
+        pieces.push(rest);
+        assert_eq!(read(&mut pieces.into_iter()), whole, "in pieces of whole lines");
+        let mut lines = self.bytes.split_inclusive(|byte| *byte == b'\n');
+        assert_eq!(read(&mut lines), whole, "line by line");
         whole
     }
 }

@@ -1,7 +1,7 @@
 //! Deterministic mutations of inputs, for runs without libFuzzer.
 
 /// The tokens of the formats; libFuzzer's dictionary too.
-pub const TOKENS: [&str; 84] = [
+pub const TOKENS: [&str; 116] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -86,6 +86,38 @@ pub const TOKENS: [&str; 84] = [
     "|-\n",
     "# ",
     "---\n",
+    "# EOF\n",
+    "# HELP a b\n",
+    "# TYPE a gauge\n",
+    "vllm:num_requests_waiting{",
+    "vllm:num_requests_waiting 1\n",
+    "vllm:num_requests_running{engine=\"0\"} 2.0\n",
+    "vllm:kv_cache_usage_perc 0.5\n",
+    "vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"a,b\",waiting_lora_adapters=\"\"} 1e9\n",
+    "sglang:num_running_reqs{priority=\"\",tp_rank=\"1\"} 3\n",
+    "sglang:token_usage 1\n",
+    "{\"a b\",c=\"d\"} 1\n",
+    "le=\"+Inf\"",
+    "\"} ",
+    "=\"",
+    "\\n",
+    "\\\"",
+    "+Inf",
+    "1e-400",
+    " 1795491067191\n",
+    " # {a=\"b\"} 1\n",
+    "inference_model_request_total{model_name=\"a\",target_model_name=\"b\"} 1\n",
+    "inference_model_input_tokens_bucket{",
+    "inference_model_input_tokens_sum{",
+    "model_name=\"a\",target_model_name=\"b\",",
+    "inference_model_request_duration_microseconds_total{",
+    "a=http://10.0.0.1:8000 role=decode\n",
+    "https://[::1]",
+    "8000,8001",
+    "prometheus.io/path",
+    "//",
+    "?",
+    "%00",
 ];
 /// Limit of a mutated input.
 const MAX_INPUT: usize = 1 << 16;

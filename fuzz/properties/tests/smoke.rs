@@ -85,6 +85,26 @@ fn the_lora_models_parser_holds_its_property() {
 }
 
 #[test]
+fn the_reader_of_model_servers_pages_holds_its_property() {
+    run("metrics_page", 3_000);
+}
+
+#[test]
+fn the_reader_of_envoys_pages_holds_its_property() {
+    run("envoy_page", 3_000);
+}
+
+#[test]
+fn the_targets_of_pods_hold_their_property() {
+    run("pods", 30_000);
+}
+
+#[test]
+fn the_parser_of_a_targets_file_holds_its_property() {
+    run("targets_file", 30_000);
+}
+
+#[test]
 fn exchanges_hold_their_property() {
     run("exchange", 30_000);
 }

@@ -83,7 +83,11 @@ fn read(content: io::Result<Vec<u8>>, path: &Path) -> Result<Vec<Target>, FileEr
     parse(&text, path)
 }
 
-fn parse(text: &str, path: &Path) -> Result<Vec<Target>, FileError> {
+/// Parses the content of the file. `path` is for the error.
+///
+/// # Errors
+/// If one line is not a target, or the targets do not form a pool.
+pub fn parse(text: &str, path: &Path) -> Result<Vec<Target>, FileError> {
     let targets = text
         .lines()
         .map(str::trim)

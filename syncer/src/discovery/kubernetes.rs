@@ -27,21 +27,25 @@ mod service_ref;
 mod status;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::target::{Discovered, PoolId};
+use crate::target::{Discovered, PoolId, Target};
 pub use annotations::MetricsEndpoint;
 pub use client::{ClientError, client, client_for};
 use followed_pool::FollowedPool;
 use inference_pools::InferencePools;
+use pods::Member;
 pub use pool_ref::{PoolRef, PoolRefError, PoolSelection};
+use pool_spec::PoolSpec;
 pub use role_labels::RoleLabels;
 pub use service::watch_service;
 pub use service_ref::{ServicePort, ServiceRef, ServiceRefError};
@@ -99,6 +103,24 @@ pub async fn watch(
             }
         }
     }
+}
+
+/// The targets of these pods of a pool with these target ports, as [`watch`] sends them. A pod without a name is none.
+pub fn pod_targets(
+    pods: &[Pod],
+    target_ports: Vec<NonZeroU16>,
+    endpoint: &MetricsEndpoint,
+    roles: &RoleLabels,
+) -> Vec<Target> {
+    let pool = PoolSpec {
+        selector: BTreeMap::new(),
+        ports: target_ports,
+    };
+    let members = pods.iter().filter_map(|pod| {
+        let name = pod.metadata.name.clone()?;
+        Some((name, Member::new(pod, roles)))
+    });
+    pods::targets(&pool, &members.collect(), endpoint)
 }
 
 // === impl Discovery ===

@@ -91,7 +91,7 @@ pub fn parse<'a>(
         while !rest.is_empty() {
             number += 1;
             if ended {
-                return Err(ParseError::new(number, "nothing after `# EOF`", rest));
+                return Err(ParseError::new(number, "nothing after `# EOF`", split_line(rest).0));
             }
             let error = |Mismatch { at, expected }: Mismatch<'_>| ParseError::new(number, expected, at.as_bytes());
             let start = match format {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 /// Kubernetes' limit for a label value.
 const MAX_BYTES: usize = 63;
+/// Characters of an invalid text that its error quotes.
+const MAX_QUOTE: usize = 80;
 
 /// The value of the label `role`: a label value as Kubernetes defines it, and not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role(Arc<str>);
 
-/// A text that is not a role.
+/// A text that is not a role, or its beginning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid role {0:?}: expected up to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends")]
 pub struct InvalidRole(String);
@@ -37,7 +39,7 @@ impl FromStr for Role {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
         match valid {
             true => Ok(Self(Arc::from(text))),
-            false => Err(InvalidRole(text.to_owned())),
+            false => Err(InvalidRole(text.chars().take(MAX_QUOTE).collect())),
         }
     }
 }

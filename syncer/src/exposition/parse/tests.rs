@@ -193,6 +193,7 @@ fn errors_in_openmetrics_report_the_line_and_what_was_expected() {
         ("", "line 1: expected `# EOF`, found the end of the line"),
         ("a 1\n", "line 2: expected `# EOF`, found the end of the line"),
         ("# EOF\na 1", "line 2: expected nothing after `# EOF`, found `a 1`"),
+        ("# EOF\na 1\nb 2", "line 2: expected nothing after `# EOF`, found `a 1`"),
         ("\n# EOF", "line 1: expected a metric's name, found the end of the line"),
         (" a 1\n# EOF", "line 1: expected a metric's name, found ` a 1`"),
         ("a  1\n# EOF", "line 1: expected a number, found ` 1`"),

@@ -41,6 +41,17 @@ pub(super) struct Writer {
 // === impl Body ===
 
 impl Body {
+    /// A page that comes in these chunks, held as one that is fetched.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] if it has more than `max_length` bytes.
+    pub fn from_chunks<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, max_length: usize) -> Result<Self, FetchError> {
+        // Pieces hold up to twice the page.
+        let mut writer = Writer::new(max_length, Arc::new(Semaphore::new(max_length.saturating_mul(2))));
+        chunks.into_iter().try_for_each(|chunk| writer.push(chunk))?;
+        Ok(writer.finish())
+    }
+
     /// The page in pieces of whole lines; the last line may lack its line feed.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().map(Vec::as_slice)
