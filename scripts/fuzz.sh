@@ -59,7 +59,7 @@ for target in "${targets[@]}"; do
         sed -nE '/panicked at|ERROR: libFuzzer|^error/,$p' "$log" | head -n 60
     fi
     executions=$(stat number_of_executed_units)
-    summary+=("$(printf '%-12s %-6s %12s executions %9s/s  %4s MB' "$target" "$result" "${executions:--}" \
+    summary+=("$(printf '%-14s %-6s %12s executions %9s/s  %4s MB' "$target" "$result" "${executions:--}" \
         "$(stat average_exec_per_sec)" "$(stat peak_rss_mb)")")
     say "${summary[-1]}"
 done

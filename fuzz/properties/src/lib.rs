@@ -1,11 +1,11 @@
 //! Properties that hold for every input: one for each of the filter's byte readers, one for whole exchanges, and for what
 //! the syncer reads: the pages of model servers and Envoys, pods, a targets file; and, in its LoRA role, the configuration
-//! and a server's list of models. Each takes any bytes and panics if it does not hold. `fuzz/fuzz_targets` runs them under libFuzzer; `tests/smoke.rs` runs them over the corpus and a fixed number
+//! and a server's models and responses. Each takes any bytes and panics if it does not hold. `fuzz/fuzz_targets` runs them under libFuzzer; `tests/smoke.rs` runs them over the corpus and a fixed number
 //! of mutations.
 //!
 //! ```text
 //!  input ─▶ choices ─▶ body ─▶ json, sse, request, response ─▶ heap, infertally_oracle (what to compare with)
-//!                  ├─▶ body ─▶ lora_config, lora_models, targets_file
+//!                  ├─▶ body ─▶ lora_config, lora_models, lora_responses, targets_file
 //!                  ├─▶ body ─▶ metrics_page, envoy_page ─▶ heap
 //!                  ├─▶ pods
 //!                  │   (metrics_page, envoy_page, pods and targets_file ─▶ families: what is served of it)
@@ -28,6 +28,7 @@ mod heap;
 pub mod json;
 pub mod lora_config;
 pub mod lora_models;
+pub mod lora_responses;
 pub mod metrics_page;
 pub mod mutation;
 pub mod pods;
@@ -48,7 +49,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "json",
         check: json::check,
@@ -76,6 +77,10 @@ pub const TARGETS: [Target; 11] = [
     Target {
         name: "lora_models",
         check: lora_models::check,
+    },
+    Target {
+        name: "lora_responses",
+        check: lora_responses::check,
     },
     Target {
         name: "metrics_page",

@@ -1,7 +1,7 @@
 //! Deterministic mutations of inputs, for runs without libFuzzer.
 
 /// The tokens of the formats; libFuzzer's dictionary too.
-pub const TOKENS: [&str; 116] = [
+pub const TOKENS: [&str; 122] = [
     "data:",
     "data: ",
     "event: error\n",
@@ -118,6 +118,12 @@ pub const TOKENS: [&str; 116] = [
     "//",
     "?",
     "%00",
+    "\"error_message\":",
+    "\"message\":\"",
+    "already been loaded",
+    "is already loaded",
+    "cannot be found",
+    "does not exist",
 ];
 /// Limit of a mutated input.
 const MAX_INPUT: usize = 1 << 16;

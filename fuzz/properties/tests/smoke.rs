@@ -85,6 +85,11 @@ fn the_lora_models_parser_holds_its_property() {
 }
 
 #[test]
+fn the_reader_of_lora_responses_holds_its_property() {
+    run("lora_responses", 30_000);
+}
+
+#[test]
 fn the_reader_of_model_servers_pages_holds_its_property() {
     run("metrics_page", 3_000);
 }
