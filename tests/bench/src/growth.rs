@@ -278,7 +278,12 @@ impl Curve {
         };
         match self.growth {
             Growth::Flat => last.added <= first.added * FLAT,
-            Growth::Linear => last.added <= first.added * LINEAR * last.x as f64 / first.x as f64,
+            Growth::Linear => {
+                // Of all earlier points, because the cost of a small value is within the noise.
+                let per_unit = |point: &Point| point.added / point.x as f64;
+                let earlier = self.points.iter().rev().skip(1).map(per_unit);
+                per_unit(last) <= LINEAR * earlier.fold(0.0, f64::max)
+            }
         }
     }
 
