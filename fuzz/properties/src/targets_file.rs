@@ -44,6 +44,8 @@ pub fn check(input: &[u8]) {
         }
     };
     assert!(targets.len() <= MAX_TARGETS && check_targets(&targets).is_ok());
+    let is_target = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    assert_eq!(targets.len(), text.lines().filter(is_target).count(), "{text}");
     let lines: String = targets.iter().map(line).collect();
     assert_eq!(file::parse(&lines, path).ok().as_ref(), Some(&targets), "{lines}");
     families::check_pool(targets.into_iter().take(MAX_SERVED).collect(), &ServerLoad::default());

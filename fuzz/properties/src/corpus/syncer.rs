@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{files, root, split_head, with_header};
+use crate::body::HEADER;
 use crate::{lora_config, pods, targets_file};
 
 /// Bytes of a part of a page: libFuzzer cuts longer inputs off.
@@ -84,6 +85,7 @@ pub(super) fn add_seeds(target: &str, add: &mut impl FnMut(String, Vec<u8>)) -> 
             for (name, page) in metrics_pages()? {
                 for (index, part) in parts(&page).into_iter().enumerate() {
                     add(format!("{name}.{index}"), with_header(&[0, 0], &part));
+                    add(format!("{name}.{index}.long"), with_first_line_repeated(&[0, 0], &part));
                     let open_metrics = [&*part, b"# EOF\n"].concat();
                     add(
                         format!("{name}.{index}.openmetrics"),
@@ -96,11 +98,22 @@ pub(super) fn add_seeds(target: &str, add: &mut impl FnMut(String, Vec<u8>)) -> 
             let page = fs::read(root().join("tests/fixtures/envoy-1.40.0/stats_prometheus.txt"))?;
             for (index, part) in parts(&page).into_iter().enumerate() {
                 add(format!("stats.{index}"), with_header(&[], &part));
+                add(format!("stats.{index}.long"), with_first_line_repeated(&[], &part));
             }
         }
         _ => {}
     }
     Ok(())
+}
+
+/// An input whose page is longer than one of the fetcher's pieces.
+fn with_first_line_repeated(chosen: &[u8], page: &[u8]) -> Vec<u8> {
+    let line = page.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut header = [0; HEADER];
+    if let ([.., size, times], Ok(line)) = (&mut header, u8::try_from(line)) {
+        (*size, *times) = (line, u8::MAX);
+    }
+    [chosen, &header, page].concat()
 }
 
 /// The responses of `/v1/models`, vLLM's and SGLang's.
